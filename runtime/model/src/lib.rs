@@ -1,0 +1,31 @@
+//! The nouns of Towpath, and the traits through which layers meet that must not know each other.
+//!
+//! No IO, no tokio, no global state: this crate also compiles for WASM guests. Records travel as [`Batch`], in columns;
+//! structured payloads are data in Avro's binary encoding ([`datum`]) under a Connect [`Schema`]. `host` fulfils
+//! [`Plugins`], [`Source`], [`Sink`] and [`Transform`]; `worker` uses them and never sees WASM.
+
+mod batch;
+mod clock;
+mod config;
+mod connector;
+pub mod datum;
+mod error;
+mod name;
+mod schema;
+mod spec;
+mod state;
+
+pub use batch::{Batch, BatchBuilder, Columns, CommonHeader, Encoding, Form, Headers, Malformed, Payload, Record, Records, Run};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{Config, Secret};
+pub use connector::{
+    Checkpoint, Flushed, Interrupt, LateError, Metric, Plugin, Plugins, Polled, Position, Progress, Reading, Sink, Source,
+    TaskContext, Telemetry, Transform, Transformed, UnknownPlugin,
+};
+pub use error::{Coded, ConnectorError, Kind, RecordError};
+pub use name::{ConnectorName, TaskId, TopicPartition};
+pub use schema::{Field, Schema, SchemaError, Type};
+pub use spec::{
+    Capability, ConfigKey, ConnectorKind, Credential, Endpoint, Importance, Scheme, Spec, ValueType, Width,
+};
+pub use state::{ConnectorState, Health, HealthLevel, TargetState, TaskState};
