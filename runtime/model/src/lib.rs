@@ -8,6 +8,7 @@ mod batch;
 mod clock;
 mod config;
 mod connector;
+mod crash;
 pub mod datum;
 mod error;
 mod name;
@@ -22,6 +23,7 @@ pub use connector::{
     Checkpoint, Flushed, Interrupt, LateError, Metric, Plugin, Plugins, Polled, Position, Progress, Reading, Sink, Source,
     TaskContext, Telemetry, Transform, Transformed, UnknownPlugin,
 };
+pub use crash::crash_point;
 pub use error::{Coded, ConnectorError, Kind, RecordError};
 pub use name::{ConnectorName, TaskId, TopicPartition};
 pub use schema::{Field, Schema, SchemaError, Type};
