@@ -1,1 +1,26 @@
-//! stub
+//! Configuration from the user's files to what the worker runs: the folder, findings, secrets, the plan of what changed.
+//!
+//! ```text
+//! files ─ Folder::read ─▶ Reading ─ Reading::check_with(check) ─▶ plan(applied, reading) ─▶ steps ─▶ worker
+//!                            ▲                                                                │
+//!                         Watch (something changed)                    secrets::resolve just before a task starts
+//! ```
+//! Nothing here knows plugins or runs anything: the worker brings the [`Spec`](towpath_model::Spec)s and a [`Vocabulary`].
+
+mod check;
+mod document;
+mod error;
+mod finding;
+mod folder;
+mod plan;
+mod secrets;
+mod watch;
+
+pub use check::{Examination, KeyReport, TransformWords, Vocabulary, check, examine, framework_keys, normalise};
+pub use document::{Document, Origin, Place};
+pub use error::Error;
+pub use finding::{Finding, Severity};
+pub use folder::{Folder, Reading};
+pub use plan::{Applied, Step, plan};
+pub use secrets::{Policy, Redactor, ResolveError, Resolved, SecretStore, resolve, withhold_literals};
+pub use watch::{Watch, WatchOptions};
