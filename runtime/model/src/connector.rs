@@ -149,6 +149,9 @@ pub struct Flushed {
     pub offsets: Vec<Position>,
     /// Records that failed after they had been accepted.
     pub late_errors: Vec<LateError>,
+    /// Partitions of which something buffered is lost: they are read again from this offset, with nothing of them handed
+    /// over in between.
+    pub rewinds: Vec<Position>,
 }
 
 /// A sink task. Calls never overlap; after a fatal error only drop is allowed. Dropping a call under way ends the task.
