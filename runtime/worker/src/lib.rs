@@ -1,1 +1,32 @@
-//! stub
+//! Plans, supervises and runs tasks over a [`LogEngine`](towpath_log::LogEngine) and [`Plugins`](towpath_model::Plugins);
+//! it knows neither WASM nor files nor HTTP.
+//!
+//! ```text
+//! REST, CLI, folder ─ Handle ─▶ supervisor (machine + driver) ─▶ tasks: source, sink (machine + driver each)
+//!                       ▲             │ writes                        │ records and offsets, whole or absent
+//!                       └── board ◀───┴───────────── meters ◀─────────┴─▶ the log
+//! ```
+//! Invariants: 1 to 5 and 7 of the architecture are kept here; the code that keeps one cites its number.
+
+mod answers;
+mod board;
+mod config;
+mod error;
+mod folder;
+mod handle;
+mod health;
+mod meters;
+mod plan;
+mod store;
+mod worker;
+
+pub use answers::{
+    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind, Put, RetryState,
+    SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
+};
+pub use config::{InternalTopics, Limits, Restarts, Secrets, WorkerConfig};
+pub use error::{Error, Result};
+pub use folder::Applied;
+pub use handle::Handle;
+pub use plan::vocabulary;
+pub use worker::Worker;
