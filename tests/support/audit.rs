@@ -1,0 +1,257 @@
+//! What must be in the log: Postgres itself notes each change of a row, in the transaction that makes it.
+//!
+//! A trigger writes every insert, update and delete to `audit.changes`, which no pipeline captures. What was rolled back leaves no
+//! note. For each key, the events in the log must be the noted changes, all of them, in order and once; where the key begins
+//! with a row of the snapshot, those after it. That is stricter than comparing tables: a change that is lost and overtaken by a
+//! later one, or delivered twice, is found.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::Value;
+use tokio_postgres::Client;
+
+use crate::{LogRecord, Table, canonical};
+
+const INSTALL: &str = r#"
+create schema if not exists audit;
+create table if not exists audit.changes (
+  seq bigserial primary key, name text not null, op text not null, row jsonb not null
+);
+create or replace function audit.note() returns trigger language plpgsql set timezone = 'UTC' as $$
+declare
+  name text := tg_table_schema || '.' || tg_table_name;
+  moved boolean := false;
+  key text;
+begin
+  if tg_op = 'UPDATE' then
+    foreach key in array tg_argv loop
+      moved := moved or to_jsonb(old) -> key is distinct from to_jsonb(new) -> key;
+    end loop;
+  end if;
+  if tg_op = 'DELETE' or moved then
+    insert into audit.changes (name, op, row) values (name, 'd', to_jsonb(old));
+  end if;
+  if tg_op = 'INSERT' or moved then
+    insert into audit.changes (name, op, row) values (name, 'c', to_jsonb(new));
+  elsif tg_op = 'UPDATE' then
+    insert into audit.changes (name, op, row) values (name, 'u', to_jsonb(new));
+  end if;
+  return null;
+end $$;
+"#;
+
+/// A change of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// `c`, `u` or `d`; in a log also `r`.
+    pub op: char,
+    /// The row afterwards; of a deleted row, none.
+    pub row: Option<Value>,
+}
+
+/// The changes that were noted of one table, by key and in order.
+#[derive(Debug)]
+pub struct Audit {
+    table: Table,
+    changes: BTreeMap<String, Vec<Change>>,
+}
+
+impl Audit {
+    /// Notes all changes of the table from now on.
+    pub async fn install(client: &Client, table: &Table) -> Result<()> {
+        let (schema, name) = table.name.split_once('.').ok_or_else(|| anyhow!("{} has no schema", table.name))?;
+        let key = table.key.join(", ");
+        client
+            .batch_execute(&format!(
+                "{INSTALL} create trigger note after insert or update or delete on {schema}.{name} \
+                 for each row execute function audit.note({key})"
+            ))
+            .await
+            .context("installing the audit")
+    }
+
+    /// Reads what was noted of the table.
+    pub async fn load(client: &Client, table: &Table) -> Result<Self> {
+        let rows = client
+            .query("select op, row::text from audit.changes where name = $1 order by seq", &[&table.name])
+            .await
+            .context("reading the audit")?;
+        let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        for row in rows {
+            let op = row.try_get::<_, &str>(0)?.chars().next().unwrap_or('?');
+            let row = canonical(&serde_json::from_str(row.try_get::<_, &str>(1)?)?);
+            let key = table.key_of(&row)?;
+            changes.entry(key).or_default().push(Change { op, row: (op != 'd').then_some(row) });
+        }
+        Ok(Self { table: table.clone(), changes })
+    }
+
+    /// How many changes were noted.
+    pub fn len(&self) -> usize {
+        self.changes.values().map(Vec::len).sum()
+    }
+
+    /// Whether nothing was noted.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Compares the records of the table's topic with what was noted, and gives the rows that they leave.
+    ///
+    /// # Errors
+    /// Up to five keys whose events are not what they must be, with both histories.
+    pub fn verify(&self, records: &[LogRecord]) -> Result<BTreeMap<String, Value>> {
+        check_offsets(records)?;
+        let histories = self.histories(records)?;
+        let mut faults = Vec::new();
+        for key in histories.keys().chain(self.changes.keys().filter(|key| !histories.contains_key(*key))) {
+            let in_log = histories.get(key).map(Vec::as_slice).unwrap_or_default();
+            let noted = self.changes.get(key).map(Vec::as_slice).unwrap_or_default();
+            if let Err(why) = agree(in_log, noted) {
+                faults.push(format!("key {key}: {why}\n  noted: {}\n  log:   {}", history(noted), history(in_log)));
+            }
+        }
+        if !faults.is_empty() {
+            let shown = faults.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
+            bail!("{} keys of {} have other events than they must have\n{shown}", faults.len(), self.table.name);
+        }
+        let last = histories.into_iter().filter_map(|(key, changes)| Some((key, changes.last()?.row.clone()?)));
+        Ok(last.collect())
+    }
+
+    /// The events of each key, with values that an event leaves out taken from the event before.
+    fn histories(&self, records: &[LogRecord]) -> Result<BTreeMap<String, Vec<Change>>> {
+        let mut histories: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        let mut moved: Option<Value> = None;
+        for record in records {
+            let at = || format!("{}-{} at offset {}", record.topic, record.partition, record.offset);
+            let key: Value = serde_json::from_str(record.key.as_deref().ok_or_else(|| anyhow!("no key in {}", at()))?)?;
+            let key = self.table.key_of(payload(&key))?;
+            let changes = histories.entry(key).or_default();
+            let Some(value) = &record.value else {
+                ensure!(
+                    changes.last().is_some_and(|change| change.op == 'd'),
+                    "a tombstone without a delete in {}",
+                    at()
+                );
+                continue;
+            };
+            let event: Value = serde_json::from_str(value).with_context(at)?;
+            let event = payload(&event);
+            let op = event
+                .get("op")
+                .and_then(Value::as_str)
+                .and_then(|op| op.chars().next())
+                .ok_or_else(|| anyhow!("no op in {}", at()))?;
+            let before = changes.last().and_then(|change| change.row.clone());
+            if op == 'd' {
+                moved = before;
+                changes.push(Change { op, row: None });
+                continue;
+            }
+            // A changed key arrives as a delete and a create; the create leaves out what the change did not touch.
+            let previous = if op == 'c' { moved.as_ref() } else { before.as_ref() };
+            let after = event.get("after").ok_or_else(|| anyhow!("no after in {}", at()))?;
+            let row = self.table.row(after, previous).with_context(at)?;
+            changes.push(Change { op, row: Some(canonical(&row)) });
+        }
+        Ok(histories)
+    }
+}
+
+/// What a converter with schemas wraps stands under `payload`.
+fn payload(value: &Value) -> &Value {
+    match value.as_object() {
+        Some(fields) if fields.len() == 2 && fields.contains_key("schema") => fields.get("payload").unwrap_or(value),
+        _ => value,
+    }
+}
+
+/// Offsets begin at zero and leave none out.
+fn check_offsets(records: &[LogRecord]) -> Result<()> {
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in records {
+        let expected = next.entry(record.partition).or_default();
+        ensure!(
+            record.offset == *expected,
+            "{}-{} has offset {} where {expected} is due",
+            record.topic,
+            record.partition,
+            record.offset
+        );
+        *expected += 1;
+    }
+    Ok(())
+}
+
+fn agree(in_log: &[Change], noted: &[Change]) -> Result<()> {
+    let from = match in_log.first() {
+        Some(first) if first.op == 'r' => {
+            // The snapshot's row stands for the change that made it so; what follows must follow in the log.
+            let from = noted.len().checked_sub(in_log.len()).ok_or_else(|| anyhow!("more events than changes"))?;
+            let origin = noted.get(from).and_then(|change| change.row.as_ref());
+            ensure!(
+                first.row.as_ref() == origin,
+                "the row of the snapshot is not the one that preceded the first event"
+            );
+            return same(in_log.get(1..).unwrap_or_default(), noted.get(from + 1..).unwrap_or_default());
+        }
+        _ => noted.len().checked_sub(in_log.len()).ok_or_else(|| anyhow!("more events than changes"))?,
+    };
+    let skipped = from.checked_sub(1).and_then(|last| noted.get(last));
+    ensure!(skipped.is_none_or(|change| change.op == 'd'), "changes are missing at the beginning");
+    same(in_log, noted.get(from..).unwrap_or_default())
+}
+
+fn same(in_log: &[Change], noted: &[Change]) -> Result<()> {
+    for (index, (event, change)) in in_log.iter().zip(noted).enumerate() {
+        ensure!(event.op == change.op, "event {index} is {} and should be {}", event.op, change.op);
+        if event.row != change.row {
+            let (event, change) = (event.row.clone().unwrap_or_default(), change.row.clone().unwrap_or_default());
+            bail!("event {index} has another row: {event} instead of {change}");
+        }
+    }
+    Ok(())
+}
+
+fn history(changes: &[Change]) -> String {
+    changes.iter().map(|change| change.op).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Change, agree};
+
+    fn changes(text: &str) -> Vec<Change> {
+        let parse = |change: &str| {
+            let op = change.chars().next().unwrap();
+            Change { op, row: (op != 'd').then(|| json!(change[1..].parse::<i64>().unwrap())) }
+        };
+        text.split_whitespace().map(parse).collect::<Vec<Change>>()
+    }
+
+    fn check(in_log: &str, noted: &str, agrees: bool) {
+        let _: Option<Value> = None;
+        assert_eq!(agree(&changes(in_log), &changes(noted)).is_ok(), agrees, "log {in_log:?}, noted {noted:?}");
+    }
+
+    #[test]
+    fn events_must_be_the_noted_changes_or_those_after_the_snapshot() {
+        check("c1 u2 d", "c1 u2 d", true);
+        check("r2 u3", "c1 u2 u3", true);
+        check("c4", "c1 d c4", true);
+        check("", "c1 d", true);
+        check("r1", "c1", true);
+        check("u2", "c1 u2", false);
+        check("c1 u3", "c1 u2 u3", false);
+        check("c1 u2 u2", "c1 u2", false);
+        check("r1 u2 u2", "c1 u2", false);
+        check("r1", "c1 u2", false);
+        check("r1 u3", "c1 u2 u3", false);
+        check("", "c1", false);
+        check("c1", "c1 d", false);
+    }
+}

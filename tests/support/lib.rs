@@ -1,0 +1,34 @@
+//! What the tests, the benchmarks and the examples stand on: real servers, started privately and cleaned up.
+//!
+//! A [`Postgres`] cluster, an HTTP [`Receiver`] that misbehaves on request, an [`S3Server`], and the [`Worker`] process under
+//! test. [`tail`] reads what the log holds, [`Table`] rebuilds tables from change events and compares them with their source,
+//! and [`Shop`] writes a random workload of which it can say afterwards which events it must have caused.
+//! Nothing here knows the inside of the runtime: it is used as a user would use it.
+
+mod audit;
+mod folder;
+mod objects;
+mod pipelines;
+mod postgres;
+mod process;
+mod receiver;
+mod s3;
+mod shop;
+mod table;
+mod tail;
+mod wait;
+mod worker;
+
+pub use audit::{Audit, Change};
+pub use folder::Folder;
+pub use objects::{Object, objects};
+pub use pipelines::{Holes, copy_pipelines};
+pub use postgres::{PASSWORD, Postgres, PostgresOptions, USER};
+pub use process::{Process, Signal};
+pub use receiver::{Answer, Receiver, Request};
+pub use s3::{ACCESS_KEY, S3Server, SECRET_KEY};
+pub use shop::{Shop, ShopOptions};
+pub use table::{Table, canonical};
+pub use tail::{LogRecord, tail};
+pub use wait::{Deadline, eventually};
+pub use worker::{Rest, Worker, WorkerOptions, towpath_binary};

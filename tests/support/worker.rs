@@ -1,0 +1,195 @@
+//! The process under test: `towpath run`, with its REST interface.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::process::{Process, Signal};
+use crate::{Deadline, eventually};
+
+const UP_WITHIN: Duration = Duration::from_secs(60);
+const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a worker is started.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// The folder of pipelines.
+    pub pipelines: PathBuf,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The file that keeps what it prints.
+    pub output: PathBuf,
+    /// Further arguments.
+    pub arguments: Vec<String>,
+    /// Further environment variables.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl WorkerOptions {
+    /// A worker that keeps all that is its own in `folder`.
+    pub fn within(folder: &Path) -> Self {
+        Self {
+            pipelines: folder.join("pipelines"),
+            data_dir: folder.join("data"),
+            output: folder.join("worker.log"),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    process: Process,
+    rest: Rest,
+}
+
+impl Worker {
+    /// Starts a worker and waits until its REST interface answers.
+    pub async fn start(options: &WorkerOptions) -> Result<Self> {
+        let mut process = Self::spawn(options)?;
+        let rest = Self::await_addresses(&mut process, &options.data_dir).await?;
+        Ok(Self { process, rest })
+    }
+
+    /// Starts a worker and waits for nothing.
+    pub fn spawn(options: &WorkerOptions) -> Result<Process> {
+        std::fs::create_dir_all(&options.data_dir)?;
+        // What a worker that was killed has left behind must not be taken for the new one's.
+        match std::fs::remove_file(options.data_dir.join("addresses.json")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let mut command = Command::new(towpath_binary()?);
+        command.arg("run").arg(&options.pipelines).arg("--data-dir").arg(&options.data_dir);
+        command.args(["--rest", "127.0.0.1:0"]).args(&options.arguments).envs(&options.environment);
+        Process::start("towpath run", &mut command, &options.output)
+    }
+
+    async fn await_addresses(process: &mut Process, data_dir: &Path) -> Result<Rest> {
+        let file = data_dir.join("addresses.json");
+        let deadline = Deadline::after(UP_WITHIN);
+        loop {
+            if let Some(rest) = std::fs::read_to_string(&file).ok().and_then(|text| Rest::from_addresses(&text)) {
+                let answer = eventually("an answer to GET /", UP_WITHIN, || rest.get("/")).await;
+                process.must_run()?;
+                answer?;
+                return Ok(rest);
+            }
+            process.must_run()?;
+            if deadline.is_over() {
+                bail!("the worker wrote no addresses.json\n{}", process.last_output());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Its REST interface.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it as kill -9 does.
+    pub async fn kill(mut self) -> Result<()> {
+        self.process.end(Signal::KILL, DRAINED_WITHIN).await.map(drop)
+    }
+
+    /// Asks it to drain and waits for its end.
+    pub async fn stop(mut self) -> Result<ExitStatus> {
+        self.process.end(Signal::TERM, DRAINED_WITHIN).await
+    }
+
+    /// Waits until the connector and all its tasks are RUNNING.
+    pub async fn running(&self, connector: &str, limit: Duration) -> Result<()> {
+        let path = format!("/connectors/{connector}/status");
+        eventually(&format!("{connector} RUNNING"), limit, || async {
+            let status = self.rest.get(&path).await?;
+            let tasks = status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let is_running =
+                |part: Option<&Value>| part.and_then(|part| part.get("state")).is_some_and(|state| state == "RUNNING");
+            if is_running(status.get("connector"))
+                && !tasks.is_empty()
+                && tasks.iter().all(|task| is_running(Some(task)))
+            {
+                return Ok(());
+            }
+            Err(anyhow!("its status is {status}"))
+        })
+        .await
+    }
+}
+
+/// A client of a worker's REST interface.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Rest {
+    /// A client of the interface at `base`, such as `http://127.0.0.1:8083`.
+    pub fn new(base: impl Into<String>) -> Result<Self> {
+        Ok(Self { base: base.into(), client: reqwest::Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build()? })
+    }
+
+    fn from_addresses(text: &str) -> Option<Self> {
+        let addresses: Value = serde_json::from_str(text).ok()?;
+        let address = addresses.get("rest")?.as_str()?;
+        Self::new(if address.starts_with("http") { address.to_owned() } else { format!("http://{address}") }).ok()
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// GET, which must succeed.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let (code, body) = self.send(Method::GET, path, None).await?;
+        if code >= 300 { Err(anyhow!("GET {path} answered {code}: {body}")) } else { Ok(body) }
+    }
+
+    /// PUT without a body, which must succeed.
+    pub async fn put(&self, path: &str) -> Result<Value> {
+        let (code, body) = self.send(Method::PUT, path, None).await?;
+        if code >= 300 { Err(anyhow!("PUT {path} answered {code}: {body}")) } else { Ok(body) }
+    }
+
+    /// Any request; gives status and body, which is a string when it is no JSON.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.with_context(|| format!("{method} {path}"))?;
+        let code = response.status().as_u16();
+        let text = response.text().await?;
+        Ok((code, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+}
+
+/// The program under test: `TOWPATH_BIN`, or `towpath` beside the folder of the running program.
+pub fn towpath_binary() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("TOWPATH_BIN") {
+        return Ok(PathBuf::from(named));
+    }
+    let own = std::env::current_exe()?;
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("towpath"))
+        .find(|program| program.is_file())
+        .ok_or_else(|| anyhow!("there is no towpath beside {}; run make build first", own.display()))
+}
