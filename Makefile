@@ -1,0 +1,53 @@
+# Everything is built once: one target folder, the release profile, and one set of features for tests, demo, benchmarks and the
+# shipped binary. Cargo chooses features by what is asked of it, so that building and testing must ask for the same: all packages
+# with their development features, which `--workspace --examples` means even where there is no example to build. Asking for less
+# would compile wasmtime a second time.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+COMPONENTS := $(addprefix towpath-,$(filter-out sdk,$(notdir $(patsubst %/,%,$(wildcard connectors/*/)))))
+GUESTS := towpath-test-guests
+WASM := $(TARGET)/wasm32-wasip2/release
+NATIVE := cargo build --release --workspace --examples
+ROUNDS ?= 200
+
+.PHONY: help prepare components build test crash bench demo examples check
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+prepare: ## Install what is missing: the WASM target, Postgres
+	@tests/prepare.sh
+
+components: prepare
+	@cargo build --release --target wasm32-wasip2 $(addprefix -p ,$(COMPONENTS) $(GUESTS))
+	@$(NATIVE) --bin towpath-precompile
+	@mkdir -p $(TARGET)/components
+	@$(TARGET)/release/towpath-precompile $(TARGET)/components $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(name).wasm)
+
+build: components ## Build the binary with its connectors inside
+	@$(NATIVE) --bin towpath --bin towpath-lab --bin towpath-bench
+
+test: build ## Run all tests
+	@cargo test --release --workspace --no-fail-fast
+
+crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
+	@TOWPATH_CRASH_ROUNDS=$(ROUNDS) cargo test --release --workspace --test behaviour -- crash
+
+bench: build ## Measure, as ratios to Postgres's own tools in the same run
+	@$(TARGET)/release/towpath-bench
+
+demo: build ## A small shop, captured, until Ctrl-C
+	@examples/quickstart/run.sh
+
+examples: build ## Run every example to its end
+	@for story in examples/*/run.sh; do echo "== $$story"; $$story --ci; done
+
+check: components ## Formatting, lints, licences
+	@cargo fmt --check
+	@cargo clippy --release --workspace --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo "cargo-deny is not installed: licences and advisories are not checked"; fi
