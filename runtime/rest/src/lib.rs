@@ -1,1 +1,34 @@
-//! stub
+//! Kafka Connect's REST interface, and ours beside it: `/v1`, metrics, health.
+//!
+//! ```text
+//! connections ─▶ guard (token, Host, Origin, media types) ─▶ routes ─▶ connect, plugins, health, metrics, v1 ─▶ worker's handle
+//! ```
+//! Paths, codes, bodies and messages are those of Connect 4.x; what Connect does not have stands under `/v1` and never inside
+//! Connect's bodies. Nothing is kept here: every answer comes from the worker's [`Handle`](towpath_worker::Handle) or from the
+//! [`Log`] that `cli` hands in. The server answers from its first moment, with 503 until it is [opened](Opening::open).
+
+mod beginning;
+mod body;
+mod config;
+mod connect;
+mod connections;
+mod entities;
+mod error;
+mod fault;
+mod guard;
+mod health;
+mod log;
+mod metrics;
+mod plugins;
+mod prometheus;
+mod records;
+mod server;
+pub mod v1;
+
+pub use beginning::Beginning;
+pub use config::Config;
+pub use connect::percent_encoded;
+pub use error::Error;
+pub use log::{FsyncLatency, Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds};
+pub use records::{Progress as TailProgress, Tail, TailOptions, write_record};
+pub use server::{Opening, Served, Server};

@@ -1,0 +1,165 @@
+//! What every request passes before it is routed: who asks (token, Host, Origin), what is asked for (path, media types), how long it may take.
+//!
+//! A web page must not reach a worker on loopback, neither by a form nor by a name that resolves to 127.0.0.1: hence the checks of
+//! Origin and Host. Off loopback the token decides.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use towpath_model::Secret;
+
+use crate::fault::Fault;
+use crate::server::BodyLimit;
+
+/// What the guard needs to know of the server.
+pub(crate) struct Guard {
+    pub(crate) loopback: bool,
+    pub(crate) listen_ip: IpAddr,
+    pub(crate) token: Option<Secret>,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) request_timeout: Duration,
+}
+
+/// Lets a request pass, or answers in its stead.
+pub(crate) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    if let Err(fault) = guard.admit(&mut request) {
+        return fault.into_response();
+    }
+    let asks_for_options = request.method() == Method::OPTIONS;
+    match tokio::time::timeout(guard.request_timeout, next.run(request)).await {
+        Ok(refusal) if asks_for_options && refusal.status() == StatusCode::METHOD_NOT_ALLOWED => options(&refusal),
+        Ok(response) => response,
+        Err(_) => Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "Request timed out.").into_response(),
+    }
+}
+
+/// Turns the router's refusal, which names the methods that there are, into the answer that names them.
+fn options(refusal: &Response) -> Response {
+    let allowed = refusal.headers().get(ALLOW).and_then(|allowed| allowed.to_str().ok()).unwrap_or_default();
+    ([(ALLOW, format!("{allowed},OPTIONS")), (CONTENT_TYPE, "text/plain".to_owned())], "").into_response()
+}
+
+impl Guard {
+    fn admit(&self, request: &mut Request) -> Result<(), Fault> {
+        self.check_host(request.headers())?;
+        check_origin(request.headers())?;
+        self.check_token(request)?;
+        if request.uri().path().to_ascii_lowercase().contains("%2f") {
+            return Err(Fault::bad_request("A name in the path must not contain '/'"));
+        }
+        strip_trailing_slash(request);
+        if is_connects(request.uri().path()) {
+            check_accept(request.headers())?;
+        }
+        check_content_type(request.headers())?;
+        request.extensions_mut().insert(BodyLimit(self.body_bytes_max));
+        Ok(())
+    }
+
+    fn check_host(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        if !self.loopback {
+            return Ok(());
+        }
+        let Some(value) = headers.get(HOST) else { return Ok(()) };
+        let host = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+        let known = host.as_ref().is_some_and(|authority| {
+            let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+            name.eq_ignore_ascii_case("localhost")
+                || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.listen_ip)
+        });
+        if known { Ok(()) } else { Err(Fault::forbidden("The Host header names another machine than this worker")) }
+    }
+
+    fn check_token(&self, request: &Request) -> Result<(), Fault> {
+        let Some(token) = &self.token else { return Ok(()) };
+        if matches!(request.uri().path(), "/livez" | "/readyz") {
+            return Ok(());
+        }
+        let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let given =
+            given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+        if given.is_some_and(|given| equal_in_constant_time(given.trim(), token.reveal())) {
+            Ok(())
+        } else {
+            Err(Fault::new(
+                StatusCode::UNAUTHORIZED,
+                "The request needs the header Authorization: Bearer with the worker's token",
+            ))
+        }
+    }
+}
+
+/// A page of another origin may not ask, whatever it asks for.
+fn check_origin(headers: &HeaderMap) -> Result<(), Fault> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, authority)| authority);
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
+    match (origin, host) {
+        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(Fault::forbidden("Requests from pages of another origin are refused")),
+    }
+}
+
+/// Media types as Connect negotiates them: JSON or anything.
+fn check_accept(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut accepts = headers.get_all(ACCEPT).iter().peekable();
+    if accepts.peek().is_none() {
+        return Ok(());
+    }
+    let mut ranges = accepts.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let fits = ranges.any(|range| {
+        let media = range.split(';').next().unwrap_or_default().trim();
+        media.is_empty()
+            || ["*/*", "application/*", "application/json"].iter().any(|fit| media.eq_ignore_ascii_case(fit))
+    });
+    if fits { Ok(()) } else { Err(Fault::http(StatusCode::NOT_ACCEPTABLE)) }
+}
+
+/// A body must say that it is JSON; no body needs to say nothing.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.unwrap_or(0) == 0 && !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
+}
+
+/// Whether the path is one of Connect's, where JSON is all that is served.
+fn is_connects(path: &str) -> bool {
+    path == "/" || path.starts_with("/connector") || path.starts_with("/admin")
+}
+
+fn strip_trailing_slash(request: &mut Request) {
+    let path = request.uri().path();
+    if path.len() < 2 || !path.ends_with('/') {
+        return;
+    }
+    let path = path.trim_end_matches('/');
+    let path = if path.is_empty() { "/" } else { path };
+    let target = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    if let Ok(uri) = target.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Compares without telling by its duration how much is right.
+fn equal_in_constant_time(left: &str, right: &str) -> bool {
+    let difference = left.bytes().zip(right.bytes()).fold(0, |sum, (left, right)| sum | (left ^ right));
+    left.len() == right.len() && difference == 0
+}

@@ -1,0 +1,110 @@
+//! What the server asks of the log, which it does not know: topics, records, numbers. `cli` fulfils it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use towpath_model::Batch;
+
+/// A log to look into.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// All topics, sorted by name.
+    fn topics(&self) -> Vec<TopicDescription>;
+    /// The ends of a topic's partitions, in order.
+    ///
+    /// # Errors
+    /// [`LogFault::UnknownTopic`].
+    fn ends(&self, topic: &str) -> Result<Vec<TopicPartitionEnds>, LogFault>;
+    /// For each partition, the offset of the first record at or after this time; the end where there is none.
+    ///
+    /// # Errors
+    /// [`LogFault::UnknownTopic`], or the log's.
+    async fn offsets_at(&self, topic: &str, timestamp_ms: i64) -> Result<Vec<i64>, LogFault>;
+    /// Reads on from `positions`, one offset a partition, and moves them. Waits up to `max_wait` for the first record. Positions that
+    /// the log no longer holds move to its start. A position of none is not read.
+    ///
+    /// # Errors
+    /// [`LogFault::UnknownTopic`], or the log's.
+    async fn read(
+        &self,
+        topic: &str,
+        positions: &mut [Option<i64>],
+        max_bytes: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<Batch>, LogFault>;
+    /// Numbers for metrics.
+    fn numbers(&self) -> LogNumbers;
+    /// Why the log has failed for good, if it has.
+    fn failure(&self) -> Option<String>;
+}
+
+/// Why the log could not be looked into.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogFault {
+    /// There is no such topic.
+    #[error("topic {0} does not exist")]
+    UnknownTopic(String),
+    /// Reading failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it is the worker's own.
+    pub internal: bool,
+    /// How many records there are, as far as offsets tell.
+    pub records: i64,
+    /// Its partitions, in order.
+    pub partitions: Vec<TopicPartitionEnds>,
+    /// The configs that were set.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// The ends of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPartitionEnds {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that is kept.
+    pub start: i64,
+    /// The offset after the last durable record.
+    pub high_watermark: i64,
+}
+
+/// Numbers of the log since the process started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogNumbers {
+    /// Bytes on disk, journal and segments.
+    pub disk_bytes: Option<u64>,
+    /// Free bytes on the log's file system.
+    pub disk_free_bytes: Option<u64>,
+    /// Bytes of the journal alone.
+    pub journal_bytes: Option<u64>,
+    /// Commits that became durable.
+    pub commits_total: u64,
+    /// Records appended.
+    pub records_total: u64,
+    /// Bytes appended.
+    pub bytes_total: u64,
+    /// How long fsyncs took.
+    pub fsync: FsyncLatency,
+}
+
+/// A histogram of fsync durations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FsyncLatency {
+    /// Upper bound in seconds and count of fsyncs at or below it, ascending.
+    pub buckets: Vec<(f64, u64)>,
+    /// All of them.
+    pub count: u64,
+    /// Seconds summed.
+    pub seconds_sum: f64,
+}

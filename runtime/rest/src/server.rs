@@ -1,0 +1,214 @@
+//! The server: binds, routes, serves, drains.
+//!
+//! It listens before there is a worker, so that probes and clients get an answer in JSON and not a refused connection; the worker is
+//! handed in through [`Opening`]. At shutdown it takes no new requests, ends streams, and gives those under way a moment.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use towpath_model::Clock;
+
+use crate::connections::Connections;
+use crate::fault::Fault;
+use crate::guard::{self, Guard};
+use crate::{Config, Error, Log, connect, health, metrics, plugins, v1};
+
+/// How long requests under way may take at shutdown.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What is served once the worker is there.
+pub struct Served {
+    /// The worker.
+    pub worker: towpath_worker::Handle,
+    /// Its log.
+    pub log: Arc<dyn Log>,
+    /// Shown as `kafka_cluster_id`.
+    pub cluster_id: String,
+    /// The worker's id, `host:port` of this listener.
+    pub worker_id: String,
+    /// When the process started, in milliseconds since the epoch.
+    pub started_ms: i64,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A server that listens.
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+    stage: Stage,
+}
+
+/// Opens the server once the worker is there. Until then it answers that it is starting.
+pub struct Opening(Arc<OnceLock<Arc<Served>>>);
+
+impl Opening {
+    /// Serves this worker from now on; a second call changes nothing.
+    pub fn open(&self, served: Arc<Served>) {
+        if self.0.set(served).is_err() {
+            tracing::debug!("the REST server is open already");
+        }
+    }
+}
+
+impl Server {
+    /// Listens. Connections wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`Error::Bind`]; [`Error::TokenMissing`] off loopback without a token.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let failed = |source| Error::Bind { address: config.listen.clone(), source: Arc::new(source) };
+        let listener = TcpListener::bind(&config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() && config.token.is_none() {
+            return Err(Error::TokenMissing { address });
+        }
+        let (_, closing) = watch::channel(false);
+        let stage = Stage { served: Arc::new(OnceLock::new()), closing };
+        Ok(Self { config, listener, address, stage })
+    }
+
+    /// The address in use.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The means to open the server.
+    pub fn opening(&self) -> Opening {
+        Opening(Arc::clone(&self.stage.served))
+    }
+
+    /// Serves until `shutdown` becomes true, then drains for a few seconds.
+    ///
+    /// # Errors
+    /// [`Error::Serve`].
+    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+        self.stage.closing = shutdown.clone();
+        let guard = Guard {
+            loopback: self.address.ip().is_loopback(),
+            listen_ip: self.address.ip(),
+            token: self.config.token.clone(),
+            body_bytes_max: self.config.body_bytes_max,
+            request_timeout: self.config.request_timeout,
+        };
+        let app = guarded(routes(self.stage), guard);
+        let connections = Connections::new(self.listener, self.config.connections_max, self.config.idle_timeout);
+        let mut closing = shutdown.clone();
+        let serving = axum::serve(connections, app)
+            .with_graceful_shutdown(async move { _ = closing.wait_for(|closing| *closing).await })
+            .into_future();
+        let overdue = async move {
+            _ = shutdown.wait_for(|closing| *closing).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(|error| Error::Serve(Arc::new(error))),
+            () = overdue => Ok(()),
+        }
+    }
+}
+
+/// All routes, behind nothing.
+pub(crate) fn routes(stage: Stage) -> Router {
+    Router::new()
+        .route("/", get(health::server_info))
+        .route("/health", get(health::health))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/connectors", get(connect::list).post(connect::create))
+        .route("/connectors/{connector}", get(connect::info).delete(connect::delete))
+        .route(
+            "/connectors/{connector}/config",
+            get(connect::config).put(connect::put_config).patch(connect::patch_config),
+        )
+        .route("/connectors/{connector}/status", get(connect::status))
+        .route("/connectors/{connector}/restart", post(connect::restart))
+        .route("/connectors/{connector}/pause", put(connect::pause))
+        .route("/connectors/{connector}/resume", put(connect::resume))
+        .route("/connectors/{connector}/stop", put(connect::stop))
+        .route("/connectors/{connector}/tasks", get(connect::tasks))
+        .route("/connectors/{connector}/tasks/{task}/status", get(connect::task_status))
+        .route("/connectors/{connector}/tasks/{task}/restart", post(connect::restart_task))
+        .route("/connectors/{connector}/topics", get(connect::topics))
+        .route("/connectors/{connector}/offsets", get(connect::offsets))
+        .route("/connector-plugins", get(plugins::list))
+        .route("/connector-plugins/{plugin}/config", get(plugins::keys))
+        .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
+        .route("/v1/status", get(v1::status))
+        .route("/v1/connectors/{connector}", get(v1::connector))
+        .route("/v1/topics", get(v1::topics))
+        .route("/v1/topics/{topic}", get(v1::topic))
+        .route("/v1/topics/{topic}/records", get(v1::records))
+        .fallback(|| std::future::ready(Fault::http(StatusCode::NOT_FOUND)))
+        .method_not_allowed_fallback(|| std::future::ready(Fault::http(StatusCode::METHOD_NOT_ALLOWED)))
+        .with_state(stage)
+}
+
+/// Puts the guard around the whole router, so that it may change the path before anything is matched.
+pub(crate) fn guarded(routes: Router, guard: Guard) -> Router {
+    Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(guard), guard::check))
+}
+
+/// What handlers are given: the worker, if it is there yet, and whether the server is closing.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    served: Arc<OnceLock<Arc<Served>>>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Stage {
+    /// What is served, once the worker answers.
+    pub(crate) fn served(&self) -> Option<&Arc<Served>> {
+        self.served.get().filter(|served| *served.worker.ready().borrow())
+    }
+
+    /// Becomes true when the server closes.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.clone()
+    }
+
+    /// A stage that serves this.
+    #[cfg(test)]
+    pub(crate) fn of(served: Option<Arc<Served>>) -> Self {
+        let cell = OnceLock::new();
+        if let Some(served) = served {
+            _ = cell.set(served);
+        }
+        Self { served: Arc::new(cell), closing: watch::channel(false).1 }
+    }
+}
+
+/// What is served; requests that need it get 503 until it is there.
+pub(crate) struct App(pub(crate) Arc<Served>);
+
+impl<S: Send + Sync> FromRequestParts<S> for App
+where
+    Stage: FromRef<S>,
+{
+    type Rejection = Fault;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let stage = Stage::from_ref(state);
+        stage.served().map(|served| Self(Arc::clone(served))).ok_or_else(|| {
+            Fault::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The worker is starting: its configuration is being read from the log",
+            )
+        })
+    }
+}
+
+/// The largest body, as the guard tells it to whoever reads one.
+#[derive(Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
