@@ -23,24 +23,33 @@ mkdir -p "$LAKE"
 
 # Starts the worker on ./pipelines, or on the folder given.
 start_worker() {
+  FOLDER=${1:-pipelines}
   if $CI_MODE; then
-    towpath run "${1:-pipelines}" --data-dir "$DATA" --rest 127.0.0.1:0 >>"$WORK/worker.log" 2>&1 &
+    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 >>"$WORK/worker.log" 2>&1 &
   else
-    towpath run "${1:-pipelines}" --data-dir "$DATA" --rest 127.0.0.1:0 &
+    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 &
   fi
   WORKER=$!
-  trap 'kill -TERM $WORKER 2>/dev/null || true' INT TERM EXIT
+  trap 'STOPPING=true; kill -TERM $WORKER 2>/dev/null || true' INT TERM EXIT
 }
 
+# Ends the worker in good order.
 stop_worker() {
   kill -TERM "$WORKER"
   wait "$WORKER"
   trap - EXIT
 }
 
-# Stays until Ctrl-C.
+# Stays until Ctrl-C. A worker that was killed is started again.
 stay() {
-  wait "$WORKER" || true
+  STOPPING=false
+  while ! $STOPPING; do
+    wait "$WORKER" || true
+    if ! $STOPPING; then
+      echo "The worker is gone; here it is again."
+      start_worker "$FOLDER"
+    fi
+  done
   wait "$WORKER" 2>/dev/null || true
 }
 

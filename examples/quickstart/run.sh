@@ -20,11 +20,7 @@ else
     the endpoint   tail -f $HOOKS_LOG
     the state      $PROGRAMS/towpath status --data-dir $DATA
 
-  Kill the worker with kill -9 $WORKER if you like, and start it again:
-
-    $PROGRAMS/towpath run $PWD/pipelines --data-dir $DATA
-
-  Ctrl-C ends everything.
+  Kill the worker if you like, with kill -9 $WORKER: it is started again and goes on where it was. Ctrl-C ends everything.
 
 TEXT
   stay

@@ -87,6 +87,11 @@ impl Audit {
         Ok(Self { table: table.clone(), changes })
     }
 
+    /// The rows that the changes leave.
+    pub fn rows(&self) -> BTreeMap<String, Value> {
+        last_rows(&self.changes)
+    }
+
     /// How many changes were noted.
     pub fn len(&self) -> usize {
         self.changes.values().map(Vec::len).sum()
@@ -116,8 +121,7 @@ impl Audit {
             let shown = faults.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
             bail!("{} keys of {} have other events than they must have\n{shown}", faults.len(), self.table.name);
         }
-        let last = histories.into_iter().filter_map(|(key, changes)| Some((key, changes.last()?.row.clone()?)));
-        Ok(last.collect())
+        Ok(last_rows(&histories))
     }
 
     /// The events of each key, with values that an event leaves out taken from the event before.
@@ -158,6 +162,10 @@ impl Audit {
         }
         Ok(histories)
     }
+}
+
+fn last_rows(histories: &BTreeMap<String, Vec<Change>>) -> BTreeMap<String, Value> {
+    histories.iter().filter_map(|(key, changes)| Some((key.clone(), changes.last()?.row.clone()?))).collect()
 }
 
 /// What a converter with schemas wraps stands under `payload`.
@@ -221,7 +229,7 @@ fn history(changes: &[Change]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::{Change, agree};
 
@@ -234,7 +242,6 @@ mod tests {
     }
 
     fn check(in_log: &str, noted: &str, agrees: bool) {
-        let _: Option<Value> = None;
         assert_eq!(agree(&changes(in_log), &changes(noted)).is_ok(), agrees, "log {in_log:?}, noted {noted:?}");
     }
 

@@ -217,3 +217,36 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Shop, ShopOptions};
+    use crate::{Audit, Postgres, PostgresOptions, eventually};
+
+    #[tokio::test]
+    async fn the_audit_knows_what_became_of_every_row() {
+        let postgres = Postgres::start(PostgresOptions::default()).await.unwrap();
+        postgres.create_database("shop").await.unwrap();
+        let options = ShopOptions { seed: 7, orders: 200, writers: 3, pause: Duration::ZERO };
+        let mut shop = Shop::open(&postgres, "shop", &options).await.unwrap();
+        shop.begin(&postgres, "shop", &options).await.unwrap();
+        eventually("some business", Duration::from_secs(30), || async {
+            anyhow::ensure!(shop.transactions() > 400, "{} transactions", shop.transactions());
+            Ok(())
+        })
+        .await
+        .unwrap();
+        shop.close().await.unwrap();
+        let client = postgres.connect("shop").await.unwrap();
+        let mut changes = 0;
+        for table in shop.tables() {
+            let audit = Audit::load(&client, table).await.unwrap();
+            assert_eq!(audit.rows(), table.rows(&client).await.unwrap(), "{}", table.name);
+            changes += audit.len();
+        }
+        assert!(changes > 400, "{changes} changes");
+        postgres.stop().await.unwrap();
+    }
+}

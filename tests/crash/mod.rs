@@ -1,0 +1,82 @@
+//! kill -9 at any moment: the worker is ended at random times and at every named point, and nothing may be lost or repeated.
+//!
+//! `TOWPATH_CRASH_SEED` repeats a run's choices, `TOWPATH_CRASH_ROUNDS` sets how often the worker is killed (25 unless told
+//! otherwise). A few dozen rounds share a shop; the next ones begin anew, with a snapshot. What must hold in the end is in
+//! `oracles.rs`, where it happens is in `scene.rs`.
+
+mod oracles;
+mod points;
+mod scene;
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use towpath_tests::{ShopOptions, Signal, Worker};
+
+use crate::runner::blocking;
+use scene::Scene;
+
+const ROUNDS: u32 = 25;
+/// After so many rounds a new shop opens, so that the snapshot is hit again.
+const ROUNDS_A_SHOP: u32 = 25;
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("crash::at_random_moments", || blocking(at_random_moments())),
+        Trial::test("crash::at_every_named_point", || blocking(points::at_every_named_point(seed()))),
+    ]
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn seed() -> u64 {
+    number("TOWPATH_CRASH_SEED").unwrap_or_else(|| rand::rng().random_range(1..1_000_000))
+}
+
+/// How busy the shop is while the worker is killed.
+fn busy(seed: u64, orders: u32) -> ShopOptions {
+    ShopOptions { seed, orders, writers: 3, pause: Duration::from_millis(4) }
+}
+
+async fn at_random_moments() -> Result<()> {
+    let rounds = number("TOWPATH_CRASH_ROUNDS").and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(ROUNDS);
+    let first_seed = seed();
+    let shops = rounds.div_ceil(ROUNDS_A_SHOP);
+    for shop in 0..shops {
+        let seed = first_seed + u64::from(shop);
+        let rounds = ROUNDS_A_SHOP.min(rounds - shop * ROUNDS_A_SHOP);
+        let report = one_shop(seed, rounds)
+            .await
+            .with_context(|| format!("TOWPATH_CRASH_SEED={seed} TOWPATH_CRASH_ROUNDS={rounds}"))?;
+        println!("seed {seed}: {rounds} kills; {report}");
+    }
+    Ok(())
+}
+
+/// Kills the worker `rounds` times while the shop is busy, then looks.
+async fn one_shop(seed: u64, rounds: u32) -> Result<String> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut scene = Scene::open(busy(seed, rng.random_range(5_000..40_000))).await?;
+    scene.begin().await?;
+    let path = scene.path().display().to_string();
+    for round in 0..rounds {
+        let mut worker = Worker::spawn(scene.options())?;
+        // Mostly soon, so that start-up, recovery and snapshot are hit; sometimes after a while of steady work.
+        let millis = if rng.random_bool(0.7) { rng.random_range(10..900) } else { rng.random_range(900..2500) };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        worker.must_run().with_context(|| format!("round {round}, kept in {path}"))?;
+        let status = worker.end(Signal::KILL, ENDS_WITHIN).await?;
+        ensure!(
+            status.signal() == Some(Signal::KILL.as_raw()),
+            "the worker ended by itself in round {round}, with {status}"
+        );
+    }
+    scene.settle().await.with_context(|| format!("everything is kept in {path}"))
+}
