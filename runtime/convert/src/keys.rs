@@ -1,6 +1,8 @@
 //! The configuration keys of converters and transforms, for the checker and for forms.
 
-use towpath_model::ConfigKey;
+use towpath_model::{ConfigKey, Importance, ValueType, Width};
+
+use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS};
 
 /// A built-in transform.
 #[derive(Clone, Debug)]
@@ -13,20 +15,96 @@ pub struct TransformType {
 
 /// Names that `key.converter` and `value.converter` take: short ones and Java classes.
 pub fn converters() -> Vec<String> {
-    unimplemented!()
+    names(&CONVERTERS)
 }
 
 /// Names that `header.converter` takes.
 pub fn header_converters() -> Vec<String> {
-    unimplemented!()
+    names(&HEADER_CONVERTERS)
 }
 
 /// The built-in transforms.
 pub fn transforms() -> Vec<TransformType> {
-    unimplemented!()
+    crate::transform::types()
 }
 
 /// The keys that converters read, such as `value.converter.schemas.enable`.
 pub fn keys() -> Vec<ConfigKey> {
-    unimplemented!()
+    let settings = |converter: &str| {
+        let name = |setting: &str| format!("{converter}.{setting}");
+        let mut format = default_key(
+            &name("decimal.format"),
+            ValueType::String,
+            "BASE64",
+            Importance::Low,
+            "How JSON shows decimals: BASE64, exact and in Connect's own form, or NUMERIC, as numbers.",
+        );
+        format.valid_values = ["BASE64", "NUMERIC", "base64", "numeric"].map(str::to_owned).to_vec();
+        [
+            optional_key(
+                &name("schemas.enable"),
+                ValueType::Boolean,
+                Importance::Medium,
+                "Whether JSON stands in an envelope with its schema. When not set: true under the Java class name, as in \
+                 Connect; false under the short name `json` and where no converter is named.",
+            ),
+            default_key(
+                &name("schemas.cache.size"),
+                ValueType::Int,
+                "1000",
+                Importance::Low,
+                "Accepted for Connect's sake; schemas are kept compiled in any case.",
+            ),
+            format,
+            default_key(
+                &name("replace.null.with.default"),
+                ValueType::Boolean,
+                "true",
+                Importance::Low,
+                "Whether a null whose schema has a default is written as that default.",
+            ),
+        ]
+    };
+    ["key.converter", "value.converter", "header.converter"].into_iter().flat_map(settings).collect()
+}
+
+/// A required key.
+pub(crate) fn key(name: &str, value_type: ValueType, importance: Importance, doc: &str) -> ConfigKey {
+    ConfigKey {
+        name: name.to_owned(),
+        value_type,
+        default: None,
+        optional: false,
+        importance,
+        doc: doc.to_owned(),
+        group: None,
+        order: -1,
+        width: Width::None,
+        display_name: name.to_owned(),
+        dependents: Vec::new(),
+        valid_values: Vec::new(),
+        aliases: Vec::new(),
+        secret: false,
+        endpoint: None,
+    }
+}
+
+/// A key that may be left out.
+pub(crate) fn optional_key(name: &str, value_type: ValueType, importance: Importance, doc: &str) -> ConfigKey {
+    ConfigKey { optional: true, ..key(name, value_type, importance, doc) }
+}
+
+/// A key with a default.
+pub(crate) fn default_key(
+    name: &str,
+    value_type: ValueType,
+    default: &str,
+    importance: Importance,
+    doc: &str,
+) -> ConfigKey {
+    ConfigKey { default: Some(default.to_owned()), ..key(name, value_type, importance, doc) }
+}
+
+fn names(classes: &[Class]) -> Vec<String> {
+    classes.iter().flat_map(|class| class.names()).map(str::to_owned).collect()
 }

@@ -4,14 +4,25 @@
 //! bytes, converters, transforms, forms that the sink accepts. Transforms that are components are named by
 //! [`plugin_transforms`]; the worker instantiates them and hands them in by alias. Failures are per record, never per batch.
 //!
+//! Without a setting keys and values are JSON without schemas (`key.converter`, `value.converter`: `json`,
+//! `schemas.enable=false`), headers go through `simple`; Connect would take the worker's defaults.
+//!
 //! Invariant 6: values pass unchanged. What is already in the wanted form is copied byte for byte.
 
+mod converter;
+mod draft;
 mod error;
+mod fault;
+mod json;
 mod keys;
 mod outcome;
 mod path;
+mod shape;
+mod text;
+mod transform;
 
 pub use error::Error;
 pub use keys::{TransformType, converters, header_converters, keys, transforms};
 pub use outcome::{Converted, Failure, Stage};
-pub use path::{PluginTransform, SinkPath, SourcePath, plugin_transforms};
+pub use path::{SinkPath, SourcePath, plugin_transforms};
+pub use transform::PluginTransform;

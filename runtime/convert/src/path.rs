@@ -1,33 +1,41 @@
-//! The two paths, source and sink.
+//! The two paths. A source's records pass transforms, then converters; a sink's pass converters, then transforms.
+//!
+//! ```text
+//! source: connector forms ─▶ Chain ─▶ Outward ─▶ bytes          sink: bytes ─▶ Inward ─▶ Chain ─▶ Fit ─▶ accepted forms
+//! ```
+//! Each stage turns a batch into a batch; [`Trace`] leads what comes out back to what went in.
+
+mod fit;
+mod inward;
+mod outward;
+#[cfg(test)]
+mod tests;
+mod trace;
 
 use std::collections::HashMap;
 
 use towpath_model::{Batch, Config, ConnectorError, Encoding, Transform};
 
+use self::fit::Fit;
+use self::inward::Inward;
+use self::outward::Outward;
+pub(crate) use self::trace::Trace;
+use crate::transform::{Chain, PluginTransform};
 use crate::{Converted, Error};
-
-/// A transform of the configuration that is a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginTransform {
-    /// Its alias in `transforms`.
-    pub alias: String,
-    /// Its class, to be found among the plugins.
-    pub class: String,
-    /// Its settings, with `transforms.<alias>.` taken off.
-    pub config: Config,
-}
 
 /// The transforms of `config` whose type is not built in, in their order. The worker instantiates them.
 ///
 /// # Errors
 /// When an alias has no type.
 pub fn plugin_transforms(config: &Config) -> Result<Vec<PluginTransform>, Error> {
-    let _ = config;
-    unimplemented!()
+    crate::transform::plugins(config)
 }
 
 /// From a source connector to the log: transforms, then converters.
-pub struct SourcePath {}
+pub struct SourcePath {
+    chain: Chain,
+    outward: Outward,
+}
 
 impl SourcePath {
     /// Makes the path that `config` (resolved) describes; `plugins` holds the transforms of [`plugin_transforms`] by alias.
@@ -35,8 +43,7 @@ impl SourcePath {
     /// # Errors
     /// When a converter or transform is unknown or its settings are at fault.
     pub fn new(config: &Config, plugins: HashMap<String, Box<dyn Transform>>) -> Result<Self, Error> {
-        let _ = (config, plugins);
-        unimplemented!()
+        Ok(Self { chain: Chain::new(config, plugins)?, outward: Outward::new(config)? })
     }
 
     /// Converts a batch; every form in the answer is bytes. Repeating the call with the same batch is harmless.
@@ -44,30 +51,50 @@ impl SourcePath {
     /// # Errors
     /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
-        let _ = records;
-        unimplemented!()
+        let mut trace = Trace::new(records.len());
+        let transformed = self.chain.apply(records, &mut trace).await?;
+        let transformed = transformed.as_ref().unwrap_or(records);
+        Ok(self.outward.apply(transformed, trace))
     }
 }
 
 /// From the log to a sink connector: converters, then transforms.
-pub struct SinkPath {}
+pub struct SinkPath {
+    inward: Inward,
+    chain: Chain,
+    fit: Option<Fit>,
+}
 
 impl SinkPath {
     /// Makes the path that `config` (resolved) describes, towards a sink that takes the encodings `accepts`.
     ///
     /// # Errors
     /// When a converter or transform is unknown or its settings are at fault.
-    pub fn new(config: &Config, accepts: &[Encoding], plugins: HashMap<String, Box<dyn Transform>>) -> Result<Self, Error> {
-        let _ = (config, accepts, plugins);
-        unimplemented!()
+    pub fn new(
+        config: &Config,
+        accepts: &[Encoding],
+        plugins: HashMap<String, Box<dyn Transform>>,
+    ) -> Result<Self, Error> {
+        let chain = Chain::new(config, plugins)?;
+        if chain.is_empty() {
+            return Ok(Self { inward: Inward::new(config, accepts)?, chain, fit: None });
+        }
+        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes])?;
+        Ok(Self { inward, chain, fit: Some(Fit::new(accepts)) })
     }
 
     /// Converts a batch of bytes into forms that the sink accepts. Repeating the call with the same batch is harmless.
     ///
+    /// A JSON document that is spread over lines is put on one, for sinks that write one a line; otherwise JSON passes as it is.
+    ///
     /// # Errors
     /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
-        let _ = records;
-        unimplemented!()
+        let mut trace = Trace::new(records.len());
+        let read = self.inward.apply(records, &mut trace);
+        let Some(fit) = &mut self.fit else { return Ok(trace.finish(read)) };
+        let transformed = self.chain.apply(&read, &mut trace).await?.unwrap_or(read);
+        let fitting = fit.apply(transformed, &mut trace);
+        Ok(trace.finish(fitting))
     }
 }

@@ -1,0 +1,39 @@
+//! Connect's JSON: what JsonConverter writes and reads, byte for byte, without building a tree.
+//!
+//! [`Transcoder`] turns a datum into JSON in one pass; [`Encoder`] turns JSON into a datum. Both are compiled once for
+//! each schema. Numbers and texts are written as Java and Jackson write them.
+
+mod decimal;
+mod decode;
+mod encode;
+mod number;
+mod object;
+mod text;
+mod transcode;
+
+pub(crate) use decode::{Envelope, line_broken, unbroken, valid};
+pub(crate) use encode::{Encoder, entries};
+pub(crate) use number::{write_double, write_float};
+pub(crate) use object::ObjectWriter;
+pub(crate) use text::{write_base64, write_string};
+pub(crate) use transcode::Transcoder;
+
+/// The name of Connect's decimal, whose value is the unscaled number and whose parameter is the scale.
+pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
+
+/// How JsonConverter is configured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// `schemas.enable`: payloads stand in an envelope with their schema.
+    pub(crate) schemas: bool,
+    /// `decimal.format=NUMERIC`: decimals are JSON numbers and not Base64.
+    pub(crate) numeric_decimals: bool,
+    /// `replace.null.with.default`: a null whose schema has a default is written as the default.
+    pub(crate) nulls_take_defaults: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { schemas: false, numeric_decimals: false, nulls_take_defaults: true }
+    }
+}

@@ -1,0 +1,247 @@
+//! Datum to JSON in one pass: each schema is compiled once into nodes that read and write as they go.
+//!
+//! All literal text (braces, field names, the schema of an envelope) is rendered at compile time, so a record costs one
+//! walk over its bytes and no allocation.
+
+use serde_json::Value;
+use towpath_model::datum::Reader;
+use towpath_model::{Schema, Type};
+
+use super::text::{write_base64, write_string};
+use super::{DECIMAL, Options, decimal, write_double, write_float};
+use crate::fault::Fault;
+
+/// No payload may grow beyond this; it bounds what a malicious datum of many empty items can cost.
+const BYTES_MAX: usize = 1 << 30;
+
+/// Writes data of one schema as JSON.
+#[derive(Debug)]
+pub(crate) struct Transcoder {
+    head: Vec<u8>,
+    tail: &'static [u8],
+    node: Node,
+}
+
+#[derive(Debug)]
+enum Node {
+    Integer,
+    Float,
+    Double,
+    Boolean,
+    String,
+    Bytes,
+    Number { scale: i32 },
+    Array(Box<Node>),
+    Object(Box<Node>),
+    Pairs(Box<(Node, Node)>),
+    Struct(Vec<FieldNode>),
+    Optional { null_branch: i64, null: Vec<u8>, value: Box<Node> },
+}
+
+#[derive(Debug)]
+struct FieldNode {
+    /// `{"name":` or `,"name":`.
+    prefix: Vec<u8>,
+    node: Node,
+}
+
+impl Transcoder {
+    /// Compiles a schema.
+    pub(crate) fn new(schema: &Schema, options: Options) -> Self {
+        let node = Node::compile(schema, options);
+        if !options.schemas {
+            return Self { head: Vec::new(), tail: b"", node };
+        }
+        let mut head = b"{\"schema\":".to_vec();
+        write_value(&mut head, &schema.to_json());
+        head.extend_from_slice(b",\"payload\":");
+        Self { head, tail: b"}", node }
+    }
+
+    /// Appends the JSON of a datum.
+    #[inline]
+    pub(crate) fn write(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.extend_from_slice(&self.head);
+        let mut reader = Reader::new(datum);
+        self.node.write(&mut reader, out)?;
+        if !reader.is_at_end() {
+            return Err(Fault::datum(format!(
+                "datum is malformed at byte {}: it goes on after its end",
+                reader.position()
+            )));
+        }
+        out.extend_from_slice(self.tail);
+        Ok(())
+    }
+}
+
+impl Node {
+    fn compile(schema: &Schema, options: Options) -> Self {
+        let value = Self::compile_value(schema, options);
+        if !schema.optional {
+            return value;
+        }
+        let mut null = Vec::new();
+        match &schema.default {
+            Some(default) if options.nulls_take_defaults => write_default(&mut null, schema, default, options),
+            _ => null.extend_from_slice(b"null"),
+        }
+        Self::Optional { null_branch: schema.null_branch(), null, value: Box::new(value) }
+    }
+
+    fn compile_value(schema: &Schema, options: Options) -> Self {
+        match &schema.kind {
+            Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => Self::Integer,
+            Type::Float32 => Self::Float,
+            Type::Float64 => Self::Double,
+            Type::Boolean => Self::Boolean,
+            Type::String => Self::String,
+            Type::Bytes if options.numeric_decimals && schema.name.as_deref() == Some(DECIMAL) => {
+                Self::Number { scale: decimal_scale(schema) }
+            }
+            Type::Bytes => Self::Bytes,
+            Type::Array(items) => Self::Array(Box::new(Self::compile(items, options))),
+            Type::Map(keys, values) if matches!(keys.kind, Type::String) && !keys.optional => {
+                Self::Object(Box::new(Self::compile(values, options)))
+            }
+            Type::Map(keys, values) => {
+                Self::Pairs(Box::new((Self::compile(keys, options), Self::compile(values, options))))
+            }
+            Type::Struct(fields) => {
+                let fields = fields.iter().enumerate().map(|(index, field)| {
+                    let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
+                    write_string(&mut prefix, field.name.as_bytes()).expect("a field's name is UTF-8");
+                    prefix.push(b':');
+                    FieldNode { prefix, node: Self::compile(&field.schema, options) }
+                });
+                Self::Struct(fields.collect())
+            }
+        }
+    }
+
+    #[inline]
+    fn write(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match self {
+            Self::Integer => out.extend_from_slice(itoa::Buffer::new().format(reader.long()?).as_bytes()),
+            Self::String => write_string(out, reader.bytes()?)?,
+            Self::Optional { null_branch, null, value } => {
+                let branch = reader.long()?;
+                if branch == *null_branch {
+                    out.extend_from_slice(null);
+                } else if branch == 1 - null_branch {
+                    value.write(reader, out)?;
+                } else {
+                    return Err(Fault::datum(format!(
+                        "datum is malformed at byte {}: no such branch",
+                        reader.position()
+                    )));
+                }
+            }
+            Self::Struct(fields) => {
+                for field in fields {
+                    out.extend_from_slice(&field.prefix);
+                    field.node.write(reader, out)?;
+                }
+                out.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
+            }
+            Self::Boolean => out.extend_from_slice(if reader.boolean()? { b"true" } else { b"false" }),
+            Self::Bytes => write_base64(out, reader.bytes()?),
+            Self::Float => write_float(out, reader.float()?),
+            Self::Double => write_double(out, reader.double()?),
+            Self::Number { scale } => out.extend_from_slice(decimal::to_text(reader.bytes()?, *scale).as_bytes()),
+            Self::Array(_) | Self::Object(_) | Self::Pairs(_) => self.write_blocks(reader, out)?,
+        }
+        Ok(())
+    }
+
+    fn write_blocks(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (open, close) = if matches!(self, Self::Object(_)) { (b'{', b'}') } else { (b'[', b']') };
+        out.push(open);
+        let mut first = true;
+        loop {
+            let count = reader.block()?;
+            if count == 0 {
+                break;
+            }
+            for _ in 0..count {
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                match self {
+                    Self::Object(values) => {
+                        write_string(out, reader.bytes()?)?;
+                        out.push(b':');
+                        values.write(reader, out)?;
+                    }
+                    Self::Pairs(pair) => {
+                        out.push(b'[');
+                        pair.0.write(reader, out)?;
+                        out.push(b',');
+                        pair.1.write(reader, out)?;
+                        out.push(b']');
+                    }
+                    Self::Array(items) => items.write(reader, out)?,
+                    _ => {}
+                }
+                if out.len() > BYTES_MAX {
+                    return Err(Fault::datum("the JSON would be larger than 1 GiB"));
+                }
+            }
+        }
+        out.push(close);
+        Ok(())
+    }
+}
+
+/// The scale of a decimal; Connect refuses such a schema without one, we take it as 0.
+pub(crate) fn decimal_scale(schema: &Schema) -> i32 {
+    schema.parameters.get("scale").and_then(|scale| scale.parse().ok()).unwrap_or(0)
+}
+
+/// Writes a default, which stands in JsonConverter's form, as a value of its schema.
+fn write_default(out: &mut Vec<u8>, schema: &Schema, default: &Value, options: Options) {
+    match (&schema.kind, default) {
+        (Type::Float32, Value::Number(number)) => write_float(out, number.as_f64().unwrap_or(f64::NAN) as f32),
+        (Type::Float64, Value::Number(number)) => write_double(out, number.as_f64().unwrap_or(f64::NAN)),
+        (Type::Bytes, Value::String(text)) if options.numeric_decimals && schema.name.as_deref() == Some(DECIMAL) => {
+            use base64::Engine;
+            let unscaled = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+            out.extend_from_slice(decimal::to_text(&unscaled, decimal_scale(schema)).as_bytes());
+        }
+        _ => write_value(out, default),
+    }
+}
+
+/// Writes a JSON value as Jackson would: compact, floating-point numbers in Java's spelling.
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    let separator = |out: &mut Vec<u8>, index: usize| {
+        if index > 0 {
+            out.push(b',');
+        }
+    };
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Number(number) if number.is_f64() => write_double(out, number.as_f64().unwrap_or(f64::NAN)),
+        Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::String(text) => write_string(out, text.as_bytes()).expect("a Rust string is UTF-8"),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                separator(out, index);
+                write_value(out, item);
+            }
+            out.push(b']');
+        }
+        Value::Object(entries) => {
+            out.push(b'{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                separator(out, index);
+                write_string(out, key.as_bytes()).expect("a Rust string is UTF-8");
+                out.push(b':');
+                write_value(out, value);
+            }
+            out.push(b'}');
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The first step of a sink: bytes become forms that the next step takes.
+
+use towpath_model::{Batch, Config, Encoding, Form, Record};
+
+use super::trace::Trace;
+use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Parser, Read, json_options};
+use crate::draft::Draft;
+use crate::fault::Fault;
+use crate::{Error, Stage};
+
+/// Converters of keys, values and headers.
+pub(crate) struct Inward {
+    key: Parser,
+    value: Parser,
+    header: Parser,
+}
+
+impl Inward {
+    pub(crate) fn new(config: &Config, accepts: &[Encoding]) -> Result<Self, Error> {
+        let parser = |key: &str, allowed: &[Class], default: Class| {
+            let class = Class::of(config, key, allowed, default)?;
+            Ok(Parser::new(class, json_options(config, key)?, accepts))
+        };
+        Ok(Self {
+            key: parser("key.converter", &CONVERTERS, Class::Json)?,
+            value: parser("value.converter", &CONVERTERS, Class::Json)?,
+            header: parser("header.converter", &HEADER_CONVERTERS, Class::Simple)?,
+        })
+    }
+
+    pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace) -> Batch {
+        let mut draft = Draft::plain(batch);
+        let mut forms = None;
+        for record in batch.records() {
+            if let Err((stage, class, fault)) = self.read(&mut draft, &record, &mut forms) {
+                trace.fail(record.index as u32, stage, class.names()[1], fault);
+            }
+        }
+        let read = draft.finish();
+        trace.advance(&read.origins);
+        read.records
+    }
+
+    fn read(
+        &mut self,
+        draft: &mut Draft,
+        record: &Record<'_>,
+        forms: &mut Option<(Form, Form)>,
+    ) -> Result<(), (Stage, Class, Fault)> {
+        let class = self.key.class;
+        let key = self.key.read(record.key.bytes).map_err(|fault| (Stage::KeyConverter, class, fault))?;
+        let class = self.value.class;
+        let value = self.value.read(record.value.bytes).map_err(|fault| (Stage::ValueConverter, class, fault))?;
+        let class = self.header.class;
+        let headers: Vec<_> = record
+            .headers()
+            .map(|(name, payload)| self.header.read(payload.bytes).map(|read| (name, read)))
+            .collect::<Result<_, _>>()
+            .map_err(|fault| (Stage::HeaderConverter, class, fault))?;
+        // A null has the form of its neighbour, so that deletes do not split runs.
+        let previous = forms.unzip();
+        let key_form = form(draft, &key, previous.0);
+        let value_form = form(draft, &value, previous.1);
+        *forms = Some((key_form, value_form));
+        let run = towpath_model::Run { key: key_form, value: value_form, ..draft.run(record) };
+        draft.begin(run, key.bytes.as_deref(), value.bytes.as_deref());
+        for (name, read) in &headers {
+            let form = form(draft, read, None);
+            draft.builder().header(name, form, read.bytes.as_deref());
+        }
+        draft.end(record);
+        Ok(())
+    }
+}
+
+fn form(draft: &mut Draft, read: &Read<'_>, previous: Option<Form>) -> Form {
+    match (&read.bytes, previous) {
+        (None, Some(previous)) => previous,
+        _ => Form { encoding: read.encoding, schema: read.schema.as_ref().map(|schema| draft.schema(schema)) },
+    }
+}
