@@ -30,8 +30,8 @@ impl Beginning {
             "earliest" | "beginning" => Some(Self::Earliest),
             "latest" | "end" => Some(Self::Latest),
             _ => match text.strip_prefix('-') {
-                Some(records) => records.parse().ok().map(Self::Last),
-                None => text.parse().ok().map(Self::Offset).or_else(|| time(text, now_ms).map(Self::Time)),
+                Some(records) => number(records).map(Self::Last),
+                None => number(text).map(Self::Offset).or_else(|| time(text, now_ms).map(Self::Time)),
             },
         };
         beginning.ok_or_else(|| {
@@ -57,7 +57,7 @@ impl fmt::Display for Beginning {
 
 fn time(text: &str, now_ms: i64) -> Option<i64> {
     if let Some(millis) = text.strip_prefix('@') {
-        return millis.parse().ok();
+        return number(millis);
     }
     let unit_ms = match text.chars().last()? {
         's' => 1_000,
@@ -66,7 +66,7 @@ fn time(text: &str, now_ms: i64) -> Option<i64> {
         'd' => 86_400_000,
         _ => return utc(text),
     };
-    let count: i64 = text.get(..text.len() - 1)?.parse().ok()?;
+    let count: i64 = number(text.get(..text.len() - 1)?)?;
     now_ms.checked_sub(count.checked_mul(unit_ms)?)
 }
 

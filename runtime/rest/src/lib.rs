@@ -32,3 +32,6 @@ pub use error::Error;
 pub use log::{FsyncLatency, Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds};
 pub use records::{Progress as TailProgress, Tail, TailOptions, write_record};
 pub use server::{Opening, Served, Server};
+
+#[cfg(test)]
+mod tests;
