@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use towpath_model::{Batch, Kind, TopicPartition};
+use towpath_model::{Batch, TopicPartition};
+
+use crate::error::Error;
 
 /// A topic to create.
 #[derive(Clone, Debug, Default)]
@@ -182,64 +184,3 @@ pub trait GroupOffsets: Send + Sync {
 pub trait LogEngine: Topics + Appends + Fetches + GroupOffsets {}
 
 impl<T: Topics + Appends + Fetches + GroupOffsets> LogEngine for T {}
-
-/// Why the log did not do what it was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum Error {
-    #[error("topic {0} does not exist")]
-    UnknownTopic(String),
-    #[error("topic {topic} has no partition {partition}")]
-    UnknownPartition { topic: String, partition: i32 },
-    #[error("topic {0} exists already")]
-    TopicExists(String),
-    #[error("topic name {name:?} is invalid: {reason}")]
-    InvalidTopic { name: String, reason: &'static str },
-    #[error("topic config {key}={value} is invalid: {reason}")]
-    InvalidConfig { key: String, value: String, reason: String },
-    #[error("offset {offset} of {partition} is outside {start}..{end}")]
-    OffsetOutOfRange { partition: TopicPartition, offset: i64, start: i64, end: i64 },
-    #[error("a record of {bytes} bytes for {topic} is larger than max.message.bytes={limit}")]
-    RecordTooLarge { topic: String, index: usize, bytes: usize, limit: usize },
-    #[error("record without a key for compacted topic {topic}")]
-    KeyMissing { topic: String, index: usize },
-    #[error("the disk of the log is full: {0}")]
-    DiskFull(String),
-    #[error("the log is closed: {0}")]
-    Closed(String),
-    #[error("stored data is damaged: {0}")]
-    Corrupt(String),
-    #[error("log I/O failed: {context}")]
-    Io { context: String, #[source] source: Arc<std::io::Error> },
-}
-
-impl Error {
-    /// A stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownTopic(_) => "log.unknown_topic",
-            Self::UnknownPartition { .. } => "log.unknown_partition",
-            Self::TopicExists(_) => "log.topic_exists",
-            Self::InvalidTopic { .. } => "log.invalid_topic",
-            Self::InvalidConfig { .. } => "log.invalid_config",
-            Self::OffsetOutOfRange { .. } => "log.offset_out_of_range",
-            Self::RecordTooLarge { .. } => "log.record_too_large",
-            Self::KeyMissing { .. } => "log.key_missing",
-            Self::DiskFull(_) => "log.disk_full",
-            Self::Closed(_) => "log.closed",
-            Self::Corrupt(_) => "log.corrupt",
-            Self::Io { .. } => "log.io",
-        }
-    }
-
-    /// What a caller does about it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::DiskFull(_) => Kind::Retry,
-            Self::RecordTooLarge { .. } | Self::KeyMissing { .. } => Kind::Reject,
-            Self::InvalidTopic { .. } | Self::InvalidConfig { .. } | Self::UnknownTopic(_) | Self::TopicExists(_) => Kind::Invalid,
-            Self::UnknownPartition { .. } | Self::OffsetOutOfRange { .. } | Self::Closed(_) | Self::Io { .. } => Kind::Fail,
-            Self::Corrupt(_) => Kind::Corrupt,
-        }
-    }
-}

@@ -1,8 +1,49 @@
 //! The durable log: partitioned, replayable, in Kafka's own formats, behind [`LogEngine`].
+//!
+//! ```text
+//! engine ── the traits           embedded ── the engine: open, close, threads
+//!   append ─> core ─> journal ─> (durable, visible) ─> checkpointer ─> segment
+//!                        recovery <── open               retention
+//!   fetch <── partition (tail) <── segment
+//! ```
+//! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `catalog` and `checkpoint`
+//! the two small files that say what there is, `vfs` the seam to the disk. Formats are drawn in `FORMAT.md`.
 
+mod append;
+mod catalog;
+mod checkpoint;
+mod checkpointer;
+mod codec;
+mod config;
+mod core;
+mod durable_file;
+mod embedded;
 mod engine;
+mod error;
+mod fetch;
+mod group;
+mod journal;
+mod metrics;
+mod open;
+mod partition;
+mod partitioner;
+mod recovery;
+mod retention;
+mod segment;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod topic_config;
+mod topics;
+mod vfs;
 
+pub use config::{LogConfig, OFFSETS_TOPIC};
+pub use embedded::Embedded;
 pub use engine::{
-    AppendResult, Appends, Commit, CommitFuture, Committed, Compression, Error, Fetch, Fetched, Fetches, GroupOffset, GroupOffsets,
-    LogEngine, NewTopic, PartitionOffsets, Topic, Topics,
+    AppendResult, Appends, Commit, CommitFuture, Committed, Compression, Fetch, Fetched, Fetches, GroupOffset,
+    GroupOffsets, LogEngine, NewTopic, PartitionOffsets, Topic, Topics,
 };
+pub use error::Error;
+pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
+pub use topic_config::topic_config_defaults;
+pub use vfs::{Open, OsVfs, Vfs, VfsFile};

@@ -1,0 +1,197 @@
+//! Checkpoints: the durable tails go into segments, the segments are synced, the list of them is written, and only then may
+//! the journal files be used again. Runs on the maintenance thread, beside commits and reads, which it does not hold up.
+//!
+//! A full disk ends a checkpoint and nothing else: the old one stands, the journal keeps the records, and the same bytes are
+//! written again later. A failed sync ends the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use towpath_model::crash_point;
+
+use crate::checkpoint::{Checkpoint, GroupPoint, PartitionPoint, SegmentPoint};
+use crate::core::{Core, Maintenance};
+use crate::error::Error;
+use crate::journal::NoSpace;
+use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::segment::{Appender, SegmentFiles};
+use crate::sync::{lock, read};
+use crate::vfs::{Open, write_all_at};
+
+/// Partitions whose files are open at the same time.
+const PARTITIONS_AT_ONCE: usize = 64;
+/// Journal files that are kept for use again.
+const SPARE_JOURNAL_FILES: usize = 4;
+
+/// What a checkpoint will hold of one partition.
+struct Part {
+    entry: Arc<TopicEntry>,
+    partition: Arc<Partition>,
+    log_start: i64,
+    end: i64,
+    segments: Vec<SegmentPoint>,
+    tail: Vec<TailBatch>,
+}
+
+impl Core {
+    /// Makes a checkpoint of all that is durable now. `clean` says that nothing will follow it.
+    pub(crate) fn checkpoint(&self, clean: bool) -> Result<(), Error> {
+        let mut maintenance = lock(&self.maintenance);
+        self.checkpoint_holding(&mut maintenance, clean)
+    }
+
+    /// The same, for one who keeps others from changing segments already.
+    pub(crate) fn checkpoint_holding(&self, maintenance: &mut Maintenance, clean: bool) -> Result<(), Error> {
+        lock(&self.chores).journal_bytes = 0;
+        let (sequence, groups, mut parts) = self.cut();
+        if sequence == maintenance.sequence && !maintenance.dirty && !clean {
+            return Ok(());
+        }
+        let mut unwritten: Vec<&mut Part> = parts.iter_mut().filter(|part| !part.tail.is_empty()).collect();
+        for parts in unwritten.chunks_mut(PARTITIONS_AT_ONCE) {
+            self.flush(parts)?;
+        }
+        let partitions = parts
+            .into_iter()
+            .filter(|part| part.end > 0)
+            .map(|part| {
+                let Partition { topic, name, .. } = part.partition.as_ref();
+                PartitionPoint::new(*topic, name.partition, part.log_start, part.end, part.segments)
+            })
+            .collect();
+        let checkpoint = Checkpoint { epoch: self.epoch, sequence, clean, partitions, groups };
+        checkpoint.write(self.vfs.as_ref(), &self.config.dir).inspect_err(|error| {
+            if !matches!(error, Error::DiskFull(_)) {
+                self.fail(error.clone());
+            }
+        })?;
+        maintenance.sequence = sequence;
+        maintenance.dirty = false;
+        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        crash_point("checkpoint.before_recycle");
+        self.recycle(sequence)
+    }
+
+    /// One consistent cut: a sequence, and exactly what the commits up to it have left.
+    fn cut(&self) -> (u64, Vec<GroupPoint>, Vec<Part>) {
+        let topics: Vec<Arc<TopicEntry>> = read(&self.topics).values().cloned().collect();
+        let visible = read(&self.visible);
+        let part = |entry: &Arc<TopicEntry>, partition: &Arc<Partition>| {
+            let state = lock(&partition.state);
+            Part {
+                entry: entry.clone(),
+                partition: partition.clone(),
+                log_start: state.log_start,
+                end: state.high_watermark,
+                segments: state.segments.clone(),
+                tail: state.tail.iter().cloned().collect(),
+            }
+        };
+        let parts =
+            topics.iter().flat_map(|entry| entry.partitions.iter().map(move |partition| part(entry, partition)));
+        (visible.sequence, visible.groups.points(), parts.collect())
+    }
+
+    fn flush(&self, parts: &mut [&mut Part]) -> Result<(), Error> {
+        let mut written = Vec::with_capacity(parts.len());
+        for part in parts.iter() {
+            let outcome = self.write_tail(part);
+            written.push(outcome.inspect_err(|error| {
+                if !matches!(error, Error::DiskFull(_)) {
+                    self.fail(error.clone());
+                }
+            })?);
+        }
+        crash_point("checkpoint.before_sync");
+        for (part, (segments, files)) in parts.iter_mut().zip(written) {
+            let sync_dir = |dir| if files.dir { self.vfs.sync_dir(dir) } else { Ok(()) };
+            let synced =
+                files.files.iter().try_for_each(|file| file.sync()).and_then(|()| sync_dir(&part.partition.dir));
+            synced.map_err(|error| {
+                let context = format!("syncing segments in {}", part.partition.dir.display());
+                let error = Error::Io { context, source: Arc::new(error) };
+                self.fail(error.clone());
+                error
+            })?;
+            part.segments = segments;
+            lock(&part.partition.state).adopt(part.segments.clone(), part.end);
+        }
+        Ok(())
+    }
+
+    fn write_tail(&self, part: &Part) -> Result<(Vec<SegmentPoint>, SegmentFiles), Error> {
+        let dir = &part.partition.dir;
+        let write = || {
+            if part.segments.is_empty() {
+                self.create_directory(&part.partition)?;
+            }
+            let mut appender = Appender::new(self.vfs.as_ref(), dir, &part.entry.settings, part.segments.clone());
+            for batch in &part.tail {
+                appender.append(&batch.header, &batch.bytes)?;
+            }
+            appender.finish()
+        };
+        write().map_err(|error| Error::io(format!("writing segments in {}", dir.display()), error))
+    }
+
+    /// Makes a partition's directory with the two files that Kafka keeps in it.
+    fn create_directory(&self, partition: &Partition) -> std::io::Result<()> {
+        let dir = &partition.dir;
+        self.vfs.create_dir(dir)?;
+        let topic_id = kafka_uuid(partition.topic);
+        let files = [
+            ("partition.metadata", format!("version: 0\ntopic_id: {topic_id}\n")),
+            ("leader-epoch-checkpoint", "0\n1\n0 0\n".to_owned()),
+        ];
+        for (name, content) in files {
+            let file = self.vfs.open(&dir.join(name), Open::Create)?;
+            write_all_at(file.as_ref(), content.as_bytes(), 0)?;
+            file.sync()?;
+        }
+        self.vfs.sync_dir(&self.config.dir)
+    }
+
+    fn recycle(&self, sequence: u64) -> Result<(), Error> {
+        let mut journal = lock(&self.journal);
+        let Some(writer) = journal.as_mut() else { return Ok(()) };
+        writer.recycle(sequence, SPARE_JOURNAL_FILES).map_err(|error| Error::io("removing journal files", error))?;
+        let spare = writer.plan_spare();
+        drop(journal);
+        if let Some(spare) = spare {
+            match spare.create(self.vfs.as_ref()) {
+                Ok(file) => {
+                    if let Some(writer) = lock(&self.journal).as_mut() {
+                        writer.adopt_spare(file);
+                    }
+                }
+                Err(NoSpace::DiskFull(reason)) => tracing::warn!(reason, "no spare journal file could be made"),
+                Err(NoSpace::Io(error)) => return Err(Error::io("making a journal file", error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A topic's id as Kafka writes it: URL-safe base64 without padding.
+pub(crate) fn kafka_uuid(id: uuid::Uuid) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let value = id.as_u128();
+    let digit = |index: u32| {
+        // 22 digits of six bits; the last one has only two bits of the id, in front.
+        let shift = 122 - 6 * i64::from(index);
+        let six = if shift >= 0 { value >> shift } else { value << -shift };
+        DIGITS.get((six & 63) as usize).map_or('A', |digit| char::from(*digit))
+    };
+    (0..22).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn topic_ids_are_written_as_kafka_does() {
+        let id = |value: u128| super::kafka_uuid(uuid::Uuid::from_u128(value));
+        assert_eq!(id(0), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(id(u128::MAX), "_____________________w");
+        assert_eq!(id(1), "AAAAAAAAAAAAAAAAAAAAAQ");
+    }
+}

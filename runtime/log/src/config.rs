@@ -1,0 +1,55 @@
+//! What may be set about the log as a whole. What may be set about a topic is in `topic_config`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The topic that holds the committed offsets of groups.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// The settings of an embedded log.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The directory that holds the log and nothing else.
+    pub dir: PathBuf,
+    /// Partitions of a topic that is created without a number.
+    pub default_partitions: i32,
+    /// Partitions of `__consumer_offsets`.
+    pub offsets_topic_partitions: i32,
+    /// Topics that are the runtime's own and shown as such.
+    pub internal_topics: BTreeSet<String>,
+    /// Size of a journal file.
+    pub journal_file_bytes: u64,
+    /// What the journal may take on disk before commits are refused.
+    pub journal_bytes_max: u64,
+    /// A checkpoint is made after this many bytes of commits …
+    pub checkpoint_bytes: u64,
+    /// … or this long after the first of them.
+    pub checkpoint_interval: Duration,
+    /// After this long without a commit, the journal notes what is durable.
+    pub idle_mark_after: Duration,
+    /// How often retention looks for segments to drop.
+    pub retention_interval: Duration,
+    /// What one commit may take, encoded.
+    pub commit_bytes_max: usize,
+}
+
+impl LogConfig {
+    /// The defaults, for a log in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let internal = [OFFSETS_TOPIC, "__transaction_state", "connect-configs", "connect-offsets", "connect-status"];
+        Self {
+            dir: dir.into(),
+            default_partitions: 1,
+            offsets_topic_partitions: 50,
+            internal_topics: internal.map(String::from).into(),
+            journal_file_bytes: 16 << 20,
+            journal_bytes_max: 256 << 20,
+            checkpoint_bytes: 64 << 20,
+            checkpoint_interval: Duration::from_secs(5),
+            idle_mark_after: Duration::from_millis(50),
+            retention_interval: Duration::from_secs(60),
+            commit_bytes_max: 64 << 20,
+        }
+    }
+}

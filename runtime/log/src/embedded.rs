@@ -1,0 +1,376 @@
+//! The embedded engine as others see it: opened, shared, closed; the traits of `engine` in terms of [`Core`].
+//!
+//! Two threads of its own belong to it, one that writes the journal and one that makes checkpoints and applies retention.
+//! [`Embedded::close`] ends and joins them; dropping the engine does so too, without a last checkpoint, as a crash would.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use towpath_model::{Clock, TopicPartition};
+
+use crate::config::{LogConfig, OFFSETS_TOPIC};
+use crate::core::Core;
+use crate::engine::{
+    Appends, Commit, CommitFuture, Committed, Fetch, Fetched, Fetches, GroupOffset, GroupOffsets, NewTopic,
+    PartitionOffsets, Topic, Topics,
+};
+use crate::error::Error;
+use crate::metrics::LogMetrics;
+use crate::open::{self, LockFile};
+use crate::sync::{lock, read};
+use crate::vfs::Vfs;
+
+/// While the disk is full, space is looked for this often.
+const SPACE_PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The embedded log: one directory, one process.
+pub struct Embedded {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Holds the directory's lock for as long as this lives.
+    _lock: LockFile,
+}
+
+impl Embedded {
+    /// Opens the log in a directory, creates it where there is none, and recovers it where it was not closed.
+    ///
+    /// Blocks for as long as that takes. `seed` feeds the ids of topics; every open makes its own use of it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process has it open, [`Error::Corrupt`] when acknowledged data is damaged,
+    /// [`Error::UnsupportedFormat`] when a newer version wrote it, or the disk's.
+    pub fn open(config: LogConfig, vfs: Arc<dyn Vfs>, clock: Arc<dyn Clock>, seed: u64) -> Result<Self, Error> {
+        let embedded = Self::open_without_threads(config, vfs, clock, seed)?;
+        let spawn = |name: &str, body: fn(&Core)| {
+            let core = embedded.core.clone();
+            let spawned = std::thread::Builder::new().name(name.into()).spawn(move || body(&core));
+            spawned.map_err(|error| Error::io("starting a thread", error))
+        };
+        let mut threads = lock(&embedded.threads);
+        threads.push(spawn("log-journal", journal_thread)?);
+        threads.push(spawn("log-maintenance", maintenance_thread)?);
+        drop(threads);
+        Ok(embedded)
+    }
+
+    /// Opens the log of a stopped worker to read it; nothing in the directory is changed.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while a worker has it open, [`Error::Corrupt`] when acknowledged data is damaged, or the disk's.
+    pub fn open_read_only(config: LogConfig, vfs: Arc<dyn Vfs>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let (core, lock) = open::read_only(config, vfs, clock)?;
+        Ok(Self { core, threads: Mutex::default(), _lock: lock })
+    }
+
+    fn open_without_threads(
+        config: LogConfig,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let (core, lock) = open::writable(config, vfs, clock, seed)?;
+        Ok(Self { core, threads: Mutex::default(), _lock: lock })
+    }
+
+    /// Makes durable what is queued, makes a last checkpoint, and ends the engine's threads. Later calls are refused.
+    ///
+    /// # Errors
+    /// The engine's failure, if it had failed, or the disk's. The log can be opened again in any case.
+    pub async fn close(self: &Arc<Self>) -> Result<(), Error> {
+        let this = self.clone();
+        blocking(move || this.close_now()).await
+    }
+
+    /// The same, blocking.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_now(&self) -> Result<(), Error> {
+        self.stop_threads();
+        let closed = Error::Closed("it was closed".into());
+        let outcome = match self.core.check_open() {
+            Err(Error::Closed(_)) => Ok(()),
+            Err(failure) => Err(failure),
+            Ok(()) if lock(&self.core.sequencer).read_only => Ok(()),
+            Ok(()) => self.core.checkpoint(true),
+        };
+        self.core.close_with(closed);
+        outcome
+    }
+
+    /// The reason once the engine has failed. A process that sees one ends: the log recovers when it is opened anew.
+    pub fn failed(&self) -> watch::Receiver<Option<Error>> {
+        self.core.failed.subscribe()
+    }
+
+    /// Counts since the log was opened, and disk use now.
+    pub fn metrics(&self) -> LogMetrics {
+        let mut metrics = self.core.counters.snapshot();
+        metrics.journal_disk_bytes = lock(&self.core.journal).as_ref().map_or(0, |journal| journal.disk_bytes());
+        let entries: Vec<_> = read(&self.core.topics).values().cloned().collect();
+        for entry in entries {
+            let of = |partition: &Arc<crate::partition::Partition>| {
+                lock(&partition.state).segments.iter().map(|segment| segment.bytes).sum::<u64>()
+            };
+            metrics.topic_disk_bytes.push((entry.topic.name.to_string(), entry.partitions.iter().map(of).sum()));
+        }
+        metrics
+    }
+
+    /// The cluster's id, made when the directory was.
+    pub fn cluster_id(&self) -> String {
+        lock(&self.core.catalog).catalog.cluster_id.clone()
+    }
+
+    fn stop_threads(&self) {
+        lock(&self.core.sequencer).stop = true;
+        self.core.work.notify_all();
+        let mut threads = lock(&self.threads).drain(..).collect::<Vec<_>>().into_iter();
+        join(threads.next());
+        // What the journal thread drained may still go into a checkpoint, so the other thread ends after it.
+        lock(&self.core.chores).stop = true;
+        self.core.chore.notify_all();
+        threads.for_each(|thread| join(Some(thread)));
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.stop_threads();
+        self.core.close_with(Error::Closed("it was dropped".into()));
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("a thread of the log has panicked");
+    }
+}
+
+fn journal_thread(core: &Core) {
+    let mut marked = true;
+    loop {
+        let (mut stop, mut idle) = (false, false);
+        {
+            let mut sequencer = lock(&core.sequencer);
+            while sequencer.queue.is_empty() && !stop && !idle {
+                stop = sequencer.stop || sequencer.closed.is_some();
+                if stop {
+                    break;
+                }
+                if marked {
+                    sequencer = core.work.wait(sequencer).unwrap_or_else(PoisonError::into_inner);
+                } else {
+                    let waited = core.work.wait_timeout(sequencer, core.config.idle_mark_after);
+                    let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    (sequencer, idle) = (guard, timeout.timed_out());
+                }
+            }
+        }
+        if core.round() {
+            marked = false;
+        } else if stop {
+            return;
+        } else if idle {
+            core.mark();
+            marked = true;
+        }
+    }
+}
+
+fn maintenance_thread(core: &Core) {
+    let mut retention_due = core.clock.monotonic() + core.config.retention_interval;
+    loop {
+        let disk_full = lock(&core.sequencer).disk_full.is_some();
+        let wait = if disk_full { SPACE_PROBE_INTERVAL } else { core.config.checkpoint_interval };
+        {
+            let chores = lock(&core.chores);
+            let idle =
+                |chores: &mut crate::core::Chores| !chores.stop && chores.journal_bytes < core.config.checkpoint_bytes;
+            let waited =
+                core.chore.wait_timeout_while(chores, wait, |chores| idle(chores) && !wakes_early(core, disk_full));
+            if waited.unwrap_or_else(PoisonError::into_inner).0.stop {
+                return;
+            }
+        }
+        if core.check_open().is_err() {
+            return;
+        }
+        let now = core.clock.monotonic();
+        if disk_full || now >= retention_due {
+            retention_due = now + core.config.retention_interval;
+            log_failure("retention", core.retain().map(|_| ()));
+        }
+        log_failure("checkpoint", core.checkpoint(false));
+        core.look_for_space();
+    }
+}
+
+/// Whether the disk has become full since the wait began.
+fn wakes_early(core: &Core, was_full: bool) -> bool {
+    !was_full && lock(&core.sequencer).disk_full.is_some()
+}
+
+fn log_failure(what: &str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        tracing::warn!(what, %error, "maintenance of the log did not succeed and is tried again");
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Closed(error.to_string())))
+}
+
+#[async_trait]
+impl Topics for Embedded {
+    async fn create_topic(&self, topic: NewTopic) -> Result<Topic, Error> {
+        let core = self.core.clone();
+        blocking(move || core.create_topic(topic)).await
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<(), Error> {
+        if name == OFFSETS_TOPIC {
+            return Err(Error::InvalidTopic { name: name.into(), reason: "the log itself needs it" });
+        }
+        let removals = read(&self.core.visible).groups.removals_of_topic(name);
+        let (core, topic) = (self.core.clone(), name.to_owned());
+        blocking(move || core.delete_topic(&topic)).await?;
+        if !removals.is_empty() {
+            self.commit_atomic(Commit { group_offsets: removals, ..Commit::default() }).await?;
+        }
+        Ok(())
+    }
+
+    async fn alter_topic(&self, name: &str, configs: BTreeMap<String, Option<String>>) -> Result<Topic, Error> {
+        let (core, name) = (self.core.clone(), name.to_owned());
+        blocking(move || core.alter_topic(&name, configs)).await
+    }
+
+    fn topic(&self, name: &str) -> Option<Topic> {
+        self.core.topic(name)
+    }
+
+    fn topics(&self) -> Vec<Topic> {
+        self.core.topics()
+    }
+
+    fn topic_changes(&self) -> watch::Receiver<u64> {
+        self.core.topic_changes.subscribe()
+    }
+}
+
+impl Appends for Embedded {
+    fn commit_atomic(&self, commit: Commit) -> CommitFuture {
+        let queued = self.core.encode(commit).and_then(|encoded| match encoded.batches.is_empty() {
+            true => Ok(None),
+            false => self.core.enqueue(encoded).map(Some),
+        });
+        Box::pin(async move {
+            match queued? {
+                None => Ok(Committed::default()),
+                Some(done) => done.await.unwrap_or_else(|_| Err(Error::Closed("it was dropped".into()))),
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Fetches for Embedded {
+    async fn fetch(&self, partitions: &[Fetch], max_bytes: usize, max_wait: Duration) -> Result<Vec<Fetched>, Error> {
+        self.core.fetch(partitions, max_bytes, max_wait).await
+    }
+
+    fn offsets(&self, partition: &TopicPartition) -> Result<PartitionOffsets, Error> {
+        let (_, partition) = self.core.partition_of(partition)?;
+        let offsets = lock(&partition.state).offsets();
+        Ok(offsets)
+    }
+
+    async fn offset_for_time(&self, partition: &TopicPartition, timestamp_ms: i64) -> Result<Option<i64>, Error> {
+        let (core, partition) = (self.core.clone(), partition.clone());
+        blocking(move || core.offset_for_time(&partition, timestamp_ms)).await
+    }
+}
+
+impl GroupOffsets for Embedded {
+    fn groups(&self) -> Vec<Arc<str>> {
+        read(&self.core.visible).groups.names()
+    }
+
+    fn group_offsets(&self, group: &str) -> Vec<GroupOffset> {
+        read(&self.core.visible).groups.of(group)
+    }
+}
+
+/// The engine without threads, for simulations that decide themselves when each thing happens.
+#[cfg(any(test, feature = "sim"))]
+impl Embedded {
+    /// Opens the log without its threads.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_stepped(config: LogConfig, vfs: Arc<dyn Vfs>, clock: Arc<dyn Clock>, seed: u64) -> Result<Self, Error> {
+        Self::open_without_threads(config, vfs, clock, seed)
+    }
+
+    /// Makes durable what is queued; says whether there was anything.
+    pub fn step_journal(&self) -> bool {
+        self.core.round()
+    }
+
+    /// Writes an idle mark.
+    pub fn step_mark(&self) {
+        self.core.mark();
+    }
+
+    /// Makes a checkpoint, and looks for space if there was none.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn step_checkpoint(&self) -> Result<(), Error> {
+        self.core.checkpoint(false)?;
+        self.core.look_for_space();
+        Ok(())
+    }
+
+    /// Applies retention.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn step_retention(&self) -> Result<usize, Error> {
+        self.core.retain()
+    }
+
+    /// Creates a topic, blocking.
+    ///
+    /// # Errors
+    /// As [`Topics::create_topic`].
+    pub fn create_topic_now(&self, topic: NewTopic) -> Result<Topic, Error> {
+        self.core.create_topic(topic)
+    }
+
+    /// Deletes a topic, blocking; what groups have committed in it stays.
+    ///
+    /// # Errors
+    /// As [`Topics::delete_topic`].
+    pub fn delete_topic_now(&self, name: &str) -> Result<(), Error> {
+        self.core.delete_topic(name)
+    }
+
+    /// Reads what there is, blocking.
+    ///
+    /// # Errors
+    /// As [`Fetches::fetch`].
+    pub fn fetch_now(&self, partitions: &[Fetch], max_bytes: usize) -> Result<Vec<Fetched>, Error> {
+        self.core.fetch_now(partitions, max_bytes)
+    }
+
+    /// Whether the engine has failed.
+    pub fn has_failed(&self) -> bool {
+        self.core.failed.borrow().is_some()
+    }
+}

@@ -1,0 +1,120 @@
+//! What the log may answer instead of doing what it was asked.
+//!
+//! Codes are stable. Bytes that do not parse are [`Error::Corrupt`] and name the file and the place.
+
+use std::sync::Arc;
+
+use towpath_model::{Coded, Kind, TopicPartition};
+
+/// Why the log did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("topic {0} does not exist")]
+    UnknownTopic(String),
+    #[error("topic {topic} has no partition {partition}")]
+    UnknownPartition { topic: String, partition: i32 },
+    #[error("topic {0} exists already")]
+    TopicExists(String),
+    #[error("topic name {name:?} is invalid: {reason}")]
+    InvalidTopic { name: String, reason: &'static str },
+    #[error("topic config {key}={value} is invalid: {reason}")]
+    InvalidConfig { key: String, value: String, reason: String },
+    #[error("offset {offset} of {partition} is outside {start}..{end}")]
+    OffsetOutOfRange { partition: TopicPartition, offset: i64, start: i64, end: i64 },
+    #[error("a record of {bytes} bytes for {topic} is larger than max.message.bytes={limit}")]
+    RecordTooLarge { topic: String, index: usize, bytes: usize, limit: usize },
+    #[error("record without a key for compacted topic {topic}")]
+    KeyMissing { topic: String, index: usize },
+    #[error("a commit of {bytes} bytes is larger than {limit}")]
+    CommitTooLarge { bytes: usize, limit: usize },
+    #[error("a committed offset of group {group} is invalid: {reason}")]
+    InvalidGroupOffset { group: String, reason: &'static str },
+    #[error("the disk of the log is full: {0}")]
+    DiskFull(String),
+    #[error("{0} is in use by another process")]
+    Locked(String),
+    #[error("{place} has format {found}, and this version knows formats up to {known}")]
+    UnsupportedFormat { place: String, found: u32, known: u32 },
+    #[error("the log is closed: {0}")]
+    Closed(String),
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    #[error("log I/O failed: {context}")]
+    Io {
+        context: String,
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+}
+
+impl Error {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownTopic(_) => "log.unknown_topic",
+            Self::UnknownPartition { .. } => "log.unknown_partition",
+            Self::TopicExists(_) => "log.topic_exists",
+            Self::InvalidTopic { .. } => "log.invalid_topic",
+            Self::InvalidConfig { .. } => "log.invalid_config",
+            Self::OffsetOutOfRange { .. } => "log.offset_out_of_range",
+            Self::RecordTooLarge { .. } => "log.record_too_large",
+            Self::KeyMissing { .. } => "log.key_missing",
+            Self::CommitTooLarge { .. } => "log.commit_too_large",
+            Self::InvalidGroupOffset { .. } => "log.invalid_group_offset",
+            Self::DiskFull(_) => "log.disk_full",
+            Self::Locked(_) => "log.locked",
+            Self::UnsupportedFormat { .. } => "log.unsupported_format",
+            Self::Closed(_) => "log.closed",
+            Self::Corrupt(_) => "log.corrupt",
+            Self::Io { .. } => "log.io",
+        }
+    }
+
+    /// What a caller does about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::DiskFull(_) => Kind::Retry,
+            Self::RecordTooLarge { .. } | Self::KeyMissing { .. } => Kind::Reject,
+            Self::InvalidTopic { .. } | Self::InvalidConfig { .. } | Self::UnknownTopic(_) | Self::TopicExists(_) => {
+                Kind::Invalid
+            }
+            Self::UnknownPartition { .. } | Self::OffsetOutOfRange { .. } | Self::Closed(_) | Self::Io { .. } => {
+                Kind::Fail
+            }
+            Self::CommitTooLarge { .. } | Self::InvalidGroupOffset { .. } => Kind::Fail,
+            Self::Locked(_) | Self::UnsupportedFormat { .. } => Kind::Fail,
+            Self::Corrupt(_) => Kind::Corrupt,
+        }
+    }
+
+    /// What the file system answered, with what was being done.
+    pub(crate) fn io(context: impl Into<String>, source: std::io::Error) -> Self {
+        let context = context.into();
+        if is_disk_full(&source) {
+            return Self::DiskFull(format!("{context}: {source}"));
+        }
+        Self::Io { context, source: Arc::new(source) }
+    }
+
+    /// Stored bytes that contradict themselves, and where.
+    pub(crate) fn corrupt(place: impl std::fmt::Display, reason: impl std::fmt::Display) -> Self {
+        Self::Corrupt(format!("{place}: {reason}"))
+    }
+}
+
+impl Coded for Error {
+    fn kind(&self) -> Kind {
+        self.kind()
+    }
+
+    fn code(&self) -> &str {
+        self.code()
+    }
+}
+
+/// Whether the file system has no room, as opposed to being broken.
+pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}

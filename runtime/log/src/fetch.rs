@@ -1,0 +1,235 @@
+//! Reading: from the tail in memory where a partition's reader keeps up, from segments where it lags.
+//!
+//! One look under the lock of what is visible decides for all partitions of a fetch what there is, so no reader sees a part
+//! of a commit. Segment files are read outside of all locks; one that retention drops in between is noticed and looked up
+//! anew. A fetch that finds nothing waits for the first of its partitions to be written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use towpath_model::TopicPartition;
+
+use crate::codec::{ColumnReader, first_at_or_after};
+use crate::core::Core;
+use crate::engine::{Fetch, Fetched, PartitionOffsets};
+use crate::error::Error;
+use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::segment::{ReadFailure, SegmentReader};
+use crate::sync::{lock, read};
+
+/// What one look found out about a partition.
+struct Look {
+    entry: Arc<TopicEntry>,
+    partition: Arc<Partition>,
+    from: i64,
+    offsets: PartitionOffsets,
+    /// What of it is in memory; when empty and `from` is below the high watermark, segments have it.
+    tail: Vec<TailBatch>,
+}
+
+impl Core {
+    /// Reads, waiting for the first record as long as `max_wait`.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        wanted: &[Fetch],
+        bytes_max: usize,
+        max_wait: Duration,
+    ) -> Result<Vec<Fetched>, Error> {
+        let deadline = tokio::time::Instant::now() + max_wait;
+        let notify = Arc::new(Notify::new());
+        loop {
+            self.check_open()?;
+            let looks = self.look(wanted, bytes_max, &notify)?;
+            let any = looks.iter().any(|look| look.from < look.offsets.high_watermark);
+            if any || max_wait.is_zero() || tokio::time::Instant::now() >= deadline {
+                let on_disk = |look: &Look| look.tail.is_empty() && look.from < look.offsets.high_watermark;
+                let fetched = if looks.iter().any(on_disk) {
+                    let core = self.clone();
+                    let read = tokio::task::spawn_blocking(move || core.gather(looks, bytes_max)).await;
+                    read.map_err(|error| Error::Closed(error.to_string()))??
+                } else {
+                    self.gather(looks, bytes_max)?
+                };
+                return Ok(fetched);
+            }
+            // Whether it was woken or the time is up: the next look decides.
+            let _ = tokio::time::timeout_at(deadline, notify.notified()).await;
+        }
+    }
+
+    /// Reads what there is, at once.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn fetch_now(&self, wanted: &[Fetch], bytes_max: usize) -> Result<Vec<Fetched>, Error> {
+        let looks = self.look(wanted, bytes_max, &Arc::new(Notify::new()))?;
+        self.gather(looks, bytes_max)
+    }
+
+    fn look(&self, wanted: &[Fetch], bytes_max: usize, notify: &Arc<Notify>) -> Result<Vec<Look>, Error> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for fetch in wanted {
+            found.push(self.partition_of(&fetch.partition)?);
+        }
+        let _visible = read(&self.visible);
+        let mut left = bytes_max;
+        let mut looks = Vec::with_capacity(wanted.len());
+        for ((entry, partition), fetch) in found.into_iter().zip(wanted) {
+            let mut state = lock(&partition.state);
+            let offsets = state.offsets();
+            if fetch.offset < offsets.start || fetch.offset > offsets.high_watermark {
+                return Err(out_of_range(&fetch.partition, fetch.offset, offsets));
+            }
+            let mut tail = Vec::new();
+            if fetch.offset >= state.flushed {
+                for batch in state.tail_from(fetch.offset) {
+                    if left == 0 {
+                        break;
+                    }
+                    left = left.saturating_sub(batch.bytes.len());
+                    tail.push(batch.clone());
+                }
+            }
+            if fetch.offset == offsets.high_watermark {
+                state.wait(notify);
+            }
+            drop(state);
+            looks.push(Look { entry, partition, from: fetch.offset, offsets, tail });
+        }
+        Ok(looks)
+    }
+
+    fn gather(&self, looks: Vec<Look>, bytes_max: usize) -> Result<Vec<Fetched>, Error> {
+        let mut fetched = Vec::with_capacity(looks.len());
+        let mut gathered = 0;
+        for look in looks {
+            let name = &look.partition.name;
+            let mut reader = ColumnReader::new(name.topic.clone(), name.partition);
+            let mut next_offset = look.from;
+            let there_is = look.from < look.offsets.high_watermark;
+            // A partition that finds the budget spent comes first in the caller's next fetch, if the caller turns the order.
+            if there_is && (gathered < bytes_max || gathered == 0) {
+                let batches = match look.tail.is_empty() {
+                    false => look.tail,
+                    true => self.read_segments(&look, bytes_max.saturating_sub(gathered))?,
+                };
+                for batch in batches {
+                    let damaged =
+                        |damage| Error::corrupt(format!("{name} at offset {}", batch.header.base_offset), damage);
+                    reader.read(&batch.header, &batch.bytes, look.from).map_err(damaged)?;
+                    next_offset = batch.header.next_offset();
+                }
+            }
+            gathered += reader.payload_bytes().max(usize::from(reader.records() > 0));
+            let records = reader.finish().map_err(|damage| Error::corrupt(name, damage))?;
+            let (partition, high_watermark) = (name.clone(), look.offsets.high_watermark);
+            fetched.push(Fetched { partition, records, next_offset, high_watermark });
+        }
+        Ok(fetched)
+    }
+
+    /// Batches from segments, from the first one that holds or follows `look.from`.
+    fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<Vec<TailBatch>, Error> {
+        let mut from = look.from;
+        loop {
+            let (segment, end, hint) = {
+                let state = lock(&look.partition.state);
+                let offsets = state.offsets();
+                if from < offsets.start || look.partition.deleted.load(std::sync::atomic::Ordering::Acquire) {
+                    return Err(out_of_range(&look.partition.name, look.from, offsets));
+                }
+                if from >= state.flushed {
+                    return Ok(state.tail_from(from).take(1).cloned().collect());
+                }
+                let Some((segment, end)) = state.segment_of(from) else {
+                    return Err(Error::corrupt(&look.partition.name, format!("no segment holds offset {from}")));
+                };
+                (segment, end, state.place_of(from, segment.base))
+            };
+            let opened = SegmentReader::open(self.vfs.as_ref(), &look.partition.dir, segment, end, look.entry.gaps);
+            let chunk = match opened {
+                Ok(reader) => reader.read(from, bytes_max.max(1), hint),
+                Err(ReadFailure::Gone) if self.has_moved_on(look, segment.base) => continue,
+                Err(ReadFailure::Gone) => {
+                    return Err(Error::corrupt(
+                        look.partition.dir.display(),
+                        format!("segment {} is gone", segment.base),
+                    ));
+                }
+                Err(ReadFailure::Error(error)) => return Err(error),
+            };
+            let moved_on = self.has_moved_on(look, segment.base);
+            let chunk = match chunk {
+                // The file was rewritten while it was read.
+                _ if moved_on => continue,
+                Err(error) => return Err(error),
+                Ok(chunk) => chunk,
+            };
+            if let Some((last, _)) = chunk.batches.last() {
+                lock(&look.partition.state).remember(last.next_offset(), segment.base, chunk.next_position);
+                return Ok(chunk.batches.into_iter().map(|(header, bytes)| TailBatch { header, bytes }).collect());
+            }
+            // Compaction has left nothing of this segment at or after the offset.
+            from = end;
+        }
+    }
+
+    fn has_moved_on(&self, look: &Look, base: i64) -> bool {
+        let state = lock(&look.partition.state);
+        !state.segments.iter().any(|segment| segment.base == base)
+    }
+
+    /// The first offset with a timestamp at or after `timestamp_ms`.
+    pub(crate) fn offset_for_time(&self, name: &TopicPartition, timestamp_ms: i64) -> Result<Option<i64>, Error> {
+        let (entry, partition) = self.partition_of(name)?;
+        let mut below = i64::MIN;
+        loop {
+            let (segment, end, start) = {
+                let state = lock(&partition.state);
+                let candidate = |(_, segment): &(usize, &crate::checkpoint::SegmentPoint)| {
+                    segment.base > below && segment.max_timestamp >= timestamp_ms
+                };
+                let Some((index, segment)) = state.segments.iter().enumerate().find(candidate) else {
+                    return first_in_tail(&state.tail, timestamp_ms).map_err(|damage| Error::corrupt(name, damage));
+                };
+                (*segment, state.segments.get(index + 1).map_or(state.flushed, |next| next.base), state.log_start)
+            };
+            below = segment.base;
+            match SegmentReader::open(self.vfs.as_ref(), &partition.dir, segment, end, entry.gaps) {
+                Ok(reader) => {
+                    if let Some(offset) = reader.offset_for_time(timestamp_ms, start)? {
+                        return Ok(Some(offset));
+                    }
+                }
+                Err(ReadFailure::Gone) => {}
+                Err(ReadFailure::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// A partition by name, with its topic.
+    pub(crate) fn partition_of(&self, name: &TopicPartition) -> Result<(Arc<TopicEntry>, Arc<Partition>), Error> {
+        let entry = self.topic_entry(&name.topic)?;
+        let index = usize::try_from(name.partition).ok();
+        let partition = index.and_then(|index| entry.partitions.get(index)).cloned();
+        let unknown = || Error::UnknownPartition { topic: name.topic.to_string(), partition: name.partition };
+        partition.map(|partition| (entry.clone(), partition)).ok_or_else(unknown)
+    }
+}
+
+fn first_in_tail<'a>(
+    tail: impl IntoIterator<Item = &'a TailBatch>,
+    timestamp_ms: i64,
+) -> Result<Option<i64>, crate::codec::Damaged> {
+    for batch in tail {
+        if batch.header.max_timestamp >= timestamp_ms
+            && let Some(offset) = first_at_or_after(&batch.header, &batch.bytes, timestamp_ms)?
+        {
+            return Ok(Some(offset));
+        }
+    }
+    Ok(None)
+}
+
+fn out_of_range(partition: &TopicPartition, offset: i64, offsets: PartitionOffsets) -> Error {
+    Error::OffsetOutOfRange { partition: partition.clone(), offset, start: offsets.start, end: offsets.high_watermark }
+}

@@ -1,0 +1,205 @@
+//! Committed offsets of consumer groups: Kafka's own records of `__consumer_offsets`, and the map that answers from memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use towpath_model::TopicPartition;
+
+use crate::checkpoint::GroupPoint;
+use crate::engine::GroupOffset;
+use crate::error::Error;
+
+const KEY_VERSION: i16 = 1;
+const VALUE_VERSION: i16 = 3;
+const NO_LEADER_EPOCH: i32 = -1;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Position {
+    offset: i64,
+    metadata: String,
+    committed_ms: i64,
+}
+
+/// What every group has committed.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: BTreeMap<Arc<str>, BTreeMap<TopicPartition, Position>>,
+}
+
+impl Groups {
+    /// The groups as a checkpoint listed them.
+    pub(crate) fn restore(points: &[GroupPoint]) -> Self {
+        let mut groups = Self::default();
+        for point in points {
+            let partition = TopicPartition::new(point.topic.as_str(), point.partition);
+            let (offset, metadata) = (Some(point.offset), point.metadata.clone());
+            groups.apply(
+                GroupOffset { group: point.group.as_str().into(), partition, offset, metadata },
+                point.committed_ms,
+            );
+        }
+        groups
+    }
+
+    /// The list for a checkpoint.
+    pub(crate) fn points(&self) -> Vec<GroupPoint> {
+        let of_group = |(group, positions): (&Arc<str>, &BTreeMap<TopicPartition, Position>)| {
+            let point = |(partition, position): (&TopicPartition, &Position)| GroupPoint {
+                group: group.to_string(),
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                offset: position.offset,
+                metadata: position.metadata.clone(),
+                committed_ms: position.committed_ms,
+            };
+            positions.iter().map(point).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// Enters a committed offset, or takes one out.
+    pub(crate) fn apply(&mut self, offset: GroupOffset, committed_ms: i64) {
+        let GroupOffset { group, partition, offset, metadata } = offset;
+        if let Some(offset) = offset {
+            let position = Position { offset, metadata, committed_ms };
+            self.groups.entry(group).or_default().insert(partition, position);
+        } else if let Some(positions) = self.groups.get_mut(&group) {
+            positions.remove(&partition);
+            if positions.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.groups.keys().cloned().collect()
+    }
+
+    pub(crate) fn of(&self, group: &str) -> Vec<GroupOffset> {
+        let Some((group, positions)) = self.groups.get_key_value(group) else { return Vec::new() };
+        let entry = |(partition, position): (&TopicPartition, &Position)| GroupOffset {
+            group: group.clone(),
+            partition: partition.clone(),
+            offset: Some(position.offset),
+            metadata: position.metadata.clone(),
+        };
+        positions.iter().map(entry).collect()
+    }
+
+    /// Removals of all that groups have committed in a topic.
+    pub(crate) fn removals_of_topic(&self, topic: &str) -> Vec<GroupOffset> {
+        let mut removals = Vec::new();
+        for (group, positions) in &self.groups {
+            for partition in positions.keys().filter(|partition| partition.topic.as_ref() == topic) {
+                let (group, partition) = (group.clone(), partition.clone());
+                removals.push(GroupOffset { group, partition, offset: None, metadata: String::new() });
+            }
+        }
+        removals
+    }
+}
+
+/// The key and, unless it is removed, the value of the record that stores a committed offset.
+pub(crate) fn encode(offset: &GroupOffset, now_ms: i64) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
+    let invalid = |reason| Error::InvalidGroupOffset { group: offset.group.to_string(), reason };
+    let text = |out: &mut Vec<u8>, text: &str, reason| {
+        let length = i16::try_from(text.len()).map_err(|_| invalid(reason))?;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
+    };
+    let mut key = KEY_VERSION.to_be_bytes().to_vec();
+    text(&mut key, &offset.group, "the name of the group is longer than 32767 bytes")?;
+    text(&mut key, &offset.partition.topic, "the name of the topic is longer than 32767 bytes")?;
+    key.extend_from_slice(&offset.partition.partition.to_be_bytes());
+    let Some(position) = offset.offset else { return Ok((key, None)) };
+    if position < 0 {
+        return Err(invalid("the offset is negative"));
+    }
+    let mut value = VALUE_VERSION.to_be_bytes().to_vec();
+    value.extend_from_slice(&position.to_be_bytes());
+    value.extend_from_slice(&NO_LEADER_EPOCH.to_be_bytes());
+    text(&mut value, &offset.metadata, "the metadata is longer than 32767 bytes")?;
+    value.extend_from_slice(&now_ms.to_be_bytes());
+    Ok((key, Some(value)))
+}
+
+/// Reads a record of the offsets topic back, with the time of the commit; none for records of other kinds.
+pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Option<(GroupOffset, i64)> {
+    let mut key = Reader(key);
+    if !matches!(i16::from_be_bytes(key.take()?), 0 | 1) {
+        return None;
+    }
+    let group: Arc<str> = key.text()?.into();
+    let topic = key.text()?;
+    let partition = TopicPartition::new(topic, i32::from_be_bytes(key.take()?));
+    let Some(value) = value else {
+        return Some((GroupOffset { group, partition, offset: None, metadata: String::new() }, 0));
+    };
+    let mut value = Reader(value);
+    let version = i16::from_be_bytes(value.take()?);
+    if !(0..=VALUE_VERSION).contains(&version) {
+        return None;
+    }
+    let offset = Some(i64::from_be_bytes(value.take()?));
+    if version == VALUE_VERSION {
+        value.take::<4>()?;
+    }
+    let metadata = value.text()?.to_owned();
+    let committed_ms = i64::from_be_bytes(value.take()?);
+    Some((GroupOffset { group, partition, offset, metadata }, committed_ms))
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let length = usize::try_from(i16::from_be_bytes(self.take()?)).ok()?;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(offset: Option<i64>, metadata: &str) -> GroupOffset {
+        let metadata = metadata.to_owned();
+        GroupOffset { group: "connect-lake".into(), partition: TopicPartition::new("orders", 3), offset, metadata }
+    }
+
+    #[test]
+    fn a_committed_offset_has_kafkas_bytes_and_comes_back() {
+        let (key, value) = encode(&offset(Some(42), "m"), 7).expect("valid");
+        assert_eq!(key, b"\0\x01\0\x0cconnect-lake\0\x06orders\0\0\0\x03");
+        let value = value.expect("not removed");
+        assert_eq!(value, b"\0\x03\0\0\0\0\0\0\0\x2a\xff\xff\xff\xff\0\x01m\0\0\0\0\0\0\0\x07");
+        assert_eq!(decode(&key, Some(&value)), Some((offset(Some(42), "m"), 7)));
+        assert_eq!(decode(&key, None), Some((offset(None, ""), 0)));
+    }
+
+    #[test]
+    fn a_removed_offset_is_gone_and_an_empty_group_with_it() {
+        let mut groups = Groups::default();
+        groups.apply(offset(Some(1), "a"), 1);
+        groups.apply(offset(Some(2), "b"), 2);
+        assert_eq!(groups.of("connect-lake"), [offset(Some(2), "b")]);
+        assert_eq!(Groups::restore(&groups.points()).of("connect-lake"), groups.of("connect-lake"));
+        groups.apply(offset(None, ""), 3);
+        assert!(groups.names().is_empty());
+    }
+
+    #[test]
+    fn records_of_other_kinds_are_passed_over() {
+        assert_eq!(decode(&[0, 2, 0, 1, b'g'], Some(&[0])), None);
+        assert_eq!(decode(&[], None), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! A partition in memory: its bounds, its segments, and the tail of durable records that segments do not hold yet.
+//!
+//! ```text
+//! log start ......... flushed ......... high watermark ......... assigned
+//!     | segments          | tail              | queued for the journal |
+//! ```
+//! Whatever stands in [`State`] is durable; readers need no further test.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::{Arc, Mutex, Weak};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use towpath_model::TopicPartition;
+use uuid::Uuid;
+
+use crate::checkpoint::{PartitionPoint, SegmentPoint};
+use crate::codec::BatchHeader;
+use crate::engine::{PartitionOffsets, Topic};
+use crate::topic_config::TopicSettings;
+
+/// How many places where readers left off are remembered.
+const PLACES_MAX: usize = 8;
+
+/// A topic with what belongs to it. Replaced whole when it is altered; the partitions stay.
+pub(crate) struct TopicEntry {
+    pub(crate) topic: Topic,
+    pub(crate) settings: TopicSettings,
+    /// Whether compaction may ever have left gaps between offsets.
+    pub(crate) gaps: bool,
+    pub(crate) partitions: Arc<[Arc<Partition>]>,
+    /// Whose turn it is among the partitions, for null keys.
+    pub(crate) turn: Arc<AtomicU32>,
+}
+
+/// One partition.
+pub(crate) struct Partition {
+    pub(crate) topic: Uuid,
+    pub(crate) name: TopicPartition,
+    pub(crate) dir: PathBuf,
+    /// The offset of the next record to be queued. Changed only under the sequencer's lock.
+    pub(crate) assigned: AtomicI64,
+    pub(crate) deleted: AtomicBool,
+    pub(crate) state: Mutex<State>,
+}
+
+/// The durable part.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) log_start: i64,
+    /// Everything before this lies in segments.
+    pub(crate) flushed: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) tail: VecDeque<TailBatch>,
+    pub(crate) segments: Vec<SegmentPoint>,
+    places: VecDeque<Place>,
+    waiters: Vec<Weak<Notify>>,
+}
+
+/// A durable batch that is kept in memory.
+#[derive(Clone)]
+pub(crate) struct TailBatch {
+    pub(crate) header: BatchHeader,
+    pub(crate) bytes: Bytes,
+}
+
+/// Where the batch that begins with an offset lies.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: i64,
+    base: i64,
+    position: u64,
+}
+
+impl Partition {
+    /// A partition without records.
+    pub(crate) fn new(topic: Uuid, name: TopicPartition, dir: PathBuf) -> Self {
+        let (assigned, deleted) = (AtomicI64::new(0), AtomicBool::new(false));
+        Self { topic, name, dir, assigned, deleted, state: Mutex::default() }
+    }
+
+    /// A partition as a checkpoint describes it.
+    pub(crate) fn restored(topic: Uuid, name: TopicPartition, dir: PathBuf, point: &PartitionPoint) -> Self {
+        let mut partition = Self::new(topic, name, dir);
+        partition.state = Mutex::new(State {
+            log_start: point.log_start,
+            flushed: point.end,
+            high_watermark: point.end,
+            segments: point.segments.clone(),
+            ..State::default()
+        });
+        partition.assigned = AtomicI64::new(point.end);
+        partition
+    }
+}
+
+impl State {
+    pub(crate) fn offsets(&self) -> PartitionOffsets {
+        PartitionOffsets { start: self.log_start, high_watermark: self.high_watermark }
+    }
+
+    /// Enters a durable batch.
+    pub(crate) fn push(&mut self, batch: TailBatch) {
+        self.high_watermark = batch.header.next_offset();
+        self.tail.push_back(batch);
+    }
+
+    /// The tail's batches from the one that holds `offset` on.
+    pub(crate) fn tail_from(&self, offset: i64) -> impl Iterator<Item = &TailBatch> {
+        let first = self.tail.partition_point(|batch| batch.header.last_offset() < offset);
+        self.tail.range(first..)
+    }
+
+    /// Takes over segments that hold everything before `end`.
+    pub(crate) fn adopt(&mut self, segments: Vec<SegmentPoint>, end: i64) {
+        self.segments = segments;
+        self.flushed = end;
+        while self.tail.front().is_some_and(|batch| batch.header.last_offset() < end) {
+            self.tail.pop_front();
+        }
+    }
+
+    /// The segment that holds `offset`, with the first offset behind it.
+    pub(crate) fn segment_of(&self, offset: i64) -> Option<(SegmentPoint, i64)> {
+        let after = self.segments.partition_point(|segment| segment.base <= offset);
+        let segment = *self.segments.get(after.checked_sub(1)?)?;
+        Some((segment, self.segments.get(after).map_or(self.flushed, |next| next.base)))
+    }
+
+    /// Wakes `waiter` once, when something changes.
+    pub(crate) fn wait(&mut self, waiter: &Arc<Notify>) {
+        self.waiters.retain(|known| known.strong_count() > 0);
+        self.waiters.push(Arc::downgrade(waiter));
+    }
+
+    /// Wakes all that wait.
+    pub(crate) fn wake(&mut self) {
+        for waiter in self.waiters.drain(..) {
+            if let Some(waiter) = waiter.upgrade() {
+                waiter.notify_one();
+            }
+        }
+    }
+
+    /// Remembers that the batch after `offset` begins at `position` of the segment `base`.
+    pub(crate) fn remember(&mut self, offset: i64, base: i64, position: u64) {
+        self.places.retain(|place| place.offset != offset);
+        if self.places.len() == PLACES_MAX {
+            self.places.pop_front();
+        }
+        self.places.push_back(Place { offset, base, position });
+    }
+
+    /// Where in the segment `base` the batch that begins with `offset` lies, if that is remembered.
+    pub(crate) fn place_of(&self, offset: i64, base: i64) -> Option<u64> {
+        self.places.iter().find(|place| place.offset == offset && place.base == base).map(|place| place.position)
+    }
+}

@@ -1,0 +1,206 @@
+//! Opening a directory: what the checkpoint lists, plus the journal's frames beyond it, is the log. Everything else is rest
+//! of something unfinished and goes.
+//!
+//! ```text
+//! meta.properties (format) -> catalog (topics) -> checkpoint (segments, groups) -> journal (frames after it)
+//! ```
+//! Reading changes nothing, so a stopped directory can be looked at; [`Recovered::clean_up`] is what a writer does next.
+//! Invariant 7: whatever instant a crash chose, this finds every acknowledged record or says what is damaged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use towpath_model::TopicPartition;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpoint;
+use crate::codec::{BatchHeader, RawRecords, records_section};
+use crate::config::{LogConfig, OFFSETS_TOPIC};
+use crate::core::Visible;
+use crate::error::Error;
+use crate::group::{self, Groups};
+use crate::journal::{self, Scan, Scanned};
+use crate::partition::{Partition, TailBatch};
+use crate::segment::{file_name, parse_file_name};
+use crate::sync::lock;
+use crate::topics::DELETE_SUFFIX;
+use crate::vfs::{Open, Vfs, read_whole};
+
+/// What a directory holds.
+pub(crate) struct Recovered {
+    pub(crate) catalog: Catalog,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) partitions: BTreeMap<(Uuid, i32), Arc<Partition>>,
+    pub(crate) visible: Visible,
+}
+
+/// Reads a directory.
+pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig) -> Result<Recovered, Error> {
+    let dir = &config.dir;
+    let missing = |name: &str| Error::corrupt(dir.join(name).display(), "the file is missing");
+    let catalog = Catalog::read(vfs, dir)?.ok_or_else(|| missing("catalog"))?;
+    let checkpoint = Checkpoint::read(vfs, dir)?.ok_or_else(|| missing("checkpoint"))?;
+    let partitions = partitions(vfs, dir, &catalog, &checkpoint)?;
+    let visible = Visible { sequence: checkpoint.sequence, groups: Groups::restore(&checkpoint.groups) };
+    let mut recovered = Recovered { catalog, checkpoint, partitions, visible };
+    if !recovered.checkpoint.clean {
+        for (sequence, frame) in frames(vfs, dir, &recovered.checkpoint)? {
+            recovered.replay(&frame)?;
+            recovered.visible.sequence = sequence;
+        }
+    }
+    for partition in recovered.partitions.values() {
+        partition.assigned.store(lock(&partition.state).high_watermark, Ordering::Relaxed);
+    }
+    Ok(recovered)
+}
+
+/// The partitions of the catalog's topics, as the checkpoint describes them.
+fn partitions(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    catalog: &Catalog,
+    checkpoint: &Checkpoint,
+) -> Result<BTreeMap<(Uuid, i32), Arc<Partition>>, Error> {
+    let mut points = BTreeMap::new();
+    for point in &checkpoint.partitions {
+        points.insert((point.topic()?, point.partition), point);
+    }
+    let mut partitions = BTreeMap::new();
+    for (name, topic) in &catalog.topics {
+        let id = topic.id()?;
+        let name: Arc<str> = name.as_str().into();
+        for number in 0..topic.partitions {
+            let partition_dir = dir.join(format!("{name}-{number}"));
+            let tp = TopicPartition::new(name.clone(), number);
+            let partition = match points.get(&(id, number)) {
+                Some(point) => {
+                    for segment in &point.segments {
+                        check_segment(vfs, &partition_dir, segment.base, segment.bytes)?;
+                    }
+                    Partition::restored(id, tp, partition_dir, point)
+                }
+                None => Partition::new(id, tp, partition_dir),
+            };
+            partitions.insert((id, number), Arc::new(partition));
+        }
+    }
+    Ok(partitions)
+}
+
+fn check_segment(vfs: &dyn Vfs, dir: &Path, base: i64, bytes: u64) -> Result<(), Error> {
+    let path = dir.join(file_name(base, "log"));
+    let length = match vfs.open(&path, Open::Read) {
+        Ok(file) => file.len().map_err(|error| Error::io(format!("reading {}", path.display()), error))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::corrupt(path.display(), "the file is missing"));
+        }
+        Err(error) => return Err(Error::io(format!("opening {}", path.display()), error)),
+    };
+    if length < bytes {
+        return Err(Error::corrupt(path.display(), format!("the file has {length} bytes of {bytes}")));
+    }
+    Ok(())
+}
+
+fn frames(vfs: &dyn Vfs, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(u64, Bytes)>, Error> {
+    let dir = dir.join("journal");
+    let failed = |error| Error::io(format!("reading {}", dir.display()), error);
+    let names = journal::file_names(vfs, &dir).map_err(failed)?;
+    let mut scan = Scan::new(checkpoint.epoch, checkpoint.sequence);
+    for name in &names {
+        let file = vfs.open(&dir.join(name), Open::Read).map_err(failed)?;
+        scan.file(read_whole(file.as_ref()).map_err(failed)?);
+    }
+    match scan.finish(&names) {
+        Scanned::Sound(frames) => Ok(frames),
+        Scanned::Damaged { sequence, durable, place } => Err(Error::corrupt(
+            dir.display(),
+            format!("commit {sequence} is damaged, after {place}; commits up to {durable} were acknowledged"),
+        )),
+    }
+}
+
+impl Recovered {
+    fn replay(&mut self, frame: &Bytes) -> Result<(), Error> {
+        let damaged = |what: String| Error::corrupt("journal", what);
+        for entry in journal::entries(frame).map_err(|damage| damaged(damage.to_string()))? {
+            // Records of a topic that was deleted since.
+            let Some(partition) = self.partitions.get(&(entry.topic, entry.partition)) else { continue };
+            let bytes = frame.slice(entry.placed.at..entry.placed.at + entry.placed.bytes);
+            let mut state = lock(&partition.state);
+            let (expected, found) = (state.high_watermark, entry.header.base_offset);
+            if found != expected {
+                return Err(damaged(format!("records of {} begin at {found} and not at {expected}", partition.name)));
+            }
+            if partition.name.topic.as_ref() == OFFSETS_TOPIC {
+                apply_group_offsets(&mut self.visible.groups, &entry.header, &bytes)?;
+            }
+            state.push(TailBatch { header: entry.header, bytes });
+        }
+        Ok(())
+    }
+
+    /// Removes what is no part of the log: directories and segments that nobody lists, and bytes beyond what is listed.
+    pub(crate) fn clean_up(&self, vfs: &dyn Vfs, dir: &Path) -> Result<(), Error> {
+        let failed = |error| Error::io(format!("cleaning up {}", dir.display()), error);
+        let mut known = BTreeMap::new();
+        for partition in self.partitions.values() {
+            let name = partition.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            known.insert(name.to_owned(), partition);
+        }
+        for name in vfs.list(dir).map_err(failed)? {
+            let path = dir.join(&name);
+            match known.get(&name) {
+                Some(partition) if !lock(&partition.state).segments.is_empty() => {
+                    clean_partition(vfs, partition).map_err(failed)?;
+                }
+                Some(_) => vfs.remove(&path).map_err(failed)?,
+                None if name.ends_with(DELETE_SUFFIX) || is_partition_dir(vfs, &path) => {
+                    tracing::info!(dir = %path.display(), "removing the rest of a deleted topic");
+                    vfs.remove(&path).map_err(failed)?;
+                }
+                None => {}
+            }
+        }
+        vfs.sync_dir(dir).map_err(failed)
+    }
+}
+
+/// Whether a directory is one that the log made for a partition.
+fn is_partition_dir(vfs: &dyn Vfs, path: &Path) -> bool {
+    vfs.open(&path.join("partition.metadata"), Open::Read).is_ok()
+}
+
+fn clean_partition(vfs: &dyn Vfs, partition: &Partition) -> std::io::Result<()> {
+    let segments = lock(&partition.state).segments.clone();
+    let bases: BTreeSet<i64> = segments.iter().map(|segment| segment.base).collect();
+    for name in vfs.list(&partition.dir)? {
+        if parse_file_name(&name).is_some_and(|(base, _)| !bases.contains(&base)) {
+            vfs.remove(&partition.dir.join(name))?;
+        }
+    }
+    if let Some(active) = segments.last() {
+        let file = vfs.open(&partition.dir.join(file_name(active.base, "log")), Open::Write)?;
+        if file.len()? > active.bytes {
+            file.set_len(active.bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn apply_group_offsets(groups: &mut Groups, header: &BatchHeader, batch: &[u8]) -> Result<(), Error> {
+    let damaged = |damage| Error::corrupt(OFFSETS_TOPIC, damage);
+    let section = records_section(header, batch).map_err(damaged)?;
+    for record in RawRecords::new(header, &section) {
+        let record = record.map_err(damaged)?;
+        if let Some((offset, committed_ms)) = record.key.and_then(|key| group::decode(key, record.value)) {
+            groups.apply(offset, committed_ms);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Retention: whole segments are dropped from the front of a partition by age and by size. The new log start is durable
+//! before the first file goes; a crash in between leaves files that the next open removes.
+
+use std::path::PathBuf;
+
+use crate::core::Core;
+use crate::error::Error;
+use crate::partition::{State, TopicEntry};
+use crate::segment::file_name;
+use crate::sync::{lock, read};
+
+impl Core {
+    /// Drops what topics no longer keep. Says how many segments went.
+    pub(crate) fn retain(&self) -> Result<usize, Error> {
+        let mut maintenance = lock(&self.maintenance);
+        let topics: Vec<_> = read(&self.topics).values().cloned().collect();
+        let now_ms = self.clock.now_ms();
+        let mut files: Vec<PathBuf> = Vec::new();
+        for entry in topics.iter().filter(|entry| entry.settings.delete) {
+            for partition in entry.partitions.iter() {
+                let mut state = lock(&partition.state);
+                let dropped = droppable(entry, &state, now_ms);
+                if dropped == 0 {
+                    continue;
+                }
+                let bases = state.segments.drain(..dropped).map(|segment| segment.base).collect::<Vec<_>>();
+                state.log_start = state.segments.first().map_or(state.flushed, |first| first.base).max(state.log_start);
+                drop(state);
+                for base in bases {
+                    files.extend(
+                        ["log", "index", "timeindex"].map(|extension| partition.dir.join(file_name(base, extension))),
+                    );
+                }
+            }
+        }
+        if files.is_empty() {
+            return Ok(0);
+        }
+        maintenance.dirty = true;
+        self.checkpoint_holding(&mut maintenance, false)?;
+        for file in &files {
+            // A file that stays is removed when the log is opened next; an index may never have been there.
+            if let Err(error) = self.vfs.remove(file)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(file = %file.display(), %error, "a file beyond retention could not be removed");
+            }
+        }
+        Ok(files.len() / 3)
+    }
+}
+
+/// How many segments from the front the topic does not keep.
+fn droppable(entry: &TopicEntry, state: &State, now_ms: i64) -> usize {
+    let segments = &state.segments;
+    let expired = |max_timestamp: i64| {
+        entry.settings.retention_ms.is_some_and(|retention_ms| now_ms.saturating_sub(max_timestamp) > retention_ms)
+    };
+    let by_time = segments.iter().take_while(|segment| expired(segment.max_timestamp)).count();
+    let mut by_size = 0;
+    if let Some(limit) = entry.settings.retention_bytes {
+        let mut surplus = segments.iter().map(|segment| segment.bytes).sum::<u64>().saturating_sub(limit);
+        for segment in segments.iter().take(segments.len().saturating_sub(1)) {
+            if surplus < segment.bytes || segment.bytes == 0 {
+                break;
+            }
+            surplus -= segment.bytes;
+            by_size += 1;
+        }
+    }
+    by_time.max(by_size)
+}

@@ -1,0 +1,107 @@
+//! What a user of the engine notices: commits are read back, wait for nobody, survive, and are refused where they must be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use towpath_model::{SystemClock, TopicPartition};
+
+use super::{batch, commit, open, topic, values};
+use crate::{Appends, Commit, Embedded, Error, Fetch, Fetches, GroupOffset, GroupOffsets, LogConfig, OsVfs, Topics};
+
+fn group_offset(offset: Option<i64>) -> GroupOffset {
+    let metadata = "m".to_owned();
+    GroupOffset { group: "connect-lake".into(), partition: TopicPartition::new("orders", 0), offset, metadata }
+}
+
+#[tokio::test]
+async fn what_is_committed_is_read_back_before_and_after_a_reopen() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let orders = TopicPartition::new("orders", 0);
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 2)).await.expect("created");
+    let records = batch("orders", &[(0, None, "a"), (1, None, "x"), (0, Some("k"), "b")]);
+    let both = Commit { records: vec![records], group_offsets: vec![group_offset(Some(5))], ..Commit::default() };
+    let committed = log.commit_atomic(both).await.expect("committed");
+    assert_eq!(committed.appends.len(), 2);
+    let expected = [(0, "a".to_owned()), (1, "b".to_owned())];
+    assert_eq!(values(&log, &orders, 0).await, expected);
+    drop(log);
+    for _ in 0..2 {
+        let log = open(dir.path());
+        assert_eq!(values(&log, &orders, 0).await, expected);
+        assert_eq!(values(&log, &TopicPartition::new("orders", 1), 0).await, [(0, "x".to_owned())]);
+        assert_eq!(log.group_offsets("connect-lake"), [group_offset(Some(5))]);
+        log.close().await.expect("closed");
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_waits_for_the_first_record_and_no_longer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    let wanted = [Fetch { partition: TopicPartition::new("orders", 0), offset: 0 }];
+    let waiting = tokio::spawn({
+        let (log, wanted) = (log.clone(), wanted.clone());
+        async move { log.fetch(&wanted, 1 << 20, Duration::from_secs(60)).await }
+    });
+    log.commit_atomic(commit(batch("orders", &[(-1, None, "a")]))).await.expect("committed");
+    let fetched = waiting.await.expect("no panic").expect("fetched");
+    assert_eq!((fetched[0].records.len(), fetched[0].next_offset, fetched[0].high_watermark), (1, 1, 1));
+    let beyond = [Fetch { offset: 9, ..wanted[0].clone() }];
+    let error = log.fetch(&beyond, 1, Duration::ZERO).await.expect_err("beyond the end");
+    assert!(matches!(error, Error::OffsetOutOfRange { offset: 9, start: 0, end: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_and_a_reader_may_look_after_the_first_has_ended() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    log.commit_atomic(commit(batch("orders", &[(0, None, "a")]))).await.expect("committed");
+    let clock = Arc::new(SystemClock::default());
+    let second = Embedded::open(LogConfig::new(dir.path()), Arc::new(OsVfs), clock.clone(), 7);
+    assert!(matches!(second.err(), Some(Error::Locked(_))));
+    drop(log);
+    let reader = Embedded::open_read_only(LogConfig::new(dir.path()), Arc::new(OsVfs), clock).expect("opened");
+    assert_eq!(values(&reader, &TopicPartition::new("orders", 0), 0).await, [(0, "a".to_owned())]);
+    let refused = reader.commit_atomic(commit(batch("orders", &[(0, None, "b")]))).await;
+    assert!(matches!(refused, Err(Error::Closed(_))));
+}
+
+#[tokio::test]
+async fn a_commit_with_one_bad_record_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    for (bad, code) in [("nowhere", "log.unknown_topic"), ("orders", "log.unknown_partition")] {
+        let records = vec![batch("orders", &[(0, None, "a")]), batch(bad, &[(7, None, "b")])];
+        let error = log.commit_atomic(Commit { records, ..Commit::default() }).await.expect_err("refused");
+        assert_eq!(error.code(), code);
+    }
+    assert_eq!(log.offsets(&TopicPartition::new("orders", 0)).expect("offsets").high_watermark, 0);
+}
+
+#[tokio::test]
+async fn a_topic_made_anew_under_an_old_name_is_empty() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let orders = TopicPartition::new("orders", 0);
+    let first = log.create_topic(topic("orders", 1)).await.expect("created");
+    assert!(matches!(log.create_topic(topic("orders", 1)).await, Err(Error::TopicExists(_))));
+    let both = Commit {
+        records: vec![batch("orders", &[(0, None, "old")])],
+        group_offsets: vec![group_offset(Some(1))],
+        ..Commit::default()
+    };
+    log.commit_atomic(both).await.expect("committed");
+    log.delete_topic("orders").await.expect("deleted");
+    assert!(log.groups().is_empty(), "offsets in a deleted topic stayed");
+    assert!(matches!(log.offsets(&orders), Err(Error::UnknownTopic(_))));
+    let second = log.create_topic(topic("orders", 1)).await.expect("created");
+    assert_ne!(first.id, second.id);
+    log.commit_atomic(commit(batch("orders", &[(0, None, "new")]))).await.expect("committed");
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(values(&log, &orders, 0).await, [(0, "new".to_owned())]);
+}
