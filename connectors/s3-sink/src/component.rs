@@ -24,7 +24,10 @@ impl Sink for Task {
     fn open(context: Context) -> Result<Self, ConnectorError> {
         let settings = Settings::parse(&context.config).map_err(|faults| {
             let fault = faults.first();
-            ConnectorError::config(fault.map(key_of).unwrap_or_default(), fault.map(ToString::to_string).unwrap_or_default())
+            ConnectorError::config(
+                fault.map(key_of).unwrap_or_default(),
+                fault.map(ToString::to_string).unwrap_or_default(),
+            )
         })?;
         let store = object_store::Store::open(&settings.store).map_err(store::told)?;
         Ok(Self(S3Sink::new(settings, HostStore(store), Arc::new(SystemClock::default()), context.buffer_bytes_max)))

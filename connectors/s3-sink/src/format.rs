@@ -30,7 +30,9 @@ impl Format {
             (Self::Jsonl, encoding, Some(bytes)) => {
                 let document = encoding == Encoding::Json || is_json(bytes);
                 if !document {
-                    return refused("the value is not a JSON document, and format jsonl takes nothing else; format raw does");
+                    return refused(
+                        "the value is not a JSON document, and format jsonl takes nothing else; format raw does",
+                    );
                 }
                 append_on_one_line(out, bytes);
             }

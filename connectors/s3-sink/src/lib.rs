@@ -1,7 +1,9 @@
 //! The S3 sink: records of the log as objects in S3, in what speaks its protocol, or in a folder; each offset exactly once.
 //!
-//!     put ─► [partition] groups of open [object]s ─► encoder ([format]) ─► parts sent in the background ([store])
-//!     flush ─► what is due is completed, one group a partition ─► its end may be committed
+//! ```text
+//! put ─► [partition] groups of open [object]s ─► encoder ([format]) ─► parts sent in the background ([store])
+//! flush ─► what is due is completed, one group a partition ─► its end may be committed
+//! ```
 //!
 //! Pure files decide, [`store`] is the only way out, and `component.rs` ties both to the guest's world. How no offset ends up
 //! in two objects, whatever happens when, stands at the head of [`partition`].

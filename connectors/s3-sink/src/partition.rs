@@ -1,6 +1,8 @@
 //! One topic partition: what is open, what waits to be uploaded, and what may be committed.
 //!
-//!     assigned at C ─► records open a group ─► full, or its time is up: closed ─► announced ─► swept ─► complete ─► committed
+//! ```text
+//! assigned at C ─► records open a group ─► full, or its time is up: closed ─► announced ─► swept ─► complete ─► committed
+//! ```
 //!
 //! A group is the objects of a stretch of offsets: one, or as many as there are topics that transforms route the records to.
 //! Why every offset ends up in exactly one object (invariants 1, 2 and 3):
@@ -56,9 +58,15 @@ struct Group<U> {
 enum Flow {
     Normal,
     /// Something buffered is lost; the flush after the one that tells of it asks for a rewind.
-    Lost { first_offset: i64, reason: StoreError, told: bool },
+    Lost {
+        first_offset: i64,
+        reason: StoreError,
+        told: bool,
+    },
     /// A rewind was asked for; the next record is at or before this offset.
-    Rewound { first_offset: i64 },
+    Rewound {
+        first_offset: i64,
+    },
 }
 
 /// What became of a record.
@@ -319,8 +327,13 @@ impl<U: Upload> Partition<U> {
         counts: &mut Counts,
     ) -> Result<bool, StoreError> {
         let prefix = name::prefix(folder, &self.topic, self.number);
-        let ours: Vec<&str> =
-            self.groups.front().into_iter().flat_map(|group| &group.objects).map(|object| object.path.as_str()).collect();
+        let ours: Vec<&str> = self
+            .groups
+            .front()
+            .into_iter()
+            .flat_map(|group| &group.objects)
+            .map(|object| object.path.as_str())
+            .collect();
         let mut after = name::just_before(&prefix, self.committed);
         let sorted = after.is_some();
         let mut clean = true;
