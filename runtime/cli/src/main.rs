@@ -1,2 +1,24 @@
-//! stub
-fn main() {}
+//! The `towpath` binary. One file per command under `commands`; everything else here serves several of them.
+//!
+//! Exit codes, the same for every command: 0 fine, 1 our fault, 2 your input, 3 your environment.
+
+mod addresses;
+mod client;
+mod commands;
+mod failure;
+mod lines;
+mod log_view;
+mod logging;
+mod plugins;
+mod reader;
+mod screen;
+mod storage;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    match commands::Cli::parse().run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,71 @@
+//! The commands, one file each. This file only lists them.
+
+use std::future::Future;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Failure, Result};
+
+mod check;
+mod completions;
+mod delete;
+mod pause;
+mod plugin;
+mod restart;
+mod resume;
+mod run;
+mod status;
+mod stop;
+mod tail;
+mod topics;
+
+/// Moves data between systems and a durable log: connectors as sandboxed WASM components, pipelines as YAML files in a folder.
+#[derive(Debug, Parser)]
+#[command(name = "towpath", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 our fault, 2 your input, 3 your environment.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Status(status::Arguments),
+    Topics(topics::Arguments),
+    Tail(tail::Arguments),
+    Pause(pause::Arguments),
+    Resume(resume::Arguments),
+    Stop(stop::Arguments),
+    Restart(restart::Arguments),
+    Delete(delete::Arguments),
+    Plugin(plugin::Arguments),
+    Completions(completions::Arguments),
+}
+
+impl Cli {
+    /// Carries the command out.
+    pub(crate) fn run(self) -> Result<()> {
+        match self.command {
+            Command::Run(arguments) => run::run(&arguments),
+            Command::Check(arguments) => wait(check::run(arguments)),
+            Command::Status(arguments) => wait(status::run(arguments)),
+            Command::Topics(arguments) => wait(topics::run(arguments)),
+            Command::Tail(arguments) => wait(tail::run(arguments)),
+            Command::Pause(arguments) => wait(pause::run(arguments)),
+            Command::Resume(arguments) => wait(resume::run(arguments)),
+            Command::Stop(arguments) => wait(stop::run(arguments)),
+            Command::Restart(arguments) => wait(restart::run(arguments)),
+            Command::Delete(arguments) => wait(delete::run(arguments)),
+            Command::Plugin(arguments) => wait(plugin::run(arguments)),
+            Command::Completions(arguments) => completions::run(&arguments),
+        }
+    }
+}
+
+/// Runs a command that needs little, on one thread.
+fn wait(command: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,124 @@
+//! `towpath plugin inspect NAME|FILE`: what a plugin says of itself and what it may reach.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+use towpath_model::{Capability, ConfigKey, Endpoint, Plugin};
+
+use crate::failure::{Failure, Result};
+use crate::plugins;
+
+/// Look at plugins.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the plugins that are embedded or in the plugins folder.
+    List {
+        #[command(flatten)]
+        plugins: plugins::Options,
+    },
+    /// Show a plugin's version, digest, capabilities, endpoints and configuration keys.
+    Inspect {
+        /// The plugin's name, or a .wasm file.
+        #[arg(value_name = "NAME|FILE")]
+        plugin: String,
+        /// Print one JSON object.
+        #[arg(long, env = "TOWPATH_JSON")]
+        json: bool,
+        #[command(flatten)]
+        plugins: plugins::Options,
+    },
+}
+
+#[allow(clippy::unused_async, reason = "commands are run as futures")]
+pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::List { plugins } => {
+            for plugin in plugins::open_to_check(&plugins, &PathBuf::from("."))?.all() {
+                let spec = plugin.spec();
+                println!("{}@{}  {}  {}", spec.name, spec.version, kind(plugin.as_ref()), spec.doc);
+            }
+            Ok(())
+        }
+        Command::Inspect { plugin, json, plugins } => {
+            let found = plugins::open_to_check(&plugins, &PathBuf::from("."))?;
+            let found = found.find(&class(&plugin)).map_err(Failure::input)?;
+            if json { print_json(found.as_ref()) } else { describe(found.as_ref()) }
+        }
+    }
+}
+
+/// A file is a class of its own, written with a folder ahead as in the YAML.
+fn class(plugin: &str) -> String {
+    let is_bare_file = plugin.ends_with(".wasm") && !plugin.contains('/');
+    if is_bare_file { format!("./{plugin}") } else { plugin.to_owned() }
+}
+
+fn describe(plugin: &dyn Plugin) -> Result<()> {
+    let spec = plugin.spec();
+    println!("{}@{}  {}", spec.name, spec.version, kind(plugin));
+    println!("  {}", spec.doc);
+    println!("  digest        {}", plugin.digest());
+    let capabilities: Vec<&str> = spec.capabilities.iter().map(|capability| word(*capability)).collect();
+    println!("  capabilities  {}", if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(", ") });
+    for key in spec.keys.iter().filter(|key| key.endpoint.is_some()) {
+        println!("  may reach     what {} names{}", key.name, port_words(key));
+    }
+    println!("  configuration");
+    for key in &spec.keys {
+        let kind = serde_json::to_value(key.value_type).map_err(Failure::ours)?;
+        let default = match (&key.default, key.required()) {
+            (Some(default), _) => format!(" = {default}"),
+            (None, true) => " (required)".to_owned(),
+            (None, false) => String::new(),
+        };
+        let secret = if key.secret { ", secret" } else { "" };
+        println!("    {}{default}  [{}{secret}]", key.name, kind.as_str().unwrap_or_default().to_lowercase());
+        println!("        {}", key.doc);
+        if !key.valid_values.is_empty() {
+            println!("        one of: {}", key.valid_values.join(", "));
+        }
+        if !key.aliases.is_empty() {
+            println!("        also accepted as: {}", key.aliases.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn print_json(plugin: &dyn Plugin) -> Result<()> {
+    let described = json!({ "digest": plugin.digest(), "spec": plugin.spec() });
+    println!("{}", serde_json::to_string_pretty(&described).map_err(Failure::ours)?);
+    Ok(())
+}
+
+fn port_words(key: &ConfigKey) -> String {
+    match &key.endpoint {
+        Some(Endpoint::Host { port_key, default_port }) => {
+            format!(", at the port that {port_key} names ({default_port})")
+        }
+        Some(Endpoint::Url | Endpoint::Store) | None => String::new(),
+    }
+}
+
+fn kind(plugin: &dyn Plugin) -> &'static str {
+    match plugin.spec().kind {
+        towpath_model::ConnectorKind::Source => "source",
+        towpath_model::ConnectorKind::Sink => "sink",
+        towpath_model::ConnectorKind::Transform => "transform",
+    }
+}
+
+fn word(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Http => "http",
+        Capability::Streams => "streams",
+        Capability::ObjectStore => "object store",
+        Capability::Scratch => "scratch files",
+    }
+}

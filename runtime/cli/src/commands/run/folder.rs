@@ -1,0 +1,134 @@
+//! Keeps the worker at what the folder says: reads, lets the worker apply, tells what came of it; again at every change.
+//!
+//! A folder that cannot be read, or a worker that refuses, changes nothing: what runs goes on, and the next change is looked at anew.
+//! Each finding is told when it appears, not at every reload.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use towpath_config::{Finding, Folder, Severity, Step, Watch, WatchOptions};
+use towpath_worker::{Applied, Handle};
+
+use crate::failure::{Failure, Result};
+use crate::screen::Screen;
+
+/// Follows the folder.
+pub(super) struct FolderFollower {
+    dir: PathBuf,
+    worker: Handle,
+    screen: Arc<Screen>,
+    changes: mpsc::Receiver<()>,
+    _watch: Watch,
+    told: Vec<Finding>,
+}
+
+impl FolderFollower {
+    /// Begins to watch; nothing is read yet, so that no change after the first reading is missed.
+    pub(super) fn start(dir: &Path, worker: Handle, screen: Arc<Screen>) -> Result<Self> {
+        let (changed, changes) = mpsc::channel(1);
+        let tell = move || {
+            // One waiting change stands for any number of them.
+            _ = changed.try_send(());
+        };
+        let watch = Watch::start(dir, WatchOptions::default(), tell);
+        let watch = watch.map_err(Failure::environment)?;
+        Ok(Self { dir: dir.to_owned(), worker, screen, changes, _watch: watch, told: Vec::new() })
+    }
+
+    /// Applies the folder as it is. Says whether every file was accepted.
+    pub(super) async fn apply(&mut self) -> Result<bool> {
+        let dir = self.dir.clone();
+        let reading = tokio::task::spawn_blocking(move || Folder::read(&dir)).await.map_err(Failure::ours)?;
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(error) => {
+                tracing::error!(%error, "the folder cannot be read; what runs goes on");
+                return Ok(false);
+            }
+        };
+        let sources = reading.sources.clone();
+        let applied = self.worker.apply_folder(reading).await.map_err(Failure::ours)?;
+        let accepted = applied.findings.iter().all(|finding| finding.severity != Severity::Error);
+        self.tell(applied, &sources);
+        Ok(accepted)
+    }
+
+    /// Applies every change, until the worker takes none any more.
+    pub(super) async fn follow(&mut self) -> Failure {
+        loop {
+            // The watcher lives as long as this; should its thread end all the same, the folder stays as it was applied.
+            if self.changes.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            if let Err(failure) = self.apply().await {
+                return failure;
+            }
+        }
+    }
+
+    fn tell(&mut self, applied: Applied, sources: &BTreeMap<PathBuf, String>) {
+        for finding in applied.findings.iter().filter(|finding| !self.told.contains(finding)) {
+            let source = finding.file.as_ref().and_then(|file| sources.get(file)).map(String::as_str);
+            self.tell_finding(finding, source);
+        }
+        self.told = applied.findings;
+        applied.steps.iter().for_each(tell_step);
+    }
+
+    /// People get the text with the line at fault; machines get an event with its place in fields.
+    fn tell_finding(&self, finding: &Finding, source: Option<&str>) {
+        if std::io::stderr().is_terminal() {
+            let mut text = finding.render(source);
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            return self.screen.print_above(text.as_bytes());
+        }
+        let file = finding.file.as_deref().unwrap_or(Path::new("")).display();
+        let Finding { code, line, column, path, message, .. } = finding;
+        let connector = finding.connector.as_deref().unwrap_or_default();
+        let suggestion = finding.suggestion.as_deref().unwrap_or_default();
+        match finding.severity {
+            Severity::Error => tracing::error!(%code, connector, %file, line, column, path, suggestion, "{message}"),
+            Severity::Warning => tracing::warn!(%code, connector, %file, line, column, path, suggestion, "{message}"),
+            Severity::Note => tracing::info!(%code, connector, %file, line, column, path, suggestion, "{message}"),
+        }
+    }
+}
+
+fn tell_step(step: &Step) {
+    match step {
+        Step::Create { document, renamed_from: None } => {
+            tracing::info!(connector = document.name, file = %document.origin.file.display(), "connector is new");
+        }
+        Step::Create { document, renamed_from: Some(old) } => {
+            let file = document.origin.file.display();
+            tracing::warn!(
+                connector = document.name,
+                %file,
+                "this looks like {old} under a new name: it starts anew, without the offsets of {old}. State `name: {old}` in the file to go on instead"
+            );
+        }
+        Step::Change { document, keys } => {
+            tracing::info!(connector = document.name, keys = keys.join(","), "connector has changed");
+        }
+        Step::Move { name, from, to } => {
+            let (from, to) = (from.file.display(), to.file.display());
+            tracing::info!(connector = name, %from, %to, "connector stands in another file; nothing else changes");
+        }
+        Step::Remove { name, file } => {
+            tracing::info!(connector = name, file = %file.display(), "file is gone: connector stops, its offsets stay");
+        }
+        Step::Reject { name, file, findings } => {
+            tracing::error!(
+                connector = name,
+                file = %file.display(),
+                findings = findings.len(),
+                "config rejected; the last good one goes on, if there was one"
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Everything that runs in the process, wired: REST, log, plugins, worker. Started in this order, ended in reverse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use towpath_config::{Policy, SecretStore};
+use towpath_log::Embedded;
+use towpath_model::{Clock, Secret, SystemClock};
+use towpath_rest::{Served, Server};
+use towpath_worker::{Secrets, Worker, WorkerConfig};
+
+use super::Arguments;
+use crate::addresses::Addresses;
+use crate::failure::{Failure, Result};
+use crate::log_view::LogView;
+use crate::{plugins, storage};
+
+/// A worker process with all its parts.
+pub(super) struct Node {
+    pub(super) served: Arc<Served>,
+    log: Arc<Embedded>,
+    working: JoinHandle<towpath_worker::Result<()>>,
+    serving: JoinHandle<Result<(), towpath_rest::Error>>,
+    stop_worker: watch::Sender<bool>,
+    close_rest: watch::Sender<bool>,
+    data_dir: std::path::PathBuf,
+    _plugins: plugins::Running,
+}
+
+impl Node {
+    /// Starts everything; returns when the worker has read its state and answers.
+    pub(super) async fn start(arguments: &Arguments) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let started_ms = clock.now_ms();
+        let server = bind(arguments).await?;
+        let (worker_id, opening) = (server.address().to_string(), server.opening());
+        let (close_rest, closing) = watch::channel(false);
+        let serving = tokio::spawn(server.run(closing));
+
+        let data_dir = arguments.data_dir.clone();
+        let log = storage::open(&data_dir, Arc::clone(&clock)).await?;
+        let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
+        let config = worker_config(arguments, &worker_id)?;
+        let worker = Worker::new(config, Arc::clone(&log) as _, plugins.all(), Arc::clone(&clock), storage::seed());
+        let handle = worker.handle();
+        let plugins = plugins.tell(handle.clone())?;
+        let (stop_worker, stopping) = watch::channel(false);
+        let working = tokio::spawn(worker.run(stopping));
+        let served = Arc::new(Served {
+            worker: handle,
+            log: Arc::new(LogView::new(Arc::clone(&log))),
+            cluster_id: log.cluster_id(),
+            worker_id,
+            started_ms,
+            clock,
+        });
+        opening.open(Arc::clone(&served));
+        let mut node = Self { served, log, working, serving, stop_worker, close_rest, data_dir, _plugins: plugins };
+        node.ready().await?;
+        let rest = node.served.worker_id.clone();
+        Addresses { rest, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
+        Ok(node)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let mut ready = self.served.worker.ready();
+        tokio::select! {
+            Ok(_) = ready.wait_for(|ready| *ready) => Ok(()),
+            failed = self.failed() => Err(failed),
+        }
+    }
+
+    /// Waits until a part ends that should not. Cancel safe.
+    pub(super) async fn failed(&mut self) -> Failure {
+        let mut log_failed = self.log.failed();
+        tokio::select! {
+            Ok(reason) = log_failed.wait_for(Option::is_some) => {
+                let reason = reason.as_ref().map_or_else(String::new, ToString::to_string);
+                Failure::ours(anyhow::anyhow!("the log has failed and recovers at the next start: {reason}"))
+            }
+            ended = &mut self.working => ended_early("the worker", ended),
+            ended = &mut self.serving => ended_early("the REST server", ended),
+        }
+    }
+
+    /// Invariant 7: tasks finish and commit what they have begun; then everything closes.
+    pub(super) async fn drain(&mut self) -> Result<()> {
+        self.stop_worker.send_replace(true);
+        let mut log_failed = self.log.failed();
+        tokio::select! {
+            drained = &mut self.working => part("the worker", drained)?,
+            Ok(reason) = log_failed.wait_for(Option::is_some) => {
+                let reason = reason.as_ref().map_or_else(String::new, ToString::to_string);
+                return Err(Failure::ours(anyhow::anyhow!("the log has failed and recovers at the next start: {reason}")));
+            }
+        }
+        Addresses::remove(&self.data_dir);
+        self.close_rest.send_replace(true);
+        part("the REST server", (&mut self.serving).await)?;
+        self.log.close().await.map_err(|error| Failure::ours(error).context("cannot close the log"))
+    }
+}
+
+async fn bind(arguments: &Arguments) -> Result<Server> {
+    let token = arguments.rest_token.as_ref().map(Secret::new);
+    let config = towpath_rest::Config { listen: arguments.rest.clone(), token, ..Default::default() };
+    Server::bind(config).await.map_err(|error| match error {
+        towpath_rest::Error::TokenMissing { .. } => Failure::input(error),
+        _ => Failure::environment(error),
+    })
+}
+
+fn worker_config(arguments: &Arguments, worker_id: &str) -> Result<WorkerConfig> {
+    let store = SecretStore::open(&storage::secrets_file(&arguments.data_dir)).map_err(Failure::environment)?;
+    let api_policy = Policy::Allowed { env: arguments.api_env.clone(), paths: arguments.api_paths.clone() };
+    Ok(WorkerConfig {
+        worker_id: worker_id.into(),
+        secrets: Secrets { store: Some(Arc::new(store)), api_policy, ..Secrets::default() },
+        folder: true,
+        drain_timeout: Duration::from_secs(arguments.drain_seconds),
+        ..WorkerConfig::default()
+    })
+}
+
+type Ended<E> = Result<Result<(), E>, JoinError>;
+
+/// A part that ended in good order, or why it did not.
+fn part<E: std::error::Error + Send + Sync + 'static>(what: &'static str, ended: Ended<E>) -> Result<()> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::ours(error).context(format!("{what} failed"))),
+        Err(panicked) => Err(Failure::ours(panicked).context(format!("{what} failed"))),
+    }
+}
+
+fn ended_early<E: std::error::Error + Send + Sync + 'static>(what: &'static str, ended: Ended<E>) -> Failure {
+    match part(what, ended) {
+        Err(failure) => failure,
+        Ok(()) => Failure::ours(anyhow::anyhow!("{what} ended without being told to")),
+    }
+}

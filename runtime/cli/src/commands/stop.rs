@@ -1,0 +1,21 @@
+//! `towpath stop NAME`.
+
+use reqwest::Method;
+
+use crate::client::{Target, segment};
+use crate::failure::Result;
+
+/// Stop a connector: its tasks end, its offsets stay. Persists across restarts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The connector.
+    name: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+    let path = format!("/connectors/{}/stop", segment(&arguments.name));
+    arguments.target.client()?.send(Method::PUT, &path).await?;
+    Ok(())
+}

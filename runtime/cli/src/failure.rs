@@ -1,0 +1,73 @@
+//! How a command ends when it did not do what it was asked: whose fault it is, which is the exit code, and what to say.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A command's result.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Towpath's own.
+    Ours = 1,
+    /// What the user wrote.
+    Input = 2,
+    /// Network, disk, other programs.
+    Environment = 3,
+}
+
+/// A command that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    fault: Fault,
+    error: anyhow::Error,
+    /// The reason has been shown already; only the exit code is left to tell.
+    shown: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+impl Failure {
+    /// Towpath's own fault.
+    pub(crate) fn ours(error: impl Into<anyhow::Error>) -> Self {
+        Self { fault: Fault::Ours, error: error.into(), shown: false }
+    }
+
+    /// The user's input is at fault.
+    pub(crate) fn input(message: impl fmt::Display) -> Self {
+        Self { fault: Fault::Input, error: anyhow::anyhow!("{message}"), shown: false }
+    }
+
+    /// The user's environment is at fault.
+    pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self { fault: Fault::Environment, error: error.into(), shown: false }
+    }
+
+    /// The reason stands on the screen already.
+    pub(crate) fn shown(fault: Fault) -> Self {
+        Self { fault, error: anyhow::anyhow!("see above"), shown: true }
+    }
+
+    /// Whose fault it is.
+    pub(crate) fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// Says so and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        if !self.shown {
+            eprintln!("error: {:#}", self.error);
+        }
+        ExitCode::from(self.fault as u8)
+    }
+
+    /// The same with a sentence ahead that says what was attempted.
+    pub(crate) fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(what), ..self }
+    }
+}
