@@ -26,8 +26,13 @@ prepare: ## Install what is missing: the WASM target, Postgres
 components: prepare
 	@cargo build --release --target wasm32-wasip2 $(addprefix -p ,$(COMPONENTS) $(GUESTS))
 	@$(NATIVE) --bin towpath-precompile
-	@mkdir -p $(TARGET)/components
-	@$(TARGET)/release/towpath-precompile $(TARGET)/components $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(name).wasm)
+	@$(MAKE) --no-print-directory $(TARGET)/components/.made
+
+# Made anew only when a component or the compiler changed: the binary embeds these files and is built again when they are touched.
+$(TARGET)/components/.made: $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(name).wasm) $(TARGET)/release/towpath-precompile
+	@mkdir -p $(@D)
+	@$(TARGET)/release/towpath-precompile $(@D) $(filter %.wasm,$^)
+	@touch $@
 
 build: components ## Build the binary with its connectors inside
 	@$(NATIVE) --bin towpath --bin towpath-lab --bin towpath-bench

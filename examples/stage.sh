@@ -77,3 +77,10 @@ at_least() {
   shift
   [ "$("$@" | wc -l)" -ge "$lines" ]
 }
+
+# Succeeds if the command prints the text.
+contains() {
+  local text=$1
+  shift
+  [[ "$("$@")" == *"$text"* ]]
+}

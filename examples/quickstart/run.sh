@@ -6,7 +6,7 @@ source ../stage.sh
 start_worker
 if $CI_MODE; then
   await "the snapshot in the log" at_least 500 records shop.public.orders
-  await "changes after the snapshot" grep -q '\\"op\\":\\"u\\"' <(records shop.public.orders)
+  await "changes after the snapshot" contains '\"op\":\"u\"' records shop.public.orders
   await "objects in the lake" at_least 1 find "$LAKE/shop/changes/shop.public.orders" -name '*.jsonl'
   await "requests at the endpoint" at_least 500 cat "$HOOKS_LOG"
   stop_worker

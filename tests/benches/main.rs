@@ -1,1 +1,85 @@
-fn main() {}
+//! `towpath-bench`: how fast, in ratios to what Postgres's own tools do on the same machine in the same run.
+//!
+//! Absolute rates belong to a machine and a moment; ratios travel. Each part starts from an empty data directory, and what it
+//! measures is described where it is measured. `towpath-bench snapshot stream` runs only the parts named.
+
+mod latency;
+mod log;
+mod machine;
+mod meter;
+mod report;
+mod sinks;
+mod snapshot;
+mod stage;
+mod start;
+mod stream;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use report::Report;
+
+/// Measures Towpath.
+#[derive(Debug, Parser)]
+#[command(name = "towpath-bench")]
+pub(crate) struct Arguments {
+    /// Rows of the snapshot, and of the topic that sinks read.
+    #[arg(long, env = "TOWPATH_BENCH_ROWS", default_value_t = 1_000_000)]
+    pub(crate) rows: u64,
+    /// Events of the backlog.
+    #[arg(long, default_value_t = 500_000)]
+    pub(crate) events: u64,
+    /// Seconds of each latency run.
+    #[arg(long, default_value_t = 15)]
+    pub(crate) seconds: u64,
+    /// What to run: start, log, snapshot, stream, latency, sinks; everything unless named.
+    pub(crate) parts: Vec<String>,
+}
+
+impl Arguments {
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut report = Report::default();
+    let result = run(&arguments, &mut report).await;
+    print!("{report}");
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("towpath-bench: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    report.machine(machine::describe());
+    if arguments.wants("start") {
+        start::measure(report).await?;
+    }
+    if arguments.wants("log") {
+        log::measure(report).await?;
+    }
+    if arguments.wants("snapshot") || arguments.wants("sinks") {
+        let stage = snapshot::measure(arguments, report).await?;
+        if arguments.wants("sinks") {
+            sinks::measure(arguments, report, &stage).await?;
+        }
+    }
+    if arguments.wants("stream") {
+        stream::measure(arguments, report).await?;
+    }
+    if arguments.wants("latency") {
+        for rate in [500, 2000] {
+            latency::measure(arguments, report, rate).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What sinks take out of the log: the topic that the snapshot has filled, into objects on S3, and to an HTTP endpoint.
+
+use anyhow::{Context, Result};
+use towpath_tests::{ACCESS_KEY, Receiver, Rest, S3Server, SECRET_KEY};
+
+use crate::Arguments;
+use crate::meter::Meter;
+use crate::report::{Report, thousands};
+use crate::stage::{Stage, TOPIC, reach};
+
+/// One record a request is slow enough that a part of the topic tells all.
+const SINGLE_REQUESTS: u64 = 100_000;
+
+pub(crate) async fn measure(arguments: &Arguments, report: &mut Report, stage: &Stage) -> Result<()> {
+    std::fs::remove_file(stage.options.pipelines.join("items-cdc.yaml")).context("taking the source away")?;
+    let rows = arguments.rows;
+    let s3 = S3Server::start(&stage.folder.join("s3"), "bench").await?;
+    let keys = format!("aws.access.key.id: {ACCESS_KEY}\naws.secret.access.key: {SECRET_KEY}\n");
+    let lake =
+        format!("store.url: {}\ns3.bucket.name: bench\n{keys}flush.size: 10000\nrotate.interval.ms: 1000\n", s3.url());
+    sink(report, stage, "S3 sink, 10,000 records an object", "s3-sink", &lake, rows).await?;
+    let folder = stage.folder.make("lake")?;
+    let lake = format!(
+        "store.url: file://{}\ns3.bucket.name: b\nflush.size: 10000\nrotate.interval.ms: 1000\n",
+        folder.display()
+    );
+    sink(report, stage, "S3 sink to a local folder", "s3-sink", &lake, rows).await?;
+
+    for (what, batch, goal) in [
+        ("HTTP sink, 1,000 records a request", 1000, rows),
+        ("HTTP sink, one record a request", 1, SINGLE_REQUESTS.min(rows)),
+    ] {
+        let receiver = Receiver::start().await?;
+        receiver.only_count();
+        let hooks = format!("http.url: {}/items\nbatch.max.size: {batch}\nmax.in.flight: 16\n", receiver.url());
+        sink(report, stage, what, "http-sink", &hooks, goal).await?;
+    }
+    Ok(())
+}
+
+/// Runs one sink from the beginning of the topic until it has committed `goal` records.
+async fn sink(report: &mut Report, stage: &Stage, what: &str, class: &str, config: &str, goal: u64) -> Result<()> {
+    let name: String = what.chars().filter(char::is_ascii_alphanumeric).collect();
+    let file = format!("{name}.yaml");
+    let mut worker = stage.worker().await?;
+    let meter = Meter::start(worker.process().pid())?;
+    stage.pipeline(&file, &format!("name: {name}\nconnector.class: {class}\ntopics: {TOPIC}\n{config}"))?;
+    let rest = worker.rest().clone();
+    let (first, end) = reach(what, goal, || delivered(&rest, &name)).await?;
+    let seconds = (end - first).as_secs_f64();
+    let cpu = meter.cpu_seconds()?;
+    let done = delivered(&rest, &name).await?;
+    let rate = done as f64 / seconds;
+    report
+        .alone(what, format!("{} records/s, {:.1} s of processor a million", thousands(rate), cpu / done as f64 * 1e6));
+    std::fs::remove_file(stage.options.pipelines.join(&file))?;
+    worker.stop().await?;
+    Ok(())
+}
+
+/// Records that the sink has delivered and committed.
+async fn delivered(rest: &Rest, name: &str) -> Result<u64> {
+    let (code, answer) = rest.send(reqwest::Method::GET, &format!("/v1/connectors/{name}"), None).await?;
+    if code == 404 {
+        return Ok(0);
+    }
+    let committed = answer.pointer("/tasks/0/partitions/0/committed").and_then(serde_json::Value::as_u64);
+    Ok(committed.unwrap_or_default())
+}

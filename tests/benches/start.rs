@@ -1,0 +1,62 @@
+//! Cold start, with a warm code cache, and what a worker costs that has nothing to do.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::Instant;
+use towpath_tests::Receiver;
+
+use crate::meter::{Meter, memory_mb};
+use crate::report::Report;
+use crate::stage::Stage;
+
+const RUNNING_WITHIN: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(5);
+const STARTS: usize = 5;
+
+/// From the start of the process to RUNNING of a source and two sinks, the median of five; then memory and processor at rest.
+pub(crate) async fn measure(report: &mut Report) -> Result<()> {
+    let stage = Stage::open(10).await?;
+    let receiver = Receiver::start().await?;
+    stage.capture("")?;
+    stage.pipeline(
+        "hooks.yaml",
+        &format!("connector.class: http-sink\ntopics: bench.public.items\nhttp.url: {}/items\n", receiver.url()),
+    )?;
+    let lake = stage.folder.make("lake")?;
+    let store = lake.display();
+    stage.pipeline(
+        "lake.yaml",
+        &format!(
+            "connector.class: s3-sink\ntopics: bench.public.items\nstore.url: file://{store}\ns3.bucket.name: b\n"
+        ),
+    )?;
+    let mut times = Vec::new();
+    for round in 0..=STARTS {
+        let begun = Instant::now();
+        let mut worker = stage.worker().await?;
+        for connector in ["items-cdc", "hooks", "lake"] {
+            worker.running(connector, RUNNING_WITHIN).await?;
+        }
+        // The first start fills the cache and makes the slot.
+        if round > 0 {
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        if round == STARTS {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let meter = Meter::start(worker.process().pid())?;
+            tokio::time::sleep(IDLE).await;
+            let share = meter.cpu_seconds()? / meter.elapsed().as_secs_f64() * 100.0;
+            let (resident, _) = memory_mb(worker.process().pid())?;
+            report.alone(
+                "idle, three connectors: memory; processor",
+                format!("{resident:.0} MB; {share:.1} % of a core"),
+            );
+        }
+        worker.stop().await?;
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times.get(STARTS / 2).copied().unwrap_or(f64::NAN);
+    report.alone("cold start to three connectors RUNNING", format!("{median:.0} ms"));
+    stage.close().await
+}
