@@ -1,0 +1,366 @@
+//! Writes records: key, envelope, tombstone and headers, into one batch.
+//!
+//! All that is constant (the head of the source block, schemas, topics) is written once; a record costs no allocation. A
+//! record is put together apart and joins the batch whole, so that a value that cannot be represented leaves no half of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use towpath_model::{Batch, BatchBuilder, CommonHeader, Form, Run, datum};
+
+use crate::error::Error;
+use crate::schema::{STRING_SCHEMA, Source, Table};
+use crate::wire::Cells;
+
+/// A row: its columns' places, and the bytes they stand in.
+pub type RowRef<'a> = (&'a Cells, &'a [u8]);
+
+/// A moment, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment(pub i64);
+
+/// Where a record comes from.
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    /// When the transaction was committed or the snapshot begun, in microseconds since 1970.
+    pub ts_us: i64,
+    /// Which part of a snapshot the row is, or `false`.
+    pub snapshot: &'static str,
+    /// The end of the transaction before.
+    pub last_commit: Option<u64>,
+    /// The change's own place in the log.
+    pub lsn: u64,
+    /// Its transaction.
+    pub xid: u64,
+    /// Where the transaction came from, on a server that is itself a replica.
+    pub upstream: Option<(&'a str, u64)>,
+}
+
+/// The operation of a record, as its letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Operation {
+    Read,
+    Create,
+    Update,
+    Delete,
+    Truncate,
+}
+
+impl Operation {
+    fn letter(self) -> &'static [u8] {
+        match self {
+            Self::Read => b"r",
+            Self::Create => b"c",
+            Self::Update => b"u",
+            Self::Delete => b"d",
+            Self::Truncate => b"t",
+        }
+    }
+}
+
+/// Header that names the key a row has from now on.
+const NEW_KEY: &str = "__debezium.newkey";
+/// Header that names the key a row had.
+const OLD_KEY: &str = "__debezium.oldkey";
+
+/// Writes batches of one task.
+#[derive(Debug)]
+pub struct Writer {
+    builder: BatchBuilder,
+    /// Runs of the tables in this batch, by the table's address; holding the table keeps the address its own.
+    runs: HashMap<usize, (Arc<Table>, Run)>,
+    current: usize,
+    /// Version, connector and name.
+    head: Vec<u8>,
+    database: Vec<u8>,
+    headers: Vec<(&'static str, Bytes)>,
+    tombstones: bool,
+    now: Moment,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    other_key: Vec<u8>,
+}
+
+impl Writer {
+    /// A writer for a source. `headers` stand on every record.
+    pub fn new(source: &Source, tombstones: bool, headers: &[(&'static str, &str)]) -> Self {
+        let mut head = Vec::new();
+        for text in [env!("CARGO_PKG_VERSION"), "postgresql", &source.name] {
+            datum::write_bytes(&mut head, text.as_bytes());
+        }
+        let mut database = Vec::new();
+        datum::write_bytes(&mut database, source.database.as_bytes());
+        let header = |(name, text): &(&'static str, &str)| {
+            let mut value = Vec::new();
+            datum::write_bytes(&mut value, text.as_bytes());
+            (*name, Bytes::from(value))
+        };
+        let mut writer = Self {
+            builder: BatchBuilder::default(),
+            runs: HashMap::new(),
+            current: 0,
+            head,
+            database,
+            headers: headers.iter().map(header).collect(),
+            tombstones,
+            now: Moment::default(),
+            key: Vec::new(),
+            value: Vec::new(),
+            other_key: Vec::new(),
+        };
+        writer.begin();
+        writer
+    }
+
+    /// How many records the batch holds.
+    pub fn len(&self) -> usize {
+        self.builder.len()
+    }
+
+    /// Whether the batch holds none.
+    pub fn is_empty(&self) -> bool {
+        self.builder.is_empty()
+    }
+
+    /// Bytes of the batch.
+    pub fn bytes(&self) -> usize {
+        self.builder.payload_bytes()
+    }
+
+    /// Sets the moment that records are stamped with.
+    pub fn set_now(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    /// The batch; a new one begins.
+    pub fn finish(&mut self) -> Batch {
+        let built = std::mem::take(&mut self.builder).build();
+        self.begin();
+        built
+    }
+
+    /// Throws away the batch.
+    pub fn discard(&mut self) {
+        self.builder = BatchBuilder::default();
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.runs.clear();
+        self.current = 0;
+        if !self.headers.is_empty() {
+            let form = Form::connect(self.builder.schema(STRING_SCHEMA));
+            for (name, value) in &self.headers {
+                self.builder.common_header(CommonHeader { name: (*name).into(), form, value: Some(value.clone()) });
+            }
+        }
+    }
+
+    /// A row read, created, or changed with its key kept.
+    ///
+    /// # Errors
+    /// When a value cannot be represented; so for all that follow.
+    #[inline]
+    pub fn change(
+        &mut self,
+        table: &Arc<Table>,
+        operation: Operation,
+        before: Option<RowRef<'_>>,
+        after: RowRef<'_>,
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        self.enter(table);
+        self.write_key(table, after)?;
+        self.write_value(table, operation, before, Some(after), origin)?;
+        self.push(table, true, None);
+        Ok(())
+    }
+
+    /// A row deleted, and its tombstone.
+    pub fn delete(&mut self, table: &Arc<Table>, before: RowRef<'_>, origin: &Origin<'_>) -> Result<(), Error> {
+        self.enter(table);
+        self.write_key(table, before)?;
+        self.write_value(table, Operation::Delete, Some(before), None, origin)?;
+        self.push(table, true, None);
+        if self.tombstones && table.key_schema.is_some() {
+            self.push(table, false, None);
+        }
+        Ok(())
+    }
+
+    /// A row whose key changed: it is deleted under the old one and created under the new one.
+    pub fn change_key(
+        &mut self,
+        table: &Arc<Table>,
+        before: RowRef<'_>,
+        after: RowRef<'_>,
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        self.enter(table);
+        self.write_key(table, after)?;
+        std::mem::swap(&mut self.key, &mut self.other_key);
+        self.write_key(table, before)?;
+        self.write_value(table, Operation::Delete, Some(before), None, origin)?;
+        // Both values are written before either record joins the batch.
+        let created = {
+            let deleted = std::mem::take(&mut self.value);
+            self.write_value(table, Operation::Create, None, Some(after), origin)?;
+            std::mem::replace(&mut self.value, deleted)
+        };
+        self.push(table, true, Some(NEW_KEY));
+        if self.tombstones {
+            self.push(table, false, Some(NEW_KEY));
+        }
+        self.value = created;
+        std::mem::swap(&mut self.key, &mut self.other_key);
+        self.push(table, true, Some(OLD_KEY));
+        Ok(())
+    }
+
+    /// A table emptied.
+    pub fn truncate(&mut self, table: &Arc<Table>, origin: &Origin<'_>) -> Result<(), Error> {
+        self.enter(table);
+        self.write_value(table, Operation::Truncate, None, None, origin)?;
+        self.builder.key(None);
+        self.builder.value(Some(&self.value));
+        self.builder.end(None, None);
+        Ok(())
+    }
+
+    /// Makes the table's run the current one.
+    #[inline]
+    fn enter(&mut self, table: &Arc<Table>) {
+        let address = Arc::as_ptr(table) as usize;
+        if address == self.current {
+            return;
+        }
+        self.current = address;
+        let builder = &mut self.builder;
+        let (_, run) = self.runs.entry(address).or_insert_with(|| {
+            let topic = builder.topic(&table.topic);
+            let key = table.key_schema.as_ref().map_or(Form::BYTES, |schema| Form::connect(builder.schema(schema)));
+            let value = Form::connect(builder.schema(&table.value_schema));
+            (table.clone(), Run { records: 0, topic, origin: topic, partition: -1, key, value })
+        });
+        builder.run(*run);
+    }
+
+    fn write_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
+        self.key.clear();
+        table.write_key(cells, bytes, &mut self.key)
+    }
+
+    #[inline]
+    fn write_value(
+        &mut self,
+        table: &Table,
+        operation: Operation,
+        before: Option<RowRef<'_>>,
+        after: Option<RowRef<'_>>,
+        origin: &Origin<'_>,
+    ) -> Result<(), Error> {
+        let out = &mut self.value;
+        out.clear();
+        for row in [before, after] {
+            datum::write_long(out, i64::from(row.is_some()));
+            if let Some((cells, bytes)) = row {
+                table.write_row(cells, bytes, out)?;
+            }
+        }
+        out.extend_from_slice(&self.head);
+        write_origin(table, &self.database, origin, out);
+        // There is no transaction block.
+        datum::write_long(out, 0);
+        datum::write_bytes(out, operation.letter());
+        for moment in [self.now.0 / 1_000_000, self.now.0 / 1000, self.now.0] {
+            datum::write_long(out, 1);
+            datum::write_long(out, moment);
+        }
+        Ok(())
+    }
+
+    /// Puts the record that is written into the batch, with the other key as a header when one is named.
+    #[inline]
+    fn push(&mut self, table: &Table, with_value: bool, header: Option<&str>) {
+        self.builder.key(table.key_schema.is_some().then_some(&self.key));
+        self.builder.value(with_value.then_some(&self.value));
+        if let (Some(name), Some(schema)) = (header, &table.key_schema) {
+            let form = Form::connect(self.builder.schema(schema));
+            self.builder.header(name, form, Some(&self.other_key));
+        }
+        self.builder.end(None, None);
+    }
+}
+
+/// The source block from `ts_ms` on.
+#[inline]
+fn write_origin(table: &Table, database: &[u8], origin: &Origin<'_>, out: &mut Vec<u8>) {
+    datum::write_long(out, origin.ts_us.div_euclid(1000));
+    // The field has a default, so the value's branch comes first.
+    datum::write_long(out, 0);
+    datum::write_bytes(out, origin.snapshot.as_bytes());
+    out.extend_from_slice(database);
+    datum::write_long(out, 1);
+    write_sequence(origin, out);
+    for moment in [origin.ts_us, origin.ts_us.saturating_mul(1000)] {
+        datum::write_long(out, 1);
+        datum::write_long(out, moment);
+    }
+    out.extend_from_slice(&table.source_names);
+    for number in [origin.xid, origin.lsn] {
+        datum::write_long(out, 1);
+        datum::write_long(out, number.cast_signed());
+    }
+    // No xmin is fetched.
+    datum::write_long(out, 0);
+    match origin.upstream {
+        None => out.extend_from_slice(&[0, 0]),
+        Some((name, lsn)) => {
+            datum::write_long(out, 1);
+            datum::write_bytes(out, name.as_bytes());
+            datum::write_long(out, 1);
+            datum::write_long(out, lsn.cast_signed());
+        }
+    }
+}
+
+/// `["<last commit>","<lsn>"]`, of fewer than 64 bytes.
+#[inline]
+fn write_sequence(origin: &Origin<'_>, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.push(0);
+    match origin.last_commit {
+        None => out.extend_from_slice(b"[null,\""),
+        Some(commit) => {
+            out.extend_from_slice(b"[\"");
+            write_number(commit, out);
+            out.extend_from_slice(b"\",\"");
+        }
+    }
+    write_number(origin.lsn, out);
+    out.extend_from_slice(b"\"]");
+    let length = out.len() - at - 1;
+    if let Some(byte) = out.get_mut(at) {
+        *byte = (length as u8) << 1;
+    }
+}
+
+#[inline]
+fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut first = digits.len();
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        first = place;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests;

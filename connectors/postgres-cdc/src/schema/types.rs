@@ -1,0 +1,267 @@
+//! Which codec and which Connect schema a PostgreSQL type has.
+//!
+//! Built-in types are known by their oid's name in the catalog, others (enums, domains, extensions) by what the catalog
+//! says of them. Types that Debezium omits give nothing, unless the configuration wants unknown types.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use towpath_model::{Field, Schema, Type};
+
+use crate::config::{DecimalMode, IntervalMode, TimePrecision, ValueSettings};
+use crate::value::{Array, BinaryMode, Codec, Unit};
+
+/// What a type is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeKind {
+    /// A type of its own.
+    Base,
+    /// One of these labels, in their order.
+    Enum(Vec<String>),
+    /// Another type with rules.
+    Domain {
+        /// That type.
+        base: u32,
+        /// What modifies it, or -1.
+        modifier: i32,
+    },
+    /// Several of another type.
+    Array(u32),
+}
+
+/// A type of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PgType {
+    /// Its oid.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// What it is made of.
+    pub kind: TypeKind,
+}
+
+/// The types seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct TypeRegistry(HashMap<u32, PgType>);
+
+/// How deep domains and arrays may be nested; the catalog has no cycles, but bytes from outside might.
+const DEPTH_MAX: usize = 16;
+
+impl TypeRegistry {
+    /// Enters a type.
+    pub fn insert(&mut self, kind: PgType) {
+        self.0.insert(kind.oid, kind);
+    }
+
+    /// Which of these types, or of the types they are made of, are not entered.
+    pub fn missing(&self, oids: impl IntoIterator<Item = u32>) -> Vec<u32> {
+        let mut missing = HashSet::new();
+        for mut oid in oids {
+            for _ in 0..DEPTH_MAX {
+                match self.0.get(&oid).map(|known| &known.kind) {
+                    Some(TypeKind::Domain { base, .. }) => oid = *base,
+                    Some(TypeKind::Array(element)) => oid = *element,
+                    Some(_) => break,
+                    None => {
+                        missing.insert(oid);
+                        break;
+                    }
+                }
+            }
+        }
+        missing.into_iter().collect()
+    }
+
+    /// The name of a type beneath its domains.
+    pub fn base_name(&self, mut oid: u32) -> Option<&str> {
+        for _ in 0..DEPTH_MAX {
+            let known = self.0.get(&oid)?;
+            match known.kind {
+                TypeKind::Domain { base, .. } => oid = base,
+                _ => return Some(&known.name),
+            }
+        }
+        None
+    }
+
+    /// The codec and the schema of a type, if it has any.
+    pub fn map(&self, oid: u32, modifier: i32, dimensions: u16, settings: &ValueSettings) -> Option<(Codec, Schema)> {
+        self.map_at(oid, modifier, dimensions, settings, DEPTH_MAX)
+    }
+
+    fn map_at(&self, oid: u32, modifier: i32, dimensions: u16, set: &ValueSettings, depth: usize) -> Option<(Codec, Schema)> {
+        let known = self.0.get(&oid).filter(|_| depth > 0)?;
+        match &known.kind {
+            TypeKind::Enum(labels) => {
+                let schema = Schema::new(Type::String).named("io.debezium.data.Enum", 1);
+                Some((Codec::Text, schema.parameter("allowed", labels.join(","))))
+            }
+            // A domain's own modifier stands, when it has one.
+            TypeKind::Domain { base, modifier: own } => {
+                self.map_at(*base, if *own < 0 { modifier } else { *own }, dimensions, set, depth - 1)
+            }
+            TypeKind::Array(element) => {
+                if dimensions > 6 {
+                    return None;
+                }
+                let (element, schema) = if dimensions > 1 {
+                    self.map_at(oid, modifier, dimensions - 1, set, depth - 1)?
+                } else {
+                    self.map_element(*element, modifier, set, depth)?
+                };
+                let optional = schema.name.as_deref() != Some("io.debezium.data.Enum");
+                let schema = if optional { schema.optional() } else { schema };
+                Some((Codec::Array(Box::new(Array { element, optional })), Schema::new(Type::Array(Arc::new(schema)))))
+            }
+            TypeKind::Base => base(&known.name, modifier, set).or_else(|| set.include_unknown.then(|| unknown(set))),
+        }
+    }
+
+    /// Arrays that Debezium cannot map are omitted as it omits them.
+    fn map_element(&self, element: u32, modifier: i32, set: &ValueSettings, depth: usize) -> Option<(Codec, Schema)> {
+        let omitted = ["money", "name", "interval", "varbit", "bit", "xml", "point", "refcursor"];
+        if self.0.get(&element).is_some_and(|known| omitted.contains(&known.name.as_str())) {
+            return None;
+        }
+        self.map_at(element, modifier, 0, set, depth - 1)
+    }
+}
+
+fn unknown(set: &ValueSettings) -> (Codec, Schema) {
+    // The text of the value, as bytes; represented as bytes are.
+    let kind = if set.binary == BinaryMode::Bytes { Type::Bytes } else { Type::String };
+    (Codec::Text, Schema::new(kind))
+}
+
+fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema)> {
+    let plain = |codec, kind| Some((codec, Schema::new(kind)));
+    let text = |name: &str| Some((Codec::Text, Schema::new(Type::String).named(name, 1)));
+    match name {
+        "bool" => plain(Codec::Boolean, Type::Boolean),
+        "int2" => plain(Codec::Integer, Type::Int16),
+        "int4" => plain(Codec::Integer, Type::Int32),
+        "int8" | "oid" => plain(Codec::Integer, Type::Int64),
+        "float4" => plain(Codec::Float, Type::Float32),
+        "float8" => plain(Codec::Double, Type::Float64),
+        "numeric" => Some(numeric(modifier, set)),
+        "money" => {
+            let (codec, schema) = match set.decimal {
+                DecimalMode::Precise => (Codec::Decimal(set.money_digits), decimal_schema(set.money_digits)),
+                DecimalMode::String => (Codec::DecimalText, Schema::new(Type::String)),
+                DecimalMode::Double => (Codec::Double, Schema::new(Type::Float64)),
+            };
+            Some((Codec::Money(Box::new(codec)), schema))
+        }
+        "text" | "varchar" | "bpchar" | "char" | "name" | "citext" | "inet" | "cidr" | "macaddr" | "macaddr8"
+        | "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" | "isbn" => {
+            plain(Codec::Text, Type::String)
+        }
+        "uuid" => text("io.debezium.data.Uuid"),
+        "json" | "jsonb" => text("io.debezium.data.Json"),
+        "xml" => text("io.debezium.data.Xml"),
+        "ltree" => text("io.debezium.data.Ltree"),
+        "tsvector" => text("io.debezium.data.Tsvector"),
+        "hstore" => Some((Codec::Hstore, Schema::new(Type::String).named("io.debezium.data.Json", 1))),
+        "bytea" => {
+            plain(Codec::Bytes(set.binary), if set.binary == BinaryMode::Bytes { Type::Bytes } else { Type::String })
+        }
+        "bit" if modifier == 1 => plain(Codec::Bit, Type::Boolean),
+        "varbit" if modifier == 1 => plain(Codec::Bit, Type::Boolean),
+        "bit" | "varbit" => {
+            let length = if modifier > 0 { modifier } else { i32::MAX };
+            let schema = Schema::new(Type::Bytes).named("io.debezium.data.Bits", 1);
+            Some((Codec::Bits, schema.parameter("length", length.to_string())))
+        }
+        "date" => Some(date(set)),
+        "time" => Some(time(modifier, set)),
+        "timetz" => Some((Codec::TimeWithZone, Schema::new(Type::String).named("io.debezium.time.ZonedTime", 1))),
+        "timestamp" => Some(timestamp(modifier, set)),
+        "timestamptz" => {
+            let width = usize::try_from(modifier).unwrap_or(6);
+            let schema = Schema::new(Type::String).named("io.debezium.time.ZonedTimestamp", 1);
+            Some((Codec::TimestampWithZone(width), schema))
+        }
+        "interval" => Some(match set.interval {
+            IntervalMode::Numeric => {
+                (Codec::Interval, Schema::new(Type::Int64).named("io.debezium.time.MicroDuration", 1))
+            }
+            IntervalMode::String => {
+                (Codec::IntervalText, Schema::new(Type::String).named("io.debezium.time.Interval", 1))
+            }
+        }),
+        "point" => Some((Codec::Point, point_schema())),
+        _ => None,
+    }
+}
+
+fn decimal_schema(scale: i32) -> Schema {
+    let schema = Schema::new(Type::Bytes).named("org.apache.kafka.connect.data.Decimal", 1);
+    schema.parameter("scale", scale.to_string())
+}
+
+fn numeric(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
+    match set.decimal {
+        DecimalMode::String => (Codec::DecimalText, Schema::new(Type::String)),
+        DecimalMode::Double => (Codec::Double, Schema::new(Type::Float64)),
+        DecimalMode::Precise if modifier < 4 => {
+            let field = |name: &str, kind| Field { name: name.into(), schema: Arc::new(Schema::new(kind)) };
+            let fields = vec![field("scale", Type::Int32), field("value", Type::Bytes)];
+            let mut schema = Schema::new(Type::Struct(fields)).named("io.debezium.data.VariableScaleDecimal", 1);
+            schema.doc = Some("Variable scaled decimal".into());
+            (Codec::VariableDecimal, schema)
+        }
+        DecimalMode::Precise => {
+            let packed = modifier - 4;
+            // The scale is the lower 11 bits, with a sign.
+            let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+            let precision = (packed >> 16) & 0xffff;
+            let schema = decimal_schema(scale).parameter("connect.decimal.precision", precision.to_string());
+            (Codec::Decimal(scale), schema)
+        }
+    }
+}
+
+fn date(set: &ValueSettings) -> (Codec, Schema) {
+    let name = match set.time {
+        TimePrecision::Connect => "org.apache.kafka.connect.data.Date",
+        _ => "io.debezium.time.Date",
+    };
+    (Codec::Date, Schema::new(Type::Int32).named(name, 1))
+}
+
+fn time(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
+    let (unit, kind, name) = match set.time {
+        TimePrecision::Connect => (Unit::Millis, Type::Int32, "org.apache.kafka.connect.data.Time"),
+        TimePrecision::Nanoseconds => (Unit::Nanos, Type::Int64, "io.debezium.time.NanoTime"),
+        TimePrecision::Adaptive if (0..=3).contains(&modifier) => {
+            (Unit::Millis, Type::Int32, "io.debezium.time.Time")
+        }
+        _ => (Unit::Micros, Type::Int64, "io.debezium.time.MicroTime"),
+    };
+    (Codec::Time(unit), Schema::new(kind).named(name, 1))
+}
+
+fn timestamp(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
+    let (unit, name) = match set.time {
+        TimePrecision::Connect => (Unit::Millis, "org.apache.kafka.connect.data.Timestamp"),
+        TimePrecision::Nanoseconds => (Unit::Nanos, "io.debezium.time.NanoTimestamp"),
+        TimePrecision::Adaptive | TimePrecision::AdaptiveTimeMicroseconds if (0..=3).contains(&modifier) => {
+            (Unit::Millis, "io.debezium.time.Timestamp")
+        }
+        _ => (Unit::Micros, "io.debezium.time.MicroTimestamp"),
+    };
+    (Codec::Timestamp(unit), Schema::new(Type::Int64).named(name, 1))
+}
+
+fn point_schema() -> Schema {
+    let field = |name: &str, schema| Field { name: name.into(), schema: Arc::new(schema) };
+    let fields = vec![
+        field("x", Schema::new(Type::Float64)),
+        field("y", Schema::new(Type::Float64)),
+        field("wkb", Schema::new(Type::Bytes).optional()),
+        field("srid", Schema::new(Type::Int32).optional()),
+    ];
+    let mut schema = Schema::new(Type::Struct(fields)).named("io.debezium.data.geometry.Point", 1);
+    schema.doc = Some("Geometry (POINT)".into());
+    schema
+}

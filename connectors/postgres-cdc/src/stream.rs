@@ -1,0 +1,490 @@
+//! The stream of changes: from one position to the next, each change exactly once.
+//!
+//!     Begin(commit at C) → change 1, change 2, … → Commit(end E)
+//!     position:            (C,1)     (C,2)          (E,0)
+//!
+//! The server sends transactions in the order of their commits and, asked for position P, exactly those whose commit does
+//! not stand before P. So after a restart at (C,2) it sends that transaction again and the first two changes are left out.
+//! Between transactions a keepalive moves the position too: that is how an idle database's slot advances.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use towpath_model::Clock;
+
+use crate::catalog::Catalog;
+use crate::config::Settings;
+use crate::envelope::{Operation, Origin, Writer};
+use crate::error::Error;
+use crate::offset::{Event, Position};
+use crate::schema::{Table, TableFacts};
+use crate::setup::is_wanted;
+use crate::wire::{
+    Cells, Connection, Cursor, Filled, Frame, Message, OldTuple, POSTGRES_EPOCH_US, RelationMessage, ReplicaIdentity,
+    Replication, StandbyStatus, read_delete, read_replication, read_update,
+};
+
+/// How much a poll may deliver.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// How long to wait for the first record.
+    pub wait: Duration,
+}
+
+/// The transaction being read.
+#[derive(Debug)]
+struct Transaction {
+    commit_lsn: u64,
+    ts_us: i64,
+    xid: u32,
+    ordinal: u64,
+    upstream: Option<(String, u64)>,
+}
+
+/// Where the stream begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The position after which changes are wanted.
+    pub position: Position,
+    /// The end of the transaction before.
+    pub last_commit: Option<u64>,
+    /// Changes to leave out after a takeover: in this transaction, through this place.
+    pub taken_over: Option<(u64, u64)>,
+    /// Stop before the first transaction whose commit does not stand before this place.
+    pub until: Option<u64>,
+    /// What is durable already.
+    pub durable: u64,
+}
+
+/// A stream under way.
+pub struct Stream {
+    connection: Connection,
+    clock: Arc<dyn Clock>,
+    start: Start,
+    position: Position,
+    last_commit: Option<u64>,
+    event: Event,
+    transaction: Option<Transaction>,
+    /// Tables by oid; none for those that are not wanted.
+    tables: HashMap<u32, Option<Arc<Table>>>,
+    received: u64,
+    durable: u64,
+    told: Told,
+    reply: bool,
+    reached: bool,
+    ends: Vec<u32>,
+    old: Cells,
+    new: Cells,
+}
+
+/// What the server was last told, and when.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at: Duration,
+    durable: u64,
+}
+
+/// A position this far ahead of the one delivered is worth a commit of its own at once.
+const ADVANCE_BYTES: u64 = 4 << 20;
+/// The server hears of durable positions at most this often while changes flow.
+const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
+/// How often the server is asked for its position while the stream heads for one.
+const ASK_PAUSE: Duration = Duration::from_millis(50);
+
+impl Stream {
+    /// Begins on a replication connection.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn start(
+        mut connection: Connection,
+        settings: &Settings,
+        version: u32,
+        start: Start,
+        event: Event,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        connection.copy(&command(settings, version, start.position.lsn))?;
+        let told = Told { at: clock.monotonic(), durable: 0 };
+        let mut stream = Self {
+            connection,
+            clock,
+            position: start.position,
+            last_commit: start.last_commit,
+            event,
+            transaction: None,
+            tables: HashMap::new(),
+            received: start.position.lsn,
+            durable: start.durable,
+            told,
+            reply: false,
+            reached: false,
+            ends: Vec::new(),
+            old: Cells::default(),
+            new: Cells::default(),
+            start,
+        };
+        stream.tell(start.until.is_some())?;
+        Ok(stream)
+    }
+
+    /// The position after all that was read.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The end of the last whole transaction.
+    pub fn last_commit(&self) -> Option<u64> {
+        self.last_commit
+    }
+
+    /// The last change or commit.
+    pub fn event(&self) -> Event {
+        self.event
+    }
+
+    /// What is still to be left out after a takeover.
+    pub fn taken_over(&self) -> Option<(u64, u64)> {
+        self.start.taken_over
+    }
+
+    /// Whether the place to stop at is reached.
+    pub fn reached(&self) -> bool {
+        self.reached
+    }
+
+    /// How many bytes of log the server has sent word of that are not delivered.
+    pub fn lag_bytes(&self) -> u64 {
+        self.received.saturating_sub(self.position.lsn)
+    }
+
+    /// Indexes of records of the batch after which a transaction ends.
+    pub fn take_ends(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.ends)
+    }
+
+    /// Everything before this position is durable.
+    pub fn set_durable(&mut self, lsn: u64) {
+        self.durable = self.durable.max(lsn);
+    }
+
+    /// Says goodbye.
+    pub fn close(self) {
+        self.connection.close();
+    }
+
+    /// Tells the server how far we are. Invariant 1: what counts as flushed is only what is durable downstream.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub fn tell(&mut self, reply: bool) -> Result<(), Error> {
+        let now = self.clock.monotonic();
+        let status = StandbyStatus {
+            received: self.received,
+            durable: self.durable,
+            now_us: self.clock.now_ms() * 1000,
+            reply,
+        };
+        self.connection.send(&status.to_bytes())?;
+        self.told = Told { at: now, durable: self.durable };
+        self.reply = false;
+        Ok(())
+    }
+
+    /// Reads changes into the batch until a limit is met, or all that has arrived is read and something is to be told.
+    /// Answers whether more is waiting.
+    ///
+    /// # Errors
+    /// When the connection broke, or a value cannot be represented. The batch and the position are then worth nothing.
+    pub fn poll(
+        &mut self,
+        writer: &mut Writer,
+        catalog: &mut Catalog,
+        settings: &Settings,
+        limits: Limits,
+    ) -> Result<bool, Error> {
+        let delivered = self.position;
+        let begun = self.clock.monotonic();
+        let deadline = begun + limits.wait;
+        loop {
+            while writer.len() < limits.records && writer.bytes() < limits.bytes {
+                let Some(frame) = self.connection.next()? else { break };
+                self.take_in(&frame, writer, catalog, settings)?;
+                if self.reached {
+                    return Ok(false);
+                }
+            }
+            if self.reply {
+                self.tell(false)?;
+            }
+            if writer.len() >= limits.records || writer.bytes() >= limits.bytes {
+                return Ok(true);
+            }
+            if self.connection.fill(Duration::ZERO)? == Filled::Some {
+                continue;
+            }
+            let now = self.clock.monotonic();
+            let next_told = self.next_told(settings);
+            if now >= next_told {
+                self.tell(self.start.until.is_some())?;
+            }
+            if !writer.is_empty() || self.is_advance_due(delivered, begun, now, settings) || now >= deadline {
+                return Ok(false);
+            }
+            let wake = deadline.min(self.next_told(settings)).saturating_sub(now);
+            // A whole millisecond at least, or the wait could end at once again and again.
+            if self.connection.fill(wake.max(Duration::from_millis(1)))? == Filled::Interrupted {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// When the server is next to be told.
+    fn next_told(&self, settings: &Settings) -> Duration {
+        let pause = if self.start.until.is_some() {
+            ASK_PAUSE
+        } else if self.durable > self.told.durable {
+            FEEDBACK_PAUSE
+        } else {
+            settings.status_interval
+        };
+        self.told.at + pause.min(settings.status_interval)
+    }
+
+    /// Whether a position without records is worth delivering: after a while, or when much log could be let go of.
+    fn is_advance_due(&self, delivered: Position, begun: Duration, now: Duration, settings: &Settings) -> bool {
+        if self.transaction.is_some() || self.position <= delivered {
+            return false;
+        }
+        let waited = now.saturating_sub(begun) >= settings.status_interval.min(Duration::from_secs(1));
+        waited || self.position.lsn - self.durable.min(self.position.lsn) >= ADVANCE_BYTES
+    }
+
+    #[inline]
+    fn take_in(&mut self, frame: &Frame, writer: &mut Writer, catalog: &mut Catalog, settings: &Settings) -> Result<(), Error> {
+        match frame.tag {
+            b'd' => {}
+            b'E' => return Err(self.connection.server_error(frame)),
+            // The server ends the stream when it shuts down.
+            b'c' | b'C' | b'Z' => return Err(Error::Closed),
+            _ => return Ok(()),
+        }
+        let Self { connection, transaction, tables, position, start, old, new, ends, event, .. } = self;
+        let (lsn, message) = match read_replication(connection.body(frame))? {
+            Replication::Data { lsn, message } => (lsn, message),
+            Replication::Keepalive { wal_end, reply } => {
+                self.keepalive(wal_end, reply);
+                return Ok(());
+            }
+        };
+        self.received = self.received.max(lsn);
+        let mut changes = Changes { settings, writer, tables, start, position, event, last_commit: self.last_commit, lsn, old, new };
+        match (Message::read(message)?, transaction) {
+            (Message::Begin { commit_lsn, commit_us, xid }, open @ None) => {
+                if start.until.is_some_and(|until| commit_lsn >= until) {
+                    self.reached = true;
+                    return Ok(());
+                }
+                let ts_us = commit_us + POSTGRES_EPOCH_US;
+                *open = Some(Transaction { commit_lsn, ts_us, xid, ordinal: 0, upstream: None });
+            }
+            (Message::Commit { end_lsn }, open @ Some(_)) => {
+                let Some(ended) = open.take() else { return Ok(()) };
+                if !writer.is_empty() {
+                    ends.push((writer.len() - 1) as u32);
+                }
+                *position = Position { lsn: end_lsn, ordinal: 0 }.max(*position);
+                *event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
+                self.last_commit = Some(end_lsn);
+                self.received = self.received.max(end_lsn);
+            }
+            (Message::Origin { lsn, name }, Some(open)) => open.upstream = Some((name.to_owned(), lsn)),
+            (Message::Insert(oid, cursor), Some(open)) => changes.insert(open, oid, cursor)?,
+            (Message::Update(oid, cursor), Some(open)) => changes.update(open, oid, cursor)?,
+            (Message::Delete(oid, cursor), Some(open)) => changes.delete(open, oid, cursor)?,
+            (Message::Truncate(oids), Some(open)) => changes.truncate(open, &oids)?,
+            // A message of an application takes its place among the changes, though it makes no record.
+            (Message::Logical { transactional: true }, Some(open)) => {
+                changes.counts(open);
+            }
+            (Message::Relation(relation), _) => {
+                let table = resolve(&relation, catalog, settings)?;
+                tables.insert(relation.oid, table);
+            }
+            (Message::Type | Message::Logical { .. } | Message::Origin { .. }, _) => {}
+            _ => return Err(Error::Protocol("changes outside of a transaction, or a transaction in another")),
+        }
+        Ok(())
+    }
+
+    fn keepalive(&mut self, wal_end: u64, reply: bool) {
+        self.received = self.received.max(wal_end);
+        self.reply |= reply;
+        if self.transaction.is_none() {
+            // Nothing is in flight: all that commits before `wal_end` was sent, and has been read.
+            let end = self.start.until.map_or(wal_end, |until| wal_end.min(until));
+            self.position = self.position.max(Position { lsn: end, ordinal: 0 });
+            self.reached = self.start.until.is_some_and(|until| wal_end >= until);
+        }
+    }
+}
+
+/// Version 2 of the protocol without streaming has the messages of version 1, and lets messages of applications through.
+fn command(settings: &Settings, version: u32, lsn: u64) -> String {
+    let slot = postgres_protocol::escape::escape_identifier(&settings.slot);
+    let names = postgres_protocol::escape::escape_identifier(&settings.publication).replace('\'', "''");
+    let options = if version >= 140_000 { "\"proto_version\" '2', \"messages\" 'true'" } else { "\"proto_version\" '1'" };
+    let from = crate::offset::show_lsn(lsn);
+    format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({options}, \"publication_names\" '{names}')")
+}
+
+/// The table of a relation message; none when it is not wanted. What the stream says stands; the catalog adds the rest.
+fn resolve(relation: &RelationMessage, catalog: &mut Catalog, settings: &Settings) -> Result<Option<Arc<Table>>, Error> {
+    if !is_wanted(settings, &relation.schema, &relation.name) {
+        return Ok(None);
+    }
+    let known = catalog.table(relation.oid)?;
+    catalog.learn_types(relation.columns.iter().map(|column| column.type_oid).collect())?;
+    let facts = TableFacts::of_stream(relation, known.as_ref());
+    Ok(Some(Arc::new(Table::new(&facts, &catalog.types, &settings.names, &settings.values))))
+}
+
+/// What a change needs to become records.
+struct Changes<'a> {
+    settings: &'a Settings,
+    writer: &'a mut Writer,
+    tables: &'a HashMap<u32, Option<Arc<Table>>>,
+    start: &'a mut Start,
+    position: &'a mut Position,
+    event: &'a mut Event,
+    last_commit: Option<u64>,
+    lsn: u64,
+    old: &'a mut Cells,
+    new: &'a mut Cells,
+}
+
+impl<'a> Changes<'a> {
+    /// Counts a change; answers whether it is to be delivered.
+    #[inline]
+    fn counts(&mut self, open: &mut Transaction) -> bool {
+        open.ordinal += 1;
+        let place = Position { lsn: open.commit_lsn, ordinal: open.ordinal };
+        if place <= *self.position {
+            return false;
+        }
+        *self.position = place;
+        if let Some((xid, through)) = self.start.taken_over
+            && xid == u64::from(open.xid)
+        {
+            if self.lsn >= through {
+                self.start.taken_over = None;
+            }
+            return false;
+        }
+        true
+    }
+
+    #[inline]
+    fn table(&self, oid: u32) -> Result<Option<&'a Arc<Table>>, Error> {
+        let known = self.tables.get(&oid).ok_or(Error::Protocol("a change of a table that was not described"))?;
+        Ok(known.as_ref())
+    }
+
+    #[inline]
+    fn origin<'b>(&mut self, open: &'b Transaction, kind: &'static str) -> Origin<'b> {
+        *self.event = Event { lsn: self.lsn, xid: open.xid.into(), ts_us: open.ts_us, kind };
+        Origin {
+            ts_us: open.ts_us,
+            snapshot: "false",
+            last_commit: self.last_commit,
+            lsn: self.lsn,
+            xid: open.xid.into(),
+            upstream: open.upstream.as_ref().map(|(name, lsn)| (name.as_str(), *lsn)),
+        }
+    }
+
+    fn insert(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
+        if self.settings.skipped.creates {
+            return Ok(());
+        }
+        let origin = self.origin(open, "INSERT");
+        self.new.read_tuple(&mut cursor)?;
+        self.writer.change(table, Operation::Create, None, (self.new, cursor.whole()), &origin)
+    }
+
+    fn update(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
+        if self.settings.skipped.updates {
+            return Ok(());
+        }
+        let origin = self.origin(open, "UPDATE");
+        let kind = read_update(&mut cursor, self.old, self.new)?;
+        let bytes = cursor.whole();
+        let (old, new) = (&*self.old, &*self.new);
+        if kind != OldTuple::Absent && table.key_differs(old, new, bytes) {
+            return self.writer.change_key(table, (old, bytes), (new, bytes), &origin);
+        }
+        let before = (kind != OldTuple::Absent).then_some((old, bytes));
+        self.writer.change(table, Operation::Update, before, (new, bytes), &origin)
+    }
+
+    fn delete(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
+        if self.settings.skipped.deletes {
+            return Ok(());
+        }
+        let origin = self.origin(open, "DELETE");
+        read_delete(&mut cursor, self.old)?;
+        self.writer.delete(table, (self.old, cursor.whole()), &origin)
+    }
+
+    fn truncate(&mut self, open: &mut Transaction, oids: &[u32]) -> Result<(), Error> {
+        for oid in oids {
+            let (true, Some(table)) = (self.counts(open), self.table(*oid)?) else { continue };
+            if !self.settings.skipped.truncates {
+                let origin = self.origin(open, "TRUNCATE");
+                self.writer.truncate(table, &origin)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TableFacts {
+    /// The facts of a relation message, with what only the catalog knows, where it still knows the column.
+    pub fn of_stream(relation: &RelationMessage, known: Option<&Self>) -> Self {
+        let columns = relation.columns.iter().enumerate().map(|(place, column)| {
+            let catalogued = known.and_then(|known| known.columns.iter().find(|one| one.name == column.name));
+            crate::schema::ColumnFacts {
+                name: column.name.clone(),
+                type_oid: column.type_oid,
+                modifier: column.type_modifier,
+                optional: catalogued.is_none_or(|one| one.optional),
+                dimensions: catalogued.map_or(0, |one| one.dimensions),
+                default: catalogued.and_then(|one| one.default.clone()),
+                place,
+            }
+        });
+        // A table that is gone still has its key in the stream, unless every column counts as one.
+        let identity = || match relation.identity {
+            ReplicaIdentity::Default | ReplicaIdentity::Index => {
+                relation.columns.iter().filter(|column| column.identity).map(|column| column.name.clone()).collect()
+            }
+            ReplicaIdentity::Nothing | ReplicaIdentity::Full => Vec::new(),
+        };
+        Self {
+            oid: relation.oid,
+            schema: relation.schema.clone(),
+            name: relation.name.clone(),
+            identity: relation.identity,
+            columns: columns.collect(),
+            key: known.map_or_else(identity, |known| known.key.clone()),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The task: connects, takes the snapshot, streams, and after any passing error begins again from what is delivered.
+//!
+//!     Down → Making a slot → [Heading for its place] → Reading → Streaming
+//!       ↑________________________ any error ______________________|
+//!
+//! What is delivered is known from the answers of `poll` alone; whatever a failed poll had read is thrown away. `connect`
+//! decides what a start begins with; here the phases follow each other.
+
+mod connect;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use towpath_model::{Batch, Checkpoint, Clock, Polled, Progress};
+
+use crate::catalog::Catalog;
+use crate::config::{Settings, SnapshotMode};
+use crate::envelope::{Moment, Writer};
+use crate::error::Error;
+use crate::network::{Host, Level};
+use crate::offset::{Event, Offset, Position, SnapshotState, Stored, TableProgress, main_partition, table_partition};
+use crate::schema::Source;
+use crate::snapshot::{Snapshot, Step};
+use crate::stream::{Limits, Start, Stream};
+use crate::wire::Connection;
+
+/// For whom the task runs.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The task's number.
+    pub task: u32,
+    /// New for every start.
+    pub id: String,
+}
+
+/// What a slot is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be streamed from, after its snapshot where one is due.
+    Lasting,
+    /// For its snapshot alone; the lasting slot exists already.
+    Passing,
+}
+
+/// What the task is doing.
+enum Phase {
+    Down,
+    Making { replication: Box<Connection>, purpose: Purpose },
+    Heading { stream: Box<Stream>, snapshot: Box<Snapshot> },
+    Reading { snapshot: Box<Snapshot>, replication: Option<Box<Connection>> },
+    Streaming(Box<Stream>),
+    Finished,
+}
+
+/// A capture task.
+pub struct Task {
+    settings: Settings,
+    host: Arc<dyn Host>,
+    clock: Arc<dyn Clock>,
+    catalog: Catalog,
+    writer: Writer,
+    phase: Phase,
+    /// What is delivered: the main partition, none at a first start.
+    offset: Option<Offset>,
+    event: Event,
+    ledger: BTreeMap<String, TableProgress>,
+    /// The server's own number, once it is known.
+    system: Option<String>,
+    /// What is durable: the server may forget what lies before.
+    durable: u64,
+    /// The snapshot that every start takes in mode `always` is still due.
+    always_due: bool,
+    /// The wall clock at a moment of the steady one, from which nanoseconds are told.
+    anchor: (i64, Duration),
+}
+
+impl Task {
+    /// A task at the stored positions. Does no IO.
+    ///
+    /// # Errors
+    /// When a stored position cannot be read.
+    pub fn open(
+        settings: Settings,
+        run: &Run,
+        stored: &[Checkpoint],
+        host: Arc<dyn Host>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let stored = Stored::parse(&settings.names.prefix, stored)?;
+        let source = Source { name: settings.names.prefix.clone(), database: settings.login.database.clone() };
+        let task = run.task.to_string();
+        let headers = [
+            ("__debezium.context.connectorLogicalName", settings.names.prefix.as_str()),
+            ("__debezium.context.taskId", &task),
+            ("__debezium.context.connectorName", "postgresql"),
+            ("__debezium.context.runId", &run.id),
+        ];
+        let writer = Writer::new(&source, settings.tombstones, if settings.headers { &headers } else { &[] });
+        let durable = stored.offset.as_ref().map_or(0, |offset| offset.position.lsn);
+        Ok(Self {
+            catalog: Catalog::new(host.clone(), clock.clone(), settings.login.clone()),
+            always_due: settings.snapshot == SnapshotMode::Always,
+            anchor: (clock.now_ms() * 1_000_000, clock.monotonic()),
+            writer,
+            settings,
+            host,
+            clock,
+            phase: Phase::Down,
+            offset: stored.offset,
+            event: Event { lsn: 0, xid: 0, ts_us: 0, kind: "" },
+            ledger: stored.tables.into_iter().collect(),
+            system: None,
+            durable,
+        })
+    }
+
+    /// Reads on. After a passing error the next call connects again and goes on after what was delivered.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses, or sends what cannot be represented.
+    pub fn poll(&mut self, limits: Limits) -> Result<Polled, Error> {
+        let deadline = self.clock.monotonic() + limits.wait;
+        loop {
+            let now = self.moment();
+            self.writer.set_now(now);
+            // Whatever fails leaves the task down, with its connections gone.
+            let phase = std::mem::replace(&mut self.phase, Phase::Down);
+            let left = Limits { wait: deadline.saturating_sub(self.clock.monotonic()), ..limits };
+            match self.step(phase, left) {
+                Ok((phase, polled)) => {
+                    self.phase = phase;
+                    if let Some(polled) = polled {
+                        return Ok(polled);
+                    }
+                }
+                Err(error) => {
+                    self.writer.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One step: the next phase, and an answer when there is one.
+    fn step(&mut self, phase: Phase, limits: Limits) -> Result<(Phase, Option<Polled>), Error> {
+        match phase {
+            Phase::Down => Ok((self.connect()?, None)),
+            Phase::Making { mut replication, purpose } => match self.making(&mut replication, limits)? {
+                None => Ok((Phase::Making { replication, purpose }, Some(nothing(Progress::Idle)))),
+                Some(created) => Ok((self.made(replication, purpose, &created)?, None)),
+            },
+            Phase::Heading { mut stream, snapshot } => {
+                let more = stream.poll(&mut self.writer, &mut self.catalog, &self.settings, limits)?;
+                let reached = stream.reached();
+                let polled = self.streamed(&mut stream, more || reached, Some(snapshot.lsn()).filter(|_| reached));
+                if !reached {
+                    return Ok((Phase::Heading { stream, snapshot }, Some(polled)));
+                }
+                stream.close();
+                Ok((Phase::Reading { snapshot, replication: None }, Some(polled)))
+            }
+            Phase::Reading { mut snapshot, replication } => {
+                let step = snapshot.poll(&mut self.writer, limits)?;
+                let polled = self.read(&mut snapshot, step);
+                if step != Step::Finished {
+                    return Ok((Phase::Reading { snapshot, replication }, Some(polled)));
+                }
+                snapshot.close();
+                self.host.log(Level::Info, format_args!("the snapshot is complete"));
+                Ok((self.after_snapshot(replication)?, Some(polled)))
+            }
+            Phase::Streaming(mut stream) => {
+                stream.set_durable(self.durable);
+                let more = stream.poll(&mut self.writer, &mut self.catalog, &self.settings, limits)?;
+                let polled = self.streamed(&mut stream, more, None);
+                Ok((Phase::Streaming(stream), Some(polled)))
+            }
+            Phase::Finished => Ok((Phase::Finished, Some(nothing(Progress::Finished)))),
+        }
+    }
+
+    /// What follows a complete snapshot: the stream, on the connection that made the slot where that is still held.
+    fn after_snapshot(&mut self, replication: Option<Box<Connection>>) -> Result<Phase, Error> {
+        if self.settings.snapshot == SnapshotMode::InitialOnly {
+            return Ok(Phase::Finished);
+        }
+        let Some(replication) = replication else { return Ok(Phase::Down) };
+        // The snapshot is delivered by now; a connection that died meanwhile is replaced by the next poll.
+        let start = self.start(None);
+        let started =
+            Stream::start(*replication, &self.settings, self.catalog.version(), start, self.event, self.clock.clone());
+        match started {
+            Ok(stream) => Ok(Phase::Streaming(Box::new(stream))),
+            Err(error) if error.is_passing() => Ok(Phase::Down),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn start(&self, until: Option<u64>) -> Start {
+        let offset = self.offset.as_ref();
+        Start {
+            position: offset.map_or(Position::default(), |offset| offset.position),
+            last_commit: offset.and_then(|offset| offset.last_commit),
+            taken_over: offset.and_then(|offset| offset.taken_over),
+            until,
+            durable: self.durable,
+        }
+    }
+
+    /// The answer to a poll of the stream. `arrived` is the place the stream was heading for, once it is reached.
+    fn streamed(&mut self, stream: &mut Stream, more: bool, arrived: Option<u64>) -> Polled {
+        let mut position = stream.position();
+        if let Some(lsn) = arrived {
+            position = position.max(Position { lsn, ordinal: 0 });
+        }
+        self.event = stream.event();
+        let records = self.writer.finish();
+        let moved = self.offset.as_ref().is_none_or(|offset| offset.position != position);
+        let mut checkpoints = Vec::new();
+        if let Some(offset) = &mut self.offset
+            && moved
+        {
+            // What was left out of a takeover is behind us once a later transaction is delivered.
+            offset.taken_over = stream.taken_over();
+            offset.position = position;
+            offset.last_commit = stream.last_commit();
+            checkpoints.push(main(&self.settings, offset, &self.event));
+        }
+        let lag_ms = match records.is_empty() {
+            true => 0,
+            false => u64::try_from(self.clock.now_ms() - self.event.ts_us / 1000).unwrap_or(0),
+        };
+        Polled {
+            records,
+            checkpoints,
+            progress: if more { Progress::More } else { Progress::Idle },
+            lag_ms: Some(lag_ms),
+            lag_bytes: Some(stream.lag_bytes()),
+            transaction_ends: stream.take_ends(),
+        }
+    }
+
+    /// The answer to a poll of the snapshot.
+    fn read(&mut self, snapshot: &mut Snapshot, step: Step) -> Polled {
+        let records = self.writer.finish();
+        let mut checkpoints = Vec::new();
+        let prefix = &self.settings.names.prefix;
+        for (table, progress) in snapshot.take_progress() {
+            if step != Step::Finished {
+                let offset = Some(progress.to_json());
+                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset });
+            }
+            self.ledger.insert(table, progress);
+        }
+        if step == Step::Finished {
+            for table in std::mem::take(&mut self.ledger).into_keys() {
+                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset: None });
+            }
+            self.always_due = false;
+        }
+        self.event = Event { lsn: snapshot.lsn(), xid: snapshot.xid(), ts_us: snapshot.ts_us(), kind: "" };
+        let state = if step == Step::Finished { SnapshotState::Completed } else { SnapshotState::Running };
+        if let Some(offset) = &mut self.offset
+            && (state == SnapshotState::Completed || !records.is_empty())
+        {
+            offset.snapshot = state;
+            checkpoints.push(main(&self.settings, offset, &self.event));
+        }
+        let progress = match step {
+            Step::More => Progress::More,
+            Step::Idle => Progress::Idle,
+            Step::Finished if self.settings.snapshot == SnapshotMode::InitialOnly => Progress::Finished,
+            Step::Finished => Progress::More,
+        };
+        Polled { records, checkpoints, progress, lag_ms: None, lag_bytes: None, transaction_ends: Vec::new() }
+    }
+
+    /// These positions are durable. Invariant 1: only from here does the server learn that it may forget.
+    ///
+    /// # Errors
+    /// When a position is not ours.
+    pub fn commit(&mut self, offsets: &[Checkpoint]) -> Result<(), Error> {
+        let stored = Stored::parse(&self.settings.names.prefix, offsets)?;
+        if let Some(offset) = stored.offset {
+            self.durable = self.durable.max(offset.position.lsn);
+        }
+        if let Phase::Streaming(stream) | Phase::Heading { stream, .. } = &mut self.phase {
+            stream.set_durable(self.durable);
+        }
+        Ok(())
+    }
+
+    /// Keeps the server from ending the stream while nothing is read.
+    ///
+    /// # Errors
+    /// When the connection broke; the next poll connects again.
+    pub fn keep_alive(&mut self) -> Result<(), Error> {
+        if let Phase::Streaming(stream) | Phase::Heading { stream, .. } = &mut self.phase
+            && let Err(error) = stream.tell(false)
+        {
+            self.phase = Phase::Down;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Lets go of all connections, and of the slot where the configuration says so.
+    pub fn close(mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Down) {
+            Phase::Streaming(mut stream) => {
+                // The server may learn the last durable position now rather than at the next start.
+                let _ = stream.tell(false);
+                stream.close();
+            }
+            Phase::Heading { stream, snapshot } => {
+                stream.close();
+                snapshot.close();
+            }
+            Phase::Reading { snapshot, replication } => {
+                snapshot.close();
+                replication.into_iter().for_each(|connection| connection.close());
+            }
+            Phase::Making { replication, .. } => replication.close(),
+            Phase::Down | Phase::Finished => {}
+        }
+        if self.settings.drop_slot {
+            self.drop_slot();
+        }
+        self.catalog.close();
+    }
+
+    fn drop_slot(&mut self) {
+        let name = postgres_protocol::escape::escape_literal(&self.settings.slot);
+        for _ in 0..20 {
+            match self.catalog.query(&format!("SELECT pg_drop_replication_slot({name})")) {
+                // Our own connection may take a moment to let go of it.
+                Err(error) if error.sqlstate() == Some("55006") => {
+                    self.host.pause(Duration::from_millis(50));
+                }
+                Err(error) => {
+                    self.host.log(Level::Warn, format_args!("the slot was not dropped: {error}"));
+                    return;
+                }
+                Ok(_) => return,
+            }
+        }
+        self.host.log(Level::Warn, format_args!("the slot was not dropped, because it is still in use"));
+    }
+
+    /// Now, in nanoseconds, as exact as the clocks are.
+    fn moment(&mut self) -> Moment {
+        let (steady, wall) = (self.clock.monotonic(), self.clock.now_ms() * 1_000_000);
+        let since = i64::try_from(steady.saturating_sub(self.anchor.1).as_nanos()).unwrap_or(0);
+        let told = self.anchor.0 + since;
+        // The wall clock was set: follow it.
+        if (told - wall).abs() > 500_000_000 {
+            self.anchor = (wall, steady);
+            return Moment(wall);
+        }
+        Moment(told)
+    }
+}
+
+fn main(settings: &Settings, offset: &Offset, event: &Event) -> Checkpoint {
+    Checkpoint { partition: main_partition(&settings.names.prefix), offset: Some(offset.to_json(event)) }
+}
+
+fn nothing(progress: Progress) -> Polled {
+    Polled {
+        records: Batch::default(),
+        checkpoints: Vec::new(),
+        progress,
+        lag_ms: None,
+        lag_bytes: None,
+        transaction_ends: Vec::new(),
+    }
+}

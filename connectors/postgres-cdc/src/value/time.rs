@@ -1,0 +1,241 @@
+//! Dates and times, from the ISO form that the connection asks for. Years before our era end in ` BC`.
+
+use towpath_model::datum;
+
+use super::{Fault, write_short_string};
+
+const FAULT: Fault = Fault("not a date or time of the ISO form");
+
+/// What Debezium has for `infinity` in a timestamp, in whatever unit it counts.
+const INFINITY: i64 = 9_223_372_036_825_200_000;
+const MINUS_INFINITY: i64 = -9_223_372_036_832_400_000;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// The unit of a time or timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+}
+
+impl Unit {
+    pub(super) fn of_micros(self, micros: i64) -> i64 {
+        match self {
+            Self::Millis => micros.div_euclid(1000),
+            Self::Micros => micros,
+            Self::Nanos => micros.saturating_mul(1000),
+        }
+    }
+}
+
+/// A civil date; the year before 1 is 0.
+struct Civil {
+    year: i64,
+    month: i64,
+    day: i64,
+}
+
+impl Civil {
+    /// Days since 1970-01-01 in the calendar that PostgreSQL uses throughout, Gregorian also before 1582.
+    fn days(&self) -> i64 {
+        let year = if self.month <= 2 { self.year - 1 } else { self.year };
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let day_of_year = (153 * ((self.month + 9) % 12) + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        era * 146_097 + day_of_era - 719_468
+    }
+}
+
+/// Days since 1970. Infinite dates saturate.
+pub(super) fn date(text: &[u8]) -> Result<i32, Fault> {
+    match text {
+        b"infinity" => return Ok(i32::MAX),
+        b"-infinity" => return Ok(i32::MIN),
+        _ => {}
+    }
+    let (text, before_era) = split_era(text);
+    let (civil, rest) = civil(text, before_era)?;
+    if !rest.is_empty() {
+        return Err(FAULT);
+    }
+    i32::try_from(civil.days()).map_err(|_| FAULT)
+}
+
+/// Microseconds since midnight; 24:00 is the end of the day.
+pub(super) fn time(text: &[u8]) -> Result<i64, Fault> {
+    let (micros, rest) = clock(text)?;
+    if rest.is_empty() { Ok(micros) } else { Err(FAULT) }
+}
+
+pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<i64, Fault> {
+    match text {
+        b"infinity" => return Ok(INFINITY),
+        b"-infinity" => return Ok(MINUS_INFINITY),
+        _ => {}
+    }
+    let (text, before_era) = split_era(text);
+    let (civil, rest) = civil(text, before_era)?;
+    let [b' ', rest @ ..] = rest else { return Err(FAULT) };
+    Ok(unit.of_micros(civil.days() * DAY_US + time(rest)?))
+}
+
+/// `11:12:11.789456Z`: the time in UTC, with as many digits as it needs.
+pub(super) fn write_time_with_zone(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    let (micros, rest) = clock(text)?;
+    let offset = zone(rest)?;
+    if micros == DAY_US && offset == 0 {
+        datum::write_bytes(out, b"24:00:00Z");
+        return Ok(());
+    }
+    let utc = (micros - offset * 1_000_000).rem_euclid(DAY_US);
+    write_short_string(out, |out| {
+        write_clock(utc, 0, out);
+        out.push(b'Z');
+    });
+    Ok(())
+}
+
+/// `2018-06-20T13:13:16.945104Z`, with `width` digits after the second, or as many as it needs when that is 0.
+pub(super) fn write_timestamp_with_zone(text: &[u8], width: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if matches!(text, b"infinity" | b"-infinity") {
+        datum::write_bytes(out, text);
+        return Ok(());
+    }
+    let (text, before_era) = split_era(text);
+    let (civil, rest) = civil(text, before_era)?;
+    let [b' ', rest @ ..] = rest else { return Err(FAULT) };
+    let (micros, rest) = clock(rest)?;
+    // The session's time zone is UTC, so the server shows every moment at offset 0.
+    if zone(rest)? != 0 || micros >= DAY_US {
+        return Err(FAULT);
+    }
+    write_short_string(out, |out| {
+        write_year(civil.year, out);
+        for part in [civil.month, civil.day] {
+            out.push(b'-');
+            write_digits(part, 2, out);
+        }
+        out.push(b'T');
+        write_clock(micros, width, out);
+        out.push(b'Z');
+    });
+    Ok(())
+}
+
+/// As ISO 8601 has it: at least four digits, and a sign when there are more or the year is before 0.
+fn write_year(year: i64, out: &mut Vec<u8>) {
+    if year < 0 {
+        out.push(b'-');
+    } else if year > 9999 {
+        out.push(b'+');
+    }
+    let magnitude = year.unsigned_abs();
+    let digits = [(9_999_999, 8), (999_999, 7), (99_999, 6), (9_999, 5)];
+    let width = digits.iter().find(|(above, _)| magnitude > *above).map_or(4, |(_, width)| *width);
+    write_digits(magnitude.cast_signed(), width, out);
+}
+
+fn write_clock(micros: i64, width: usize, out: &mut Vec<u8>) {
+    let seconds = micros / 1_000_000;
+    for (index, part) in [seconds / 3600, seconds / 60 % 60, seconds % 60].into_iter().enumerate() {
+        if index > 0 {
+            out.push(b':');
+        }
+        write_digits(part, 2, out);
+    }
+    let mut fraction = micros % 1_000_000;
+    let mut digits = 6;
+    if width == 0 {
+        while digits > 0 && fraction % 10 == 0 {
+            fraction /= 10;
+            digits -= 1;
+        }
+    } else {
+        while digits > width {
+            fraction /= 10;
+            digits -= 1;
+        }
+    }
+    if digits > 0 {
+        out.push(b'.');
+        write_digits(fraction, digits, out);
+    }
+}
+
+fn write_digits(value: i64, width: usize, out: &mut Vec<u8>) {
+    let mut divisor = 10i64.pow(width.saturating_sub(1) as u32);
+    while divisor > 0 {
+        out.push(b'0' + (value / divisor % 10) as u8);
+        divisor /= 10;
+    }
+}
+
+fn split_era(text: &[u8]) -> (&[u8], bool) {
+    match text.strip_suffix(b" BC") {
+        Some(text) => (text, true),
+        None => (text, false),
+    }
+}
+
+fn civil(text: &[u8], before_era: bool) -> Result<(Civil, &[u8]), Fault> {
+    let (year, rest) = number(text, 9)?;
+    let (month, rest) = number(after(rest, b'-')?, 2)?;
+    let (day, rest) = number(after(rest, b'-')?, 2)?;
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return Err(FAULT);
+    }
+    Ok((Civil { year: if before_era { 1 - year } else { year }, month, day }, rest))
+}
+
+/// `HH:MM:SS[.ffffff]` as microseconds, and what follows.
+fn clock(text: &[u8]) -> Result<(i64, &[u8]), Fault> {
+    let (hours, rest) = number(text, 2)?;
+    let (minutes, rest) = number(after(rest, b':')?, 2)?;
+    let (seconds, mut rest) = number(after(rest, b':')?, 2)?;
+    let mut micros = ((hours * 60 + minutes) * 60 + seconds) * 1_000_000;
+    if let [b'.', fraction @ ..] = rest {
+        let (value, after) = number(fraction, 6)?;
+        let digits = fraction.len() - after.len();
+        micros += value * 10i64.pow(6 - digits as u32);
+        rest = after;
+    }
+    if micros > DAY_US { Err(FAULT) } else { Ok((micros, rest)) }
+}
+
+/// `+HH[:MM[:SS]]` in seconds.
+fn zone(text: &[u8]) -> Result<i64, Fault> {
+    let (sign, rest) = match text {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return Err(FAULT),
+    };
+    let (mut seconds, mut rest) = number(rest, 2).map(|(hours, rest)| (hours * 3600, rest))?;
+    for unit in [60, 1] {
+        if let [b':', digits @ ..] = rest {
+            let (value, after) = number(digits, 2)?;
+            seconds += value * unit;
+            rest = after;
+        }
+    }
+    if rest.is_empty() { Ok(sign * seconds) } else { Err(FAULT) }
+}
+
+fn after(text: &[u8], separator: u8) -> Result<&[u8], Fault> {
+    match text {
+        [first, rest @ ..] if *first == separator => Ok(rest),
+        _ => Err(FAULT),
+    }
+}
+
+fn number(text: &[u8], digits_max: usize) -> Result<(i64, &[u8]), Fault> {
+    let digits = text.iter().take(digits_max).take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return Err(FAULT);
+    }
+    let (digits, rest) = text.split_at(digits);
+    Ok((digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest))
+}

@@ -1,0 +1,164 @@
+//! A log in memory, and a worker that fills it: records and positions are taken together, then the task hears of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use towpath_model::datum::Reader;
+use towpath_model::{Batch, Checkpoint, Config, Encoding, Payload, Polled, Progress, Schema, SystemClock};
+use towpath_postgres_cdc::config::Settings;
+use towpath_postgres_cdc::error::Error;
+use towpath_postgres_cdc::schema::datum_to_json;
+use towpath_postgres_cdc::stream::Limits;
+use towpath_postgres_cdc::task::{Run, Task};
+
+use super::native::Native;
+use super::server::Database;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub topic: String,
+    pub key: Value,
+    pub value: Value,
+    pub headers: Vec<(String, Value)>,
+}
+
+impl Record {
+    pub fn op(&self) -> &str {
+        self.value["op"].as_str().unwrap_or("tombstone")
+    }
+
+    pub fn after(&self) -> &Value {
+        &self.value["after"]
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct Log {
+    pub records: Vec<Record>,
+    pub offsets: BTreeMap<String, String>,
+}
+
+impl Log {
+    pub fn take(&mut self, polled: &Polled) {
+        self.records.extend(records(&polled.records));
+        for checkpoint in &polled.checkpoints {
+            match &checkpoint.offset {
+                Some(offset) => self.offsets.insert(checkpoint.partition.clone(), offset.clone()),
+                None => self.offsets.remove(&checkpoint.partition),
+            };
+        }
+    }
+
+    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+        let entry = |(partition, offset): (&String, &String)| Checkpoint {
+            partition: partition.clone(),
+            offset: Some(offset.clone()),
+        };
+        self.offsets.iter().map(entry).collect()
+    }
+
+    pub fn ops(&self) -> String {
+        self.records.iter().map(|record| record.op().chars().next().unwrap_or('?')).collect()
+    }
+
+    /// The rows of a topic as the records leave them, by key.
+    pub fn table(&self, topic: &str) -> BTreeMap<String, Value> {
+        let mut rows = BTreeMap::new();
+        for record in self.records.iter().filter(|record| record.topic == topic) {
+            let key = record.key.to_string();
+            match record.op() {
+                "d" | "tombstone" => {
+                    rows.remove(&key);
+                }
+                _ => {
+                    rows.insert(key, record.after().clone());
+                }
+            }
+        }
+        rows
+    }
+
+    /// No two records have the same table, key, position and operation.
+    pub fn assert_no_duplicates(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for record in self.records.iter().filter(|record| record.op() != "tombstone") {
+            let source = &record.value["source"];
+            let identity = format!("{} {} {} {} {}", record.topic, record.key, source["lsn"], source["txId"], record.op());
+            assert!(seen.insert(identity.clone()), "twice: {identity}");
+        }
+    }
+}
+
+pub fn records(batch: &Batch) -> Vec<Record> {
+    let read = |payload: Payload<'_>| match (payload.bytes, payload.form.encoding, payload.form.schema) {
+        (Some(bytes), Encoding::Connect, Some(schema)) => {
+            let schema = Schema::parse(batch.schema(schema)).expect("a schema");
+            let mut reader = Reader::new(bytes);
+            let value = datum_to_json(&schema, &mut reader).expect("a datum");
+            assert!(reader.is_at_end(), "bytes are left");
+            value
+        }
+        _ => Value::Null,
+    };
+    batch
+        .records()
+        .map(|record| Record {
+            topic: record.topic().to_string(),
+            key: read(record.key),
+            value: read(record.value),
+            headers: record.headers().map(|(name, value)| (name.to_string(), read(value))).collect(),
+        })
+        .collect()
+}
+
+pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
+    let port = database.server.port.to_string();
+    let base = [
+        ("database.hostname", "127.0.0.1"),
+        ("database.port", port.as_str()),
+        ("database.user", "postgres"),
+        ("database.dbname", database.name.as_str()),
+        ("database.sslmode", "prefer"),
+        ("topic.prefix", "shop"),
+        ("slot.name", database.name.as_str()),
+        ("status.update.interval.ms", "50"),
+    ];
+    base.into_iter().chain(settings.iter().copied()).collect()
+}
+
+pub fn open(config: &Config, log: &Log, host: &Arc<Native>) -> Task {
+    let settings = Settings::parse(config).expect("valid");
+    let run = Run { task: 0, id: "run".into() };
+    Task::open(settings, &run, &log.checkpoints(), host.clone(), Arc::new(SystemClock::default())).expect("opens")
+}
+
+pub fn limits(records: usize) -> Limits {
+    Limits { records, bytes: 1 << 20, wait: Duration::from_millis(20) }
+}
+
+/// Polls once; the log takes what comes and the task hears of it.
+pub fn poll(task: &mut Task, log: &mut Log, records: usize) -> Result<Progress, Error> {
+    let polled = task.poll(limits(records))?;
+    log.take(&polled);
+    if !polled.checkpoints.is_empty() {
+        task.commit(&polled.checkpoints)?;
+    }
+    Ok(polled.progress)
+}
+
+/// Polls until `done` holds of the log. Passing errors are followed by another poll.
+pub fn poll_until(task: &mut Task, log: &mut Log, records: usize, done: impl Fn(&Log) -> bool) {
+    for _ in 0..3000 {
+        match poll(task, log, records) {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => std::thread::park_timeout(Duration::from_millis(5)),
+            Err(error) => panic!("{error}"),
+        }
+        if done(log) {
+            return;
+        }
+    }
+    panic!("it never came about; the log holds {} records: {:?}", log.records.len(), log.ops());
+}
