@@ -30,6 +30,8 @@ mod partitioner;
 mod recovery;
 mod retention;
 mod segment;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod sync;
 #[cfg(test)]
 mod tests;
