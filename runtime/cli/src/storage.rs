@@ -98,7 +98,6 @@ impl Numbered for Embedded {
         let segments: u64 = topic_disk_bytes.iter().map(|(_, bytes)| bytes).sum();
         LogNumbers {
             disk_bytes: Some(segments + journal_disk_bytes),
-            disk_free_bytes: None,
             journal_bytes: Some(journal_disk_bytes),
             commits_total: commits,
             records_total: records,

@@ -84,8 +84,6 @@ pub struct TopicPartitionEnds {
 pub struct LogNumbers {
     /// Bytes on disk, journal and segments.
     pub disk_bytes: Option<u64>,
-    /// Free bytes on the log's file system.
-    pub disk_free_bytes: Option<u64>,
     /// Bytes of the journal alone.
     pub journal_bytes: Option<u64>,
     /// Commits that became durable.

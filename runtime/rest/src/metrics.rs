@@ -164,7 +164,6 @@ fn log(page: &mut Page, numbers: &LogNumbers) {
         }
     };
     plain("towpath_log_disk_bytes", Type::Gauge, "Bytes of the log on disk.", numbers.disk_bytes);
-    plain("towpath_log_disk_free_bytes", Type::Gauge, "Free bytes on the log's file system.", numbers.disk_free_bytes);
     plain("towpath_log_journal_bytes", Type::Gauge, "Bytes of the journal on disk.", numbers.journal_bytes);
     plain("towpath_log_commits_total", Type::Counter, "Commits that became durable.", Some(numbers.commits_total));
     plain("towpath_log_records_total", Type::Counter, "Records appended.", Some(numbers.records_total));

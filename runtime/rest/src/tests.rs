@@ -1,5 +1,7 @@
 //! Golden tests: for each request its status and its body, as Kafka Connect 4.x gives them. `surface` needs no worker; `connect` runs one.
 
+mod connect;
+mod fakes;
 mod surface;
 
 use std::time::Duration;
