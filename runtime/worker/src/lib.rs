@@ -9,15 +9,21 @@
 //! Invariants: 1 to 5 and 7 of the architecture are kept here; the code that keeps one cites its number.
 
 mod answers;
+mod backoff;
+mod batch;
 mod board;
 mod config;
+mod creation;
 mod error;
+mod errors;
 mod folder;
 mod handle;
 mod health;
 mod meters;
 mod plan;
+mod settings;
 mod store;
+mod task;
 mod worker;
 
 pub use answers::{

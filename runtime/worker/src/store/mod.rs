@@ -1,6 +1,12 @@
 //! The worker's own topics: what connectors are configured, where sources stand, how tasks fare. Keys and JSON are Kafka Connect's,
 //! so that its tools read ours and its state can be imported; what Connect does not know stands under keys of our own.
 
+mod configs;
 mod offsets;
+mod records;
+mod status;
 
+pub(crate) use configs::{ConfigStore, Stored};
 pub(crate) use offsets::{SourceOffsets, offset_record};
+pub(crate) use records::{batch, compacted, read};
+pub(crate) use status::{StatusBook, TaskMemory, task_memory};

@@ -1,0 +1,58 @@
+//! Keys and values in and out of the worker's own topics.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use towpath_log::{Error as LogError, Fetch, LogEngine, NewTopic, Topic};
+use towpath_model::{Batch, BatchBuilder, Form, Run, TopicPartition};
+
+use crate::error::Result;
+
+/// How much is read at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// Records for one topic; the key decides on the partition, and a value of none is a tombstone.
+pub(crate) fn batch<'a>(topic: &str, entries: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Batch {
+    let mut builder = BatchBuilder::default();
+    let topic = builder.topic(topic);
+    builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value: Form::BYTES });
+    for (key, value) in entries {
+        builder.key(Some(key));
+        builder.value(value);
+        builder.end(None, None);
+    }
+    builder.build()
+}
+
+/// The topic, created compacted where it is not there yet.
+pub(crate) async fn compacted(log: &dyn LogEngine, name: &str, partitions: i32) -> Result<Topic> {
+    if let Some(topic) = log.topic(name) {
+        return Ok(topic);
+    }
+    let configs = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+    match log.create_topic(NewTopic { name: name.to_owned(), partitions: Some(partitions), configs }).await {
+        Err(LogError::TopicExists(_)) => log.topic(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()).into()),
+        created => Ok(created?),
+    }
+}
+
+/// Reads a topic from its start to its present end, partition by partition, in order.
+pub(crate) async fn read(log: &dyn LogEngine, topic: &Topic, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<()> {
+    for partition in 0..topic.partitions {
+        let partition = TopicPartition::new(topic.name.clone(), partition);
+        let ends = log.offsets(&partition)?;
+        let mut offset = ends.start;
+        while offset < ends.high_watermark {
+            let wanted = [Fetch { partition: partition.clone(), offset }];
+            let fetched = log.fetch(&wanted, READ_BYTES, Duration::ZERO).await?;
+            let Some(fetched) = fetched.into_iter().next().filter(|fetched| fetched.next_offset > offset) else { break };
+            for record in fetched.records.records() {
+                if let Some(key) = record.key.bytes {
+                    each(key, record.value.bytes);
+                }
+            }
+            offset = fetched.next_offset;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Waiting for what may not be under way: futures and moments that are optional, as the arms of a driver's one `select!`.
+
+use futures::future::{BoxFuture, pending};
+use tokio::time::Instant;
+
+/// A call under way, if there is one. Waiting for none never ends; dropping the wait keeps the call.
+pub(super) struct Call<T>(Option<BoxFuture<'static, T>>);
+
+impl<T> Default for Call<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Call<T> {
+    /// Puts a call under way.
+    pub(super) fn start(&mut self, call: BoxFuture<'static, T>) {
+        debug_assert!(self.0.is_none(), "calls of one kind never overlap");
+        self.0 = Some(call);
+    }
+
+    /// Its answer. Cancel safe.
+    pub(super) async fn answer(&mut self) -> T {
+        let Some(call) = &mut self.0 else { return pending().await };
+        let answer = call.await;
+        self.0 = None;
+        answer
+    }
+}
+
+/// The moment, if there is one.
+pub(super) async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,23 @@
+//! Sink tasks: from the log's records to a guest's target, and offsets back into the log.
+
+mod assignment;
+mod commit;
+mod driver;
+mod fetch;
+mod lanes;
+mod letters;
+mod machine;
+mod outcome;
+mod put;
+
+use std::sync::Arc;
+
+use super::{Failure, Task};
+use crate::settings::{SinkSettings, TaskSettings};
+
+/// Runs a sink task until it is stopped.
+pub(super) async fn run(task: Task, settings: TaskSettings) -> Result<(), Failure> {
+    let sink = SinkSettings::new(&task.config, &task.shared.limits);
+    let sink = sink.map_err(|error| Failure::config(error.key, &error.reason))?;
+    driver::Driver::new(Arc::new(task), settings, sink).await?.run().await
+}

@@ -1,0 +1,128 @@
+//! The middle of a source task: transforms and converters over one batch, and what becomes of records that they refuse.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use towpath_convert::SourcePath;
+use towpath_model::{Batch, Coded, ConnectorError, Kind, Polled};
+
+use super::Ready;
+use crate::errors::{Action, Context, DeadLetters, Origin, Stage, on_failed_call, on_refused_record};
+use crate::settings::TaskSettings;
+use crate::task::failure::Refusal;
+use crate::task::retry::Retrying;
+use crate::task::{Failure, Halt, Task, Wanted, pause, wait_of};
+
+/// Converts batches in the order in which they come.
+pub(super) struct Converter {
+    task: Arc<Task>,
+    settings: TaskSettings,
+    path: SourcePath,
+    dead_letters: Option<DeadLetters>,
+    retrying: Retrying,
+    wanted: watch::Receiver<Wanted>,
+}
+
+impl Converter {
+    pub(super) async fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
+        let transforms = task.plugin_transforms().await?;
+        let path = SourcePath::new(&task.config, transforms).map_err(|error| Failure::conversion(&error))?;
+        let stages = [Stage::Transformation];
+        Ok(Self {
+            path,
+            dead_letters: DeadLetters::new(&settings.errors, &task.id),
+            retrying: Retrying::new(task, settings.retry, &stages),
+            wanted: task.wanted.clone(),
+            settings: settings.clone(),
+            task: task.clone(),
+        })
+    }
+
+    /// Converts a batch. Invariant 3: each of its records is in the answer, among the dead letters, or counted.
+    pub(super) async fn convert(&mut self, polled: Polled) -> Result<Ready, Halt> {
+        let Polled { records: original, checkpoints, .. } = polled;
+        let converted = loop {
+            match self.path.convert(&original).await {
+                Ok(converted) => break converted,
+                Err(error) => self.repeat(error).await?,
+            }
+        };
+        self.retrying.worked();
+        self.task.meters.filtered.add(converted.filtered);
+        if !converted.failures.is_empty() {
+            let position = position_json(&checkpoints);
+            let mut failures = converted.failures.iter().peekable();
+            for record in original.records() {
+                while let Some(failure) = failures.next_if(|failure| failure.index as usize == record.index) {
+                    let refusal = Refusal {
+                        stage: Stage::Convert(failure.stage),
+                        place: format!("record {} of a batch for topic {}", record.index, record.topic()),
+                        class: &failure.class,
+                        code: &failure.code,
+                        reason: &failure.reason,
+                    };
+                    let context = Context {
+                        stage: refusal.stage,
+                        class: refusal.class,
+                        code: refusal.code,
+                        reason: refusal.reason,
+                        origin: Origin::Source(&position),
+                    };
+                    refuse(&self.task, &self.settings, &mut self.dead_letters, &record, &refusal, &context)?;
+                }
+            }
+        }
+        let dead_letters = self.dead_letters.as_mut().and_then(DeadLetters::take);
+        Ok(Ready { original, records: converted.records, origins: converted.origins, checkpoints, dead_letters })
+    }
+
+    async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {
+        let stage = Stage::Transformation;
+        let failure = || self.task.failure("a transform", &error);
+        if on_failed_call(stage, error.kind(), self.retrying.elapsed(), &self.settings.errors) != Action::Retry {
+            return Err(Failure { restart: false, ..failure() }.into());
+        }
+        let cause = self.task.redactor.redact(&error.to_string()).into_owned();
+        let delay = self.retrying.failed(stage, error.code(), cause, wait_of(&error)).ok_or_else(failure)?;
+        pause(&mut self.wanted, delay).await
+    }
+}
+
+/// Applies the rules to one refused record.
+pub(super) fn refuse(
+    task: &Task,
+    settings: &TaskSettings,
+    dead_letters: &mut Option<DeadLetters>,
+    record: &towpath_model::Record<'_>,
+    refusal: &Refusal<'_>,
+    context: &Context<'_>,
+) -> Result<(), Failure> {
+    match (on_refused_record(Kind::Reject, &settings.errors), dead_letters) {
+        (Action::DeadLetter, Some(dead_letters)) => {
+            task.refused(settings, refusal);
+            dead_letters.add(record, context, task.shared.clock.now_ms());
+            Ok(())
+        }
+        (Action::Skip, _) => {
+            task.refused(settings, refusal);
+            task.meters.skipped.add(1);
+            Ok(())
+        }
+        _ => Err(Failure::poison(refusal, &task.redactor)),
+    }
+}
+
+/// Source positions as one JSON array, for the headers of dead letters.
+pub(super) fn position_json(checkpoints: &[towpath_model::Checkpoint]) -> String {
+    let pairs: Vec<_> = checkpoints
+        .iter()
+        .map(|checkpoint| format!("[{},{}]", checkpoint.partition, checkpoint.offset.as_deref().unwrap_or("null")))
+        .collect();
+    format!("[{}]", pairs.join(","))
+}
+
+/// The part of a batch that is left when some records are taken out.
+pub(super) fn without(batch: &Batch, index: usize) -> (Batch, Vec<u32>) {
+    let kept: Vec<u32> = (0u32..).take(batch.len()).filter(|at| *at as usize != index).collect();
+    (crate::batch::select(batch, &kept), kept)
+}

@@ -1,0 +1,327 @@
+//! Carries out what the machine of a source task decides: owns the guest, the converter and the writer, waits for all of them
+//! in one place, and feeds what happens back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use towpath_model::{Checkpoint, Coded, ConnectorError, Interrupt, Kind, Polled, Source};
+
+use super::convert::Converter;
+use super::machine::{Action, Event, Machine};
+use super::write::{Writer, merge_positions};
+use super::Ready;
+use crate::errors::Stage;
+use crate::settings::TaskSettings;
+use crate::task::calls::{Call, moment};
+use crate::task::retry::Retrying;
+use crate::task::{Failure, Halt, Notice, Task, Wanted, wait_of};
+
+/// How long a guest may go on waiting in a poll while positions lie ready for it.
+const FEEDBACK_DELAY: Duration = Duration::from_millis(50);
+/// Batches of at least so many records are converted on another thread while the guest goes on.
+const SPAWN_RECORDS: usize = 256;
+
+/// What the guest answered to which call.
+enum Answer {
+    Opened(Result<(), ConnectorError>),
+    Polled(Result<Polled, ConnectorError>),
+    Acknowledged(Result<(), ConnectorError>),
+    KeptAlive(Result<(), ConnectorError>),
+}
+
+pub(super) struct Driver {
+    task: Arc<Task>,
+    settings: TaskSettings,
+    machine: Machine,
+    wanted: watch::Receiver<Wanted>,
+    interrupt: Arc<dyn Interrupt>,
+    /// The guest, while no call into it is under way.
+    source: Option<Box<dyn Source>>,
+    guest: Call<(Box<dyn Source>, Answer)>,
+    converter: Option<Converter>,
+    converting: Call<Result<(Converter, Result<Ready, Halt>), Failure>>,
+    writer: Option<Writer>,
+    writing: Call<(Writer, Result<Vec<Checkpoint>, Halt>)>,
+    retrying: Retrying,
+    polled: VecDeque<Polled>,
+    ready: Vec<Ready>,
+    /// Durable positions that the guest does not know of.
+    positions: Vec<Checkpoint>,
+    /// Positions that are on their way to the guest.
+    delivering: Vec<Checkpoint>,
+    pause_ends: Option<Instant>,
+    interrupt_at: Option<Instant>,
+    keep_alive_at: Option<Instant>,
+    was_behind: bool,
+}
+
+impl Driver {
+    pub(super) async fn new(task: Arc<Task>, settings: TaskSettings) -> Result<Self, Failure> {
+        let made = task.plugin.source(task.context()).await;
+        let (source, interrupt) = made.map_err(|error| task.failure("starting the connector", &error))?;
+        let wanted = task.wanted.clone();
+        let ready_bytes_max = settings.batch.bytes as usize * 2;
+        let begins = *wanted.borrow();
+        Ok(Self {
+            machine: Machine::new(begins, ready_bytes_max),
+            converter: Some(Converter::new(&task, &settings).await?),
+            writer: Some(Writer::new(&task, &settings)?),
+            retrying: Retrying::new(&task, settings.retry, &[Stage::Poll, Stage::Open, Stage::SourceCommit]),
+            source: Some(source),
+            guest: Call::default(),
+            converting: Call::default(),
+            writing: Call::default(),
+            polled: VecDeque::new(),
+            ready: Vec::new(),
+            positions: Vec::new(),
+            delivering: Vec::new(),
+            pause_ends: None,
+            interrupt_at: None,
+            keep_alive_at: None,
+            was_behind: false,
+            wanted,
+            interrupt,
+            settings,
+            task,
+        })
+    }
+
+    /// Runs until told to stop.
+    pub(super) async fn run(mut self) -> Result<(), Failure> {
+        if let Some(wait) = self.retrying.resumed_wait() {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Stop) => return Ok(()),
+            }
+        }
+        let mut actions = vec![self.machine.begin()];
+        loop {
+            for action in actions {
+                if action == Action::Close {
+                    return self.close().await;
+                }
+                self.perform(action);
+            }
+            self.arm_keep_alive();
+            let event = self.next().await?;
+            actions = self.machine.on(event);
+        }
+    }
+
+    /// Everything that can wake a source task.
+    async fn next(&mut self) -> Result<Event, Failure> {
+        tokio::select! {
+            changed = self.wanted.changed() => Ok(Event::Wanted(match changed {
+                Ok(()) => *self.wanted.borrow_and_update(),
+                Err(_) => Wanted::Stop,
+            })),
+            (source, answer) = self.guest.answer() => {
+                self.source = Some(source);
+                self.interrupt_at = None;
+                self.keep_alive_at = None;
+                self.answered(answer).await
+            }
+            converted = self.converting.answer() => self.converted(converted?),
+            (writer, written) = self.writing.answer() => self.written(writer, written),
+            () = moment(self.pause_ends) => { self.pause_ends = None; Ok(Event::GuestPauseOver) }
+            () = moment(self.interrupt_at) => { self.interrupt_at = None; Ok(Event::InterruptDue) }
+            () = moment(self.keep_alive_at) => { self.keep_alive_at = None; Ok(Event::KeepAliveDue) }
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Open => {
+                let offsets = self.task.shared.offsets.of(&self.task.id.connector);
+                self.call(|mut source| async move {
+                    let opened = source.open(offsets).await;
+                    (source, Answer::Opened(opened))
+                });
+            }
+            Action::Poll => {
+                let (batch, wait) = (self.settings.batch, self.task.shared.limits.poll_wait);
+                self.call(move |mut source| async move {
+                    let polled = source.poll(wait, batch.records, batch.bytes).await;
+                    (source, Answer::Polled(polled))
+                });
+            }
+            Action::Acknowledge => {
+                let positions = std::mem::take(&mut self.positions);
+                self.delivering.clone_from(&positions);
+                self.call(|mut source| async move {
+                    let taken = source.commit(&positions).await;
+                    (source, Answer::Acknowledged(taken))
+                });
+            }
+            Action::KeepAlive => self.call(|mut source| async move {
+                let kept = source.keep_alive().await;
+                (source, Answer::KeptAlive(kept))
+            }),
+            Action::Convert => self.convert(),
+            Action::Write => self.write(),
+            Action::Interrupt => self.interrupt.raise(),
+            Action::InterruptSoon => {
+                self.interrupt_at.get_or_insert_with(|| Instant::now() + FEEDBACK_DELAY);
+            }
+            Action::Close => {}
+        }
+    }
+
+    fn call<F>(&mut self, call: impl FnOnce(Box<dyn Source>) -> F)
+    where
+        F: Future<Output = (Box<dyn Source>, Answer)> + Send + 'static,
+    {
+        if let Some(source) = self.source.take() {
+            self.guest.start(call(source).boxed());
+        }
+    }
+
+    fn convert(&mut self) {
+        let (Some(mut converter), Some(polled)) = (self.converter.take(), self.polled.pop_front()) else { return };
+        let spawn = polled.records.len() >= SPAWN_RECORDS;
+        let convert = async move {
+            let converted = converter.convert(polled).await;
+            (converter, converted)
+        };
+        self.converting.start(if spawn {
+            let mut spawned = tokio::task::JoinSet::new();
+            spawned.spawn(convert);
+            async move {
+                let joined = spawned.join_next().await;
+                joined.and_then(Result::ok).ok_or_else(|| Failure::internal("conversion ended by a panic of the worker"))
+            }
+            .boxed()
+        } else {
+            convert.map(Ok).boxed()
+        });
+    }
+
+    fn write(&mut self) {
+        let Some(mut writer) = self.writer.take() else { return };
+        let batches = std::mem::take(&mut self.ready);
+        self.writing.start(
+            async move {
+                let written = writer.write(batches).await;
+                (writer, written)
+            }
+            .boxed(),
+        );
+    }
+
+    async fn answered(&mut self, answer: Answer) -> Result<Event, Failure> {
+        match answer {
+            Answer::Opened(Ok(())) => {
+                self.retrying.worked();
+                self.task.notice(Notice::Opened).await;
+                Ok(Event::Opened)
+            }
+            Answer::Polled(Ok(polled)) => {
+                self.retrying.worked();
+                Ok(self.polled(polled))
+            }
+            Answer::Acknowledged(Ok(())) => {
+                self.delivering.clear();
+                Ok(Event::Acknowledged)
+            }
+            Answer::KeptAlive(Ok(())) => Ok(Event::KeptAlive),
+            Answer::Opened(Err(error)) => self.failed(Stage::Open, "opening the connector", &error),
+            Answer::Polled(Err(error)) => self.failed(Stage::Poll, "polling", &error),
+            Answer::KeptAlive(Err(error)) => self.failed(Stage::Poll, "keeping connections alive", &error),
+            Answer::Acknowledged(Err(error)) => {
+                let mut positions = std::mem::take(&mut self.delivering);
+                merge_positions(&mut positions, std::mem::take(&mut self.positions));
+                self.positions = positions;
+                self.failed(Stage::SourceCommit, "acknowledging positions", &error)
+            }
+        }
+    }
+
+    fn polled(&mut self, polled: Polled) -> Event {
+        let meters = &self.task.meters;
+        meters.source_lag(polled.lag_ms, polled.lag_bytes);
+        if !polled.records.is_empty() {
+            meters.batch(polled.records.len());
+        }
+        let (something, progress) = (!polled.records.is_empty() || !polled.checkpoints.is_empty(), polled.progress);
+        if something {
+            meters.work_waits(self.task.shared.clock.now_ms());
+            self.polled.push_back(polled);
+        }
+        Event::Polled { something, progress }
+    }
+
+    fn failed(&mut self, stage: Stage, doing: &str, error: &ConnectorError) -> Result<Event, Failure> {
+        let failure = self.task.failure(doing, error);
+        if error.kind() != Kind::Retry {
+            return Err(failure);
+        }
+        self.task.note_error("", error.code(), failure.message.clone());
+        let delay = self.retrying.failed(stage, error.code(), failure.message.clone(), wait_of(error)).ok_or(failure)?;
+        self.pause_ends = Some(Instant::now() + delay);
+        Ok(Event::GuestFailed)
+    }
+
+    fn converted(&mut self, (converter, converted): (Converter, Result<Ready, Halt>)) -> Result<Event, Failure> {
+        self.converter = Some(converter);
+        match converted {
+            Ok(ready) => {
+                let bytes = ready.bytes();
+                self.ready.push(ready);
+                Ok(Event::Converted { bytes })
+            }
+            Err(halt) => self.halted(halt),
+        }
+    }
+
+    fn written(&mut self, writer: Writer, written: Result<Vec<Checkpoint>, Halt>) -> Result<Event, Failure> {
+        self.writer = Some(writer);
+        match written {
+            Ok(positions) => {
+                let any = !positions.is_empty();
+                merge_positions(&mut self.positions, positions);
+                if self.ready.is_empty() && self.polled.is_empty() {
+                    self.task.meters.nothing_waits();
+                }
+                Ok(Event::Written { positions: any })
+            }
+            Err(halt) => self.halted(halt),
+        }
+    }
+
+    fn halted(&mut self, halt: Halt) -> Result<Event, Failure> {
+        match halt {
+            Halt::Abandoned => {
+                self.polled.clear();
+                self.ready.clear();
+                Ok(Event::Abandoned)
+            }
+            Halt::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// A guest that is not called for long is asked to keep its connections alive.
+    fn arm_keep_alive(&mut self) {
+        let free = self.source.is_some() && self.pause_ends.is_none();
+        if free {
+            self.keep_alive_at.get_or_insert_with(|| Instant::now() + self.task.shared.limits.keep_alive);
+        } else {
+            self.keep_alive_at = None;
+        }
+        let behind = self.machine.log_is_behind();
+        if behind && !self.was_behind {
+            tracing::debug!(task = %self.task.id, "the log is behind: the source waits");
+        }
+        self.was_behind = behind;
+    }
+
+    async fn close(mut self) -> Result<(), Failure> {
+        if let Some(mut source) = self.source.take() {
+            source.close().await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The end of a source task: records, dead letters and source offsets in one commit.
+//!
+//! Invariants 1, 2, 4 and 5: the commit is whole or absent; there is one at a time, so a refused one is put right and repeated
+//! before anything later is written; positions are handed on only when it is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use towpath_log::{Commit, Error as LogError};
+use towpath_model::{Batch, Checkpoint, Kind, crash_point};
+
+use super::convert::{position_json, refuse, without};
+use super::Ready;
+use crate::creation::{Creation, KnownTopics};
+use crate::errors::{Context, DeadLetters, Origin, Stage};
+use crate::settings::TaskSettings;
+use crate::store;
+use crate::task::failure::Refusal;
+use crate::task::retry::Retrying;
+use crate::task::{Failure, Halt, Task, Wanted, pause};
+
+/// Writes batches in the order in which they come.
+pub(super) struct Writer {
+    task: Arc<Task>,
+    settings: TaskSettings,
+    creation: Creation,
+    known: KnownTopics,
+    dead_letters: Option<DeadLetters>,
+    retrying: Retrying,
+    wanted: watch::Receiver<Wanted>,
+}
+
+impl Writer {
+    pub(super) fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
+        let creation = Creation::new(&task.config).map_err(|error| Failure::config(error.key, &error.reason))?;
+        Ok(Self {
+            creation,
+            known: KnownTopics::default(),
+            dead_letters: DeadLetters::new(&settings.errors, &task.id),
+            retrying: Retrying::new(task, settings.retry, &[Stage::Produce]),
+            wanted: task.wanted.clone(),
+            settings: settings.clone(),
+            task: task.clone(),
+        })
+    }
+
+    /// Writes the batches and returns the positions after the last of them, now durable.
+    pub(super) async fn write(&mut self, mut batches: Vec<Ready>) -> Result<Vec<Checkpoint>, Halt> {
+        let mut durable = Vec::new();
+        // A record that the log refuses is found by writing its batch alone.
+        let mut alone = false;
+        while !batches.is_empty() {
+            let together = if alone { 1 } else { batches.len() };
+            let stretch = batches.get(..together).unwrap_or_default();
+            match self.attempt(stretch).await {
+                Ok(positions) => {
+                    merge_positions(&mut durable, positions);
+                    batches.drain(..together);
+                }
+                Err(LogError::UnknownTopic(topic)) => {
+                    self.known.forget();
+                    self.repeat(&LogError::UnknownTopic(topic)).await?;
+                }
+                Err(error) if error.kind() == Kind::Reject && together > 1 => alone = true,
+                Err(error) if error.kind() == Kind::Reject => {
+                    let Some(batch) = batches.first_mut() else { break };
+                    self.drop_refused(batch, &error)?;
+                }
+                Err(error) if error.kind() == Kind::Retry => self.repeat(&error).await?,
+                Err(error) => return Err(Failure::log("writing to the log", &error).into()),
+            }
+        }
+        self.retrying.worked();
+        Ok(durable)
+    }
+
+    async fn attempt(&mut self, batches: &[Ready]) -> Result<Vec<Checkpoint>, LogError> {
+        let mut positions = Vec::new();
+        let mut records: Vec<Batch> = Vec::with_capacity(batches.len() + 1);
+        let (mut count, mut bytes, mut dead) = (0, 0, 0);
+        for batch in batches {
+            self.ensure_topics(&batch.records).await?;
+            count += batch.records.len();
+            bytes += batch.records.payload_bytes();
+            records.extend((!batch.records.is_empty()).then(|| batch.records.clone()));
+            if let Some(letters) = &batch.dead_letters {
+                self.ensure_topics(letters).await?;
+                dead += letters.len();
+                records.push(letters.clone());
+            }
+            merge_positions(&mut positions, batch.checkpoints.clone());
+        }
+        let idle_advance = records.is_empty();
+        records.extend(self.offset_records(&positions));
+        if records.is_empty() {
+            return Ok(positions);
+        }
+        crash_point(if idle_advance { "source.idle_advance" } else { "source.before_commit" });
+        let clock = &self.task.shared.clock;
+        let began = clock.monotonic();
+        let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
+        self.task.shared.log.commit_atomic(commit).await?;
+        crash_point("source.after_commit");
+        let took = clock.monotonic().saturating_sub(began);
+        self.count(count, bytes, dead, took);
+        self.task.shared.offsets.durable(&self.task.id.connector, &positions);
+        Ok(positions)
+    }
+
+    fn offset_records(&self, positions: &[Checkpoint]) -> Option<Batch> {
+        if positions.is_empty() {
+            return None;
+        }
+        let connector = &self.task.id.connector;
+        let records: Vec<_> = positions.iter().map(|checkpoint| store::offset_record(connector, checkpoint)).collect();
+        let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+        Some(store::batch(&self.task.shared.offsets_topic, entries))
+    }
+
+    async fn ensure_topics(&mut self, batch: &Batch) -> Result<(), LogError> {
+        for run in &batch.columns().runs {
+            let topic = batch.topic(run.topic);
+            if !self.known.knows(topic) {
+                self.known.ensure(self.task.shared.log.as_ref(), &self.creation, topic).await?;
+                self.task.shared.board.topic_used(&self.task.id.connector, topic);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the refused record out of its batch, by the rules.
+    fn drop_refused(&mut self, batch: &mut Ready, error: &LogError) -> Result<(), Failure> {
+        let failure = || Failure::log("writing to the log", error);
+        let (topic, index) = match error {
+            LogError::RecordTooLarge { topic, index, .. } | LogError::KeyMissing { topic, index } => (topic, *index),
+            _ => return Err(failure()),
+        };
+        let refused = batch.records.records().nth(index).filter(|record| record.topic().as_ref() == topic);
+        let origin = batch.origins.get(index).and_then(|origin| batch.original.records().nth(*origin as usize));
+        let (Some(refused), Some(origin)) = (refused, origin) else { return Err(failure()) };
+        let (position, reason) = (position_json(&batch.checkpoints), error.to_string());
+        let refusal = Refusal {
+            stage: Stage::Produce,
+            place: format!("record {} of a batch for topic {}", refused.index, refused.topic()),
+            class: "log",
+            code: error.code(),
+            reason: &reason,
+        };
+        let context = Context {
+            stage: Stage::Produce,
+            class: "log",
+            code: error.code(),
+            reason: &reason,
+            origin: Origin::Source(&position),
+        };
+        refuse(&self.task, &self.settings, &mut self.dead_letters, &origin, &refusal, &context)?;
+        let (records, kept) = without(&batch.records, index);
+        batch.origins = kept.iter().filter_map(|at| batch.origins.get(*at as usize).copied()).collect();
+        batch.records = records;
+        if let Some(letter) = self.dead_letters.as_mut().and_then(DeadLetters::take) {
+            let letters = batch.dead_letters.take().into_iter().chain([letter]).collect();
+            batch.dead_letters = Some(crate::batch::join(letters));
+        }
+        Ok(())
+    }
+
+    async fn repeat(&mut self, error: &LogError) -> Result<(), Halt> {
+        let failure = || Failure::log("writing to the log", error);
+        let delay = self.retrying.failed(Stage::Produce, error.code(), error.to_string(), None).ok_or_else(failure)?;
+        pause(&mut self.wanted, delay).await
+    }
+
+    fn count(&self, records: usize, bytes: usize, dead_letters: usize, took: Duration) {
+        let meters = &self.task.meters;
+        meters.records.add(records as u64);
+        meters.bytes.add(bytes as u64);
+        meters.dead_letters.add(dead_letters as u64);
+        meters.commits.add(1);
+        meters.commit_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        meters.progress(self.task.shared.clock.now_ms());
+    }
+}
+
+/// Later positions of the same source partition replace earlier ones.
+pub(super) fn merge_positions(positions: &mut Vec<Checkpoint>, later: Vec<Checkpoint>) {
+    for checkpoint in later {
+        match positions.iter_mut().find(|known| known.partition == checkpoint.partition) {
+            Some(known) => *known = checkpoint,
+            None => positions.push(checkpoint),
+        }
+    }
+}
