@@ -31,7 +31,7 @@ components: prepare
 # Made anew only when a component or the compiler changed: the binary embeds these files and is built again when they are touched.
 $(TARGET)/components/.made: $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(name).wasm) $(TARGET)/release/towpath-precompile
 	@mkdir -p $(@D)
-	@$(TARGET)/release/towpath-precompile $(@D) $(filter %.wasm,$^)
+	@$(TARGET)/release/towpath-precompile $(filter %.wasm,$^) --out $(@D)
 	@touch $@
 
 build: components ## Build the binary with its connectors inside

@@ -24,12 +24,7 @@ const FETCH_BYTES: usize = 1 << 20;
 pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     let folder = Folder::new("towpath-bench-log-")?;
     let synced = plain_file(&folder)?;
-    let log = Embedded::open(
-        LogConfig::new(folder.join("log")),
-        Arc::new(OsVfs::default()),
-        Arc::new(SystemClock::default()),
-        1,
-    )?;
+    let log = Embedded::open(LogConfig::new(folder.join("log")), Arc::new(OsVfs), Arc::new(SystemClock::default()), 1)?;
     let log = Arc::new(log);
     log.create_topic(NewTopic { name: "t".to_owned(), partitions: Some(PARTITIONS), ..NewTopic::default() }).await?;
 

@@ -84,7 +84,7 @@ impl Table {
         for (column, value) in fields {
             let kind =
                 self.columns.get(column).copied().ok_or_else(|| anyhow!("{} has no column {column}", self.name))?;
-            let value = if is_unavailable(value) {
+            let value = if Self::is_unavailable(value) {
                 previous.and_then(|row| row.get(column)).cloned().unwrap_or_else(|| value.clone())
             } else {
                 convert(kind, value).with_context(|| format!("column {column} of {}", self.name))?
@@ -95,6 +95,11 @@ impl Table {
             bail!("a row of {} has {} columns instead of {}", self.name, row.len(), self.columns.len());
         }
         Ok(Value::Object(row))
+    }
+
+    /// Whether the value only says that it did not change.
+    pub(crate) fn is_unavailable(value: &Value) -> bool {
+        value.as_str().is_some_and(|text| text == UNAVAILABLE || text == STANDARD.encode(UNAVAILABLE))
     }
 
     /// The rows of the source by key, in the form of [`canonical`].
@@ -108,10 +113,6 @@ impl Table {
         }
         Ok(rows)
     }
-}
-
-fn is_unavailable(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text == UNAVAILABLE || text == STANDARD.encode(UNAVAILABLE))
 }
 
 fn convert(kind: Kind, value: &Value) -> Result<Value> {
