@@ -4,6 +4,7 @@
 //! and health. [`Handle`](crate::Handle) and REST read; they wait for nobody.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(crate) struct Entry {
     pub(crate) tasks: Vec<TaskEntry>,
     pub(crate) rejected: Option<String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) secret_files: Vec<PathBuf>,
 }
 
 /// A task as the supervisor publishes it.
@@ -180,6 +182,10 @@ impl Board {
             statuses.push(self.status_of(name, kept));
         }
         statuses
+    }
+
+    pub(crate) fn secret_files(&self) -> BTreeSet<PathBuf> {
+        self.lock().values().flat_map(|kept| kept.entry.secret_files.iter().cloned()).collect()
     }
 
     pub(crate) fn errors(&self, name: &ConnectorName) -> Option<Vec<ErrorEntry>> {

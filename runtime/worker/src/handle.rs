@@ -4,6 +4,7 @@
 //! bounded, and returns when the change is durable in the log. Nothing here touches the data plane.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,7 +14,7 @@ use towpath_log::{GroupOffset, LogEngine};
 use towpath_model::{Config, ConfigKey, ConnectorKind, ConnectorName, Plugin, Plugins, TargetState, TaskId};
 
 use crate::answers::{
-    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, PluginInfo, Put, TaskStatus, Validation,
+    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PluginInfo, Put, TaskStatus, Validation,
 };
 use crate::board::Board;
 use crate::config::Secrets;
@@ -124,6 +125,11 @@ impl Handle {
         self.board.topics(name)
     }
 
+    /// The files that secrets of running connectors were read from, for the folder's watcher.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        self.board.secret_files().into_iter().collect()
+    }
+
     /// The positions of a connector: those of its source partitions, or of its consumer group.
     ///
     /// # Errors
@@ -141,6 +147,7 @@ impl Handle {
     /// # Errors
     /// [`Error::Exists`], [`Error::InvalidConfig`], [`Error::UnknownClass`], [`Error::NameMismatch`].
     pub async fn create(&self, name: ConnectorName, config: Config, initial: TargetState) -> Result<ConnectorInfo> {
+        self.checked(&name, &config).await?;
         let put = self.ask(|reply| Command::Put { name, config, create: true, initial, reply }).await?;
         Ok(put.connector)
     }
@@ -151,6 +158,7 @@ impl Handle {
     /// [`Error::FileOwned`], [`Error::InvalidConfig`], [`Error::UnknownClass`], [`Error::NameMismatch`].
     pub async fn put_config(&self, name: ConnectorName, config: Config) -> Result<Put> {
         let initial = TargetState::Started;
+        self.checked(&name, &config).await?;
         self.ask(|reply| Command::Put { name, config, create: false, initial, reply }).await
     }
 
@@ -159,6 +167,14 @@ impl Handle {
     /// # Errors
     /// [`Error::NotFound`] and those of [`put_config`](Self::put_config).
     pub async fn patch_config(&self, name: ConnectorName, patch: BTreeMap<String, Option<String>>) -> Result<ConnectorInfo> {
+        let mut config = self.connector(&name)?.config;
+        for (key, value) in &patch {
+            match value {
+                Some(value) => config.set(key, value),
+                None => drop(config.0.remove(key)),
+            }
+        }
+        self.checked(&name, &config).await?;
         self.ask(|reply| Command::Patch { name, patch, reply }).await
     }
 
@@ -246,6 +262,32 @@ impl Handle {
     /// [`Error::UnknownClass`], [`Error::ClassMismatch`].
     pub async fn validate(&self, class: &str, config: Config) -> Result<Validation> {
         plan::validate(self.plugins.as_ref(), &self.secrets, class, &config).await
+    }
+
+    /// Refuses what cannot be right, here rather than in the supervisor, which waits for no plugin.
+    async fn checked(&self, name: &ConnectorName, config: &Config) -> Result<()> {
+        if let Ok(ConnectorInfo { owner: Owner::File { path }, .. }) = self.connector(name) {
+            return Err(Error::FileOwned { name: name.clone(), file: path });
+        }
+        if name.as_str().is_empty() {
+            return Err(Error::InvalidConfig(vec!["Invalid value  for configuration name: String may not be empty".into()]));
+        }
+        match config.get("name") {
+            Some(configured) if configured != name.as_str() => {
+                return Err(Error::NameMismatch { configured: configured.to_owned(), requested: name.to_string() });
+            }
+            _ => {}
+        }
+        let mut config = config.clone();
+        config.set("name", name.as_str());
+        let class = config.get("connector.class").map(str::to_owned);
+        let class = class.ok_or_else(|| {
+            let missing = r#"Missing required configuration "connector.class" which has no default value."#;
+            Error::InvalidConfig(vec![missing.to_owned()])
+        })?;
+        let validation = plan::validate(self.plugins.as_ref(), &self.secrets, &class, &config).await?;
+        let errors: Vec<_> = validation.errors().map(str::to_owned).collect();
+        if errors.is_empty() { Ok(()) } else { Err(Error::InvalidConfig(errors)) }
     }
 
     fn plugin(&self, class: &str) -> Result<Arc<dyn Plugin>> {

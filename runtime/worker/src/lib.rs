@@ -23,6 +23,7 @@ mod meters;
 mod plan;
 mod settings;
 mod store;
+mod supervisor;
 mod task;
 mod worker;
 

@@ -1,16 +1,19 @@
 //! The service: reads its state from the log, runs the supervisor until told to stop, drains.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use towpath_log::LogEngine;
-use towpath_model::{Clock, Plugins};
+use towpath_model::{Clock, Plugins, TaskId};
 
 use crate::board::Board;
 use crate::config::WorkerConfig;
 use crate::error::Result;
 use crate::handle::{Command, Handle};
-use crate::store::SourceOffsets;
+use crate::store::{ConfigStore, SourceOffsets, StatusBook, TaskMemory, compacted, read, task_memory};
+use crate::supervisor::{Given, Supervisor};
+use crate::task::Shared;
 
 /// Commands that may wait for the supervisor.
 const COMMANDS_MAX: usize = 64;
@@ -71,10 +74,54 @@ impl Worker {
     /// [`drain_timeout`](WorkerConfig::drain_timeout).
     ///
     /// # Errors
-    /// When the worker's own topics cannot be made, read or written.
-    pub async fn run(self, mut shutdown: watch::Receiver<bool>) -> Result<()> {
-        let _ = (&self.clock, self.seed);
-        let _ = shutdown.wait_for(|stop| *stop).await;
+    /// When the worker's own topics cannot be made or read.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<()> {
+        let topics = &self.config.topics;
+        let configs = ConfigStore::new(self.log.clone(), &topics.configs);
+        let stored = configs.restore().await?;
+        self.restore_offsets().await?;
+        let memories = self.restore_memories().await?;
+        let status = Arc::new(StatusBook::new(topics.status.clone(), self.config.worker_id.clone()));
+        let shared = Shared {
+            log: self.log.clone(),
+            plugins: self.plugins.clone(),
+            clock: self.clock.clone(),
+            limits: self.config.limits.clone(),
+            offsets_topic: topics.offsets.as_str().into(),
+            offsets: self.offsets.clone(),
+            status: status.clone(),
+            board: self.board.clone(),
+        };
+        let given = Given { config: self.config, shared, configs, stored, memories, seed: self.seed };
+        let supervisor = Supervisor::new(given);
+        self.ready.send_replace(true);
+        let log = self.log;
+        // The supervisor ends by itself; the writer of status ends with it.
+        tokio::select! {
+            () = supervisor.run(self.commands.1, shutdown) => {}
+            () = status.write(log.as_ref()) => {}
+        }
+        self.ready.send_replace(false);
+        status.flush(log.as_ref()).await;
         Ok(())
+    }
+
+    async fn restore_offsets(&self) -> Result<()> {
+        let topics = &self.config.topics;
+        let topic = compacted(self.log.as_ref(), &topics.offsets, topics.offsets_partitions).await?;
+        read(self.log.as_ref(), &topic, |key, value| {
+            if let Err(error) = self.offsets.restore(key, value) {
+                tracing::warn!(topic = %topic.name, key = %String::from_utf8_lossy(key), %error, "record cannot be read");
+            }
+        })
+        .await
+    }
+
+    async fn restore_memories(&self) -> Result<HashMap<TaskId, TaskMemory>> {
+        let topics = &self.config.topics;
+        let topic = compacted(self.log.as_ref(), &topics.status, topics.status_partitions).await?;
+        let mut memories = HashMap::new();
+        read(self.log.as_ref(), &topic, |key, value| memories.extend(task_memory(key, value))).await?;
+        Ok(memories)
     }
 }

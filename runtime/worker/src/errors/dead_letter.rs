@@ -45,10 +45,6 @@ impl DeadLetters {
         Some(Self { topic, headers: settings.dead_letter_headers, task: task.clone(), builder: BatchBuilder::default() })
     }
 
-    pub(crate) fn topic(&self) -> &str {
-        &self.topic
-    }
-
     /// Adds a record.
     pub(crate) fn add(&mut self, record: &Record<'_>, context: &Context<'_>, now_ms: i64) {
         let builder = &mut self.builder;

@@ -6,7 +6,7 @@ mod offsets;
 mod records;
 mod status;
 
-pub(crate) use configs::{ConfigStore, Stored};
+pub(crate) use configs::{ConfigStore, Ownership, Stored};
 pub(crate) use offsets::{SourceOffsets, offset_record};
 pub(crate) use records::{batch, compacted, read};
 pub(crate) use status::{StatusBook, TaskMemory, task_memory};

@@ -103,6 +103,11 @@ impl Machine {
         self.target
     }
 
+    /// Whether a plan stands.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.plan == Plan::Made
+    }
+
     /// Connect's state of the connector, and why it failed.
     pub(crate) fn state(&self) -> (ConnectorState, Option<&str>) {
         let state = match (self.target, &self.plan) {

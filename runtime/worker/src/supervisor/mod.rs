@@ -1,7 +1,9 @@
 //! The supervisor: one machine for each connector decides, one driver does.
 
+mod commands;
 mod connector;
 mod driver;
+mod folder;
 mod machine;
 mod start;
 

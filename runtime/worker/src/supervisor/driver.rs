@@ -1,0 +1,333 @@
+//! Carries out what the machines of the connectors decide: plans, starts and stops tasks, waits, publishes.
+//!
+//! Commands are in `commands.rs`, the folder in `folder.rs`. Nothing here touches records, and nothing in the data plane waits
+//! for this loop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use towpath_model::{ConnectorName, TaskId};
+
+use super::connector::Connector;
+use super::machine::{Action, Event, Fault};
+use super::start::{self, Planned};
+use crate::answers::ErrorEntry;
+use crate::backoff::Backoff;
+use crate::config::WorkerConfig;
+use crate::handle::Command;
+use crate::settings::RetrySettings;
+use crate::store::{ConfigStore, Stored, TaskMemory};
+use crate::task::{Failure, Notice, Outcome, Shared, Task, Wanted};
+
+/// How often rates and health are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Notices of tasks that may wait for the supervisor.
+const NOTICES_MAX: usize = 256;
+
+/// What the supervisor starts with.
+pub(crate) struct Given {
+    pub(crate) config: WorkerConfig,
+    pub(crate) shared: Shared,
+    pub(crate) configs: ConfigStore,
+    pub(crate) stored: BTreeMap<ConnectorName, Stored>,
+    pub(crate) memories: HashMap<TaskId, TaskMemory>,
+    pub(crate) seed: u64,
+}
+
+/// A task that has ended.
+struct Ended {
+    id: TaskId,
+    start: u64,
+    outcome: Outcome,
+    ran: Duration,
+}
+
+type PlanEnded = (ConnectorName, u64, Result<Planned, Fault>);
+
+/// Supervises all connectors.
+pub(crate) struct Supervisor {
+    pub(super) config: WorkerConfig,
+    pub(super) shared: Shared,
+    pub(super) configs: ConfigStore,
+    memories: HashMap<TaskId, TaskMemory>,
+    pub(super) connectors: BTreeMap<ConnectorName, Connector>,
+    tasks: JoinSet<Ended>,
+    plans: JoinSet<PlanEnded>,
+    waits: FuturesUnordered<BoxFuture<'static, (ConnectorName, u64)>>,
+    notices: (mpsc::Sender<(TaskId, Notice)>, mpsc::Receiver<(TaskId, Notice)>),
+    random: StdRng,
+    /// Answers that wait for the end of a deletion.
+    pub(super) deletions: Vec<(ConnectorName, crate::handle::Reply<()>)>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(given: Given) -> Self {
+        let Given { config, shared, configs, stored, memories, seed } = given;
+        let mut supervisor = Self {
+            connectors: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            plans: JoinSet::new(),
+            waits: FuturesUnordered::new(),
+            notices: mpsc::channel(NOTICES_MAX),
+            random: StdRng::seed_from_u64(seed),
+            deletions: Vec::new(),
+            config,
+            shared,
+            configs,
+            memories,
+        };
+        for (name, stored) in stored {
+            supervisor.add(name, stored, true);
+        }
+        supervisor
+    }
+
+    /// Runs until told to stop, then drains.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut shutdown: watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => break,
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => break,
+                },
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
+                    Ok(ended) => self.task_ended(ended),
+                    Err(error) => tracing::error!("a task was cut off: {error}"),
+                },
+                Some(planned) = self.plans.join_next(), if !self.plans.is_empty() => match planned {
+                    Ok(planned) => self.plan_ended(planned).await,
+                    Err(error) => tracing::error!("a plan was cut off: {error}"),
+                },
+                Some((name, wait)) = self.waits.next(), if !self.waits.is_empty() => {
+                    self.on(&name, Event::WaitOver { wait });
+                }
+                Some((task, notice)) = self.notices.1.recv() => self.notice(&task, notice),
+                _ = tick.tick() => self.shared.board.tick(),
+            }
+        }
+        commands.close();
+        self.drain().await;
+    }
+
+    /// Takes a connector in. With `restored`, one that a folder governs is held back until that has been applied.
+    pub(super) fn add(&mut self, name: ConnectorName, stored: Stored, restored: bool) {
+        let of_file = matches!(stored.owner.owner, crate::answers::Owner::File { .. });
+        let class = stored.config.get("connector.class").unwrap_or_default();
+        let plugin = self.shared.plugins.find(class).ok();
+        let mut connector = Connector::new(name.clone(), stored, self.config.restarts.clone());
+        connector.plugin = plugin;
+        connector.held = restored && of_file && self.config.folder;
+        let held = connector.held;
+        self.connectors.insert(name.clone(), connector);
+        if held {
+            self.publish(&name);
+        } else {
+            self.on(&name, Event::Configured);
+        }
+    }
+
+    /// Feeds a connector's machine, carries out what it says, publishes.
+    pub(super) fn on(&mut self, name: &ConnectorName, event: Event) {
+        let Some(connector) = self.connectors.get_mut(name) else { return };
+        let actions = connector.machine.on(event);
+        for action in actions {
+            self.perform(name, action);
+        }
+        self.publish(name);
+    }
+
+    pub(super) fn publish(&mut self, name: &ConnectorName) {
+        if let Some(connector) = self.connectors.get_mut(name) {
+            self.shared.board.publish(name, connector.entry());
+            connector.report(&self.shared.status);
+        }
+    }
+
+    fn perform(&mut self, name: &ConnectorName, action: Action) {
+        match action {
+            Action::Plan { plan } => self.plan(name, plan),
+            Action::StartTask { task, start, wanted } => self.start_task(name, task, start, wanted),
+            Action::Want { task, wanted } => {
+                let connector = self.connectors.get(name);
+                if let Some(sender) = connector.and_then(|connector| connector.wanted.get(&task)) {
+                    sender.send_replace(wanted);
+                }
+            }
+            Action::Wait { wait, attempt } => {
+                let delay = self.restart_delay(attempt);
+                let name = name.clone();
+                tracing::info!(connector = %name, attempt, delay_ms = delay.as_millis() as u64, "starting again after a wait");
+                self.waits.push(tokio::time::sleep(delay).map(move |()| (name, wait)).boxed());
+            }
+            Action::Deleted => self.deleted(name),
+        }
+    }
+
+    fn plan(&mut self, name: &ConnectorName, plan: u64) {
+        let Some(connector) = self.connectors.get(name) else { return };
+        let (name, stored) = (name.clone(), connector.stored.clone());
+        let (plugins, secrets) = (self.shared.plugins.clone(), self.config.secrets.clone());
+        let limits = self.config.limits.clone();
+        self.plans.spawn(async move {
+            let planned = AssertUnwindSafe(start::plan(&stored, plugins.as_ref(), &secrets, &limits)).catch_unwind().await;
+            let panicked = || Err(Fault { trace: "planning ended by a panic of the worker".into(), restart: true });
+            (name, plan, planned.unwrap_or_else(|_| panicked()))
+        });
+    }
+
+    async fn plan_ended(&mut self, (name, plan, planned): PlanEnded) {
+        let Some(connector) = self.connectors.get_mut(&name) else { return };
+        match planned {
+            Ok(planned) => {
+                let before = connector.stored.tasks;
+                let shown = planned.shown.clone();
+                let tasks = u32::try_from(shown.len()).unwrap_or(u32::MAX);
+                connector.planned(planned);
+                connector.stored.tasks = tasks;
+                // Only for those who look at the topic: a start plans anew, so a refusal here is no reason to hold tasks up.
+                if let Err(error) = self.configs.tasks(&name, &shown, before).await {
+                    tracing::warn!(connector = %name, %error, "configurations of tasks were not stored");
+                }
+                self.on(&name, Event::Planned { plan, tasks });
+            }
+            Err(fault) => {
+                self.error(&name, None, "worker.plan", &fault.trace);
+                self.on(&name, Event::PlanFailed { plan, fault });
+            }
+        }
+    }
+
+    fn start_task(&mut self, name: &ConnectorName, number: u32, start: u64, wanted: Wanted) {
+        let seed = self.random.random();
+        let Some(connector) = self.connectors.get_mut(name) else { return };
+        let Some(planned) = &connector.planned else { return };
+        let Some(config) = planned.tasks.get(number as usize) else { return };
+        let id = TaskId { connector: name.clone(), task: number };
+        let meters = self.shared.board.meters(&id);
+        let memory = self.memories.entry(id.clone()).or_default();
+        let now_ms = u64::try_from(self.shared.clock.now_ms()).unwrap_or(0);
+        if memory.epoch > 0 && start > 1 {
+            meters.restarts.add(1);
+        }
+        // Epochs grow also across restarts of the worker whose last records were lost.
+        memory.epoch = (memory.epoch + 1).max(now_ms);
+        let resume = memory.retry.take();
+        meters.set_retry(resume.clone());
+        self.shared.status.remember(&id, memory.epoch, resume.as_ref());
+        let (sender, receiver) = watch::channel(wanted);
+        connector.wanted.insert(number, sender);
+        let task = Task {
+            shared: self.shared.clone(),
+            id: id.clone(),
+            tasks: u32::try_from(planned.tasks.len()).unwrap_or(u32::MAX),
+            plugin: planned.plugin.clone(),
+            config: config.clone(),
+            redactor: planned.redactor.clone(),
+            epoch: memory.epoch,
+            seed,
+            resume,
+            meters,
+            wanted: receiver,
+            notices: self.notices.0.clone(),
+        };
+        let clock = self.shared.clock.clone();
+        self.tasks.spawn(async move {
+            let began = clock.monotonic();
+            let outcome = AssertUnwindSafe(task.run()).catch_unwind().await;
+            let panicked = |_| Outcome::Failed(Failure::internal("the task ended by a panic of the worker"));
+            let ran = clock.monotonic().saturating_sub(began);
+            Ended { id, start, outcome: outcome.unwrap_or_else(panicked), ran }
+        });
+    }
+
+    fn task_ended(&mut self, Ended { id, start, outcome, ran }: Ended) {
+        let (name, task) = (id.connector.clone(), id.task);
+        match outcome {
+            Outcome::Stopped => self.on(&name, Event::TaskStopped { task, start }),
+            Outcome::Failed(failure) => {
+                tracing::error!(task = %id, code = failure.code, restart = failure.restart, "task failed: {}", failure.message);
+                self.error(&name, Some(task), &failure.code, &failure.message);
+                let fault = Fault { trace: failure.trace(), restart: failure.restart };
+                self.on(&name, Event::TaskFailed { task, start, fault, ran });
+            }
+        }
+    }
+
+    fn notice(&mut self, task: &TaskId, notice: Notice) {
+        let Some(connector) = self.connectors.get(&task.connector) else { return };
+        match notice {
+            Notice::Opened => {
+                if let Some(start) = connector.machine.running(task.task) {
+                    self.on(&task.connector, Event::TaskOpened { task: task.task, start });
+                }
+            }
+            Notice::Reconfigure(reason) => {
+                tracing::info!(connector = %task.connector, reason, "the connector asks for a new plan");
+                self.on(&task.connector, Event::Configured);
+            }
+        }
+    }
+
+    fn deleted(&mut self, name: &ConnectorName) {
+        let Some(mut connector) = self.connectors.remove(name) else { return };
+        connector.forget(&self.shared.status);
+        self.shared.board.remove(name);
+        let (done, waiting) = std::mem::take(&mut self.deletions).into_iter().partition(|(deleted, _)| deleted == name);
+        self.deletions = waiting;
+        let done: Vec<(ConnectorName, crate::handle::Reply<()>)> = done;
+        for (_, reply) in done {
+            // Whoever asked may have gone away.
+            drop(reply.send(Ok(())));
+        }
+        if let Some(stored) = connector.recreate {
+            self.add(name.clone(), stored, false);
+        }
+    }
+
+    fn restart_delay(&mut self, attempt: u32) -> Duration {
+        let restarts = &self.config.restarts;
+        let settings = RetrySettings { delay: restarts.delay, delay_max: restarts.delay_max, retries_max: None };
+        let mut backoff = Backoff::new(settings, self.random.random());
+        backoff.resume(attempt.saturating_sub(1));
+        backoff.next(None).unwrap_or(restarts.delay_max)
+    }
+
+    pub(super) fn error(&self, name: &ConnectorName, task: Option<u32>, code: &str, message: &str) {
+        let error = ErrorEntry {
+            at_ms: self.shared.clock.now_ms(),
+            task,
+            stage: String::new(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        self.shared.board.error(name, error);
+    }
+
+    /// Invariant 7: tasks finish what they have begun and commit; only those that take too long are cut off.
+    async fn drain(&mut self) {
+        self.plans.shutdown().await;
+        for connector in self.connectors.values() {
+            for sender in connector.wanted.values() {
+                sender.send_replace(Wanted::Stop);
+            }
+        }
+        let tasks = &mut self.tasks;
+        let drained = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.config.drain_timeout, drained).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "tasks did not end in time and are cut off");
+        }
+        self.tasks.shutdown().await;
+        self.shared.status.flush(self.shared.log.as_ref()).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! Planning: from a stored configuration to configurations of tasks, with references resolved at the last moment.
+
+use std::sync::Arc;
+
+use towpath_config::{Policy, Redactor, Severity, examine, normalise, resolve};
+use towpath_model::{Coded, Config, ConnectorError, ConnectorKind, Kind, Plugin, Plugins};
+
+use super::machine::Fault;
+use crate::answers::Owner;
+use crate::config::{Limits, Secrets};
+use crate::plan::vocabulary;
+use crate::settings::{SettingError, SinkSettings, TaskSettings, tasks_max};
+use crate::store::Stored;
+
+/// What a connector's tasks are started with.
+pub(super) struct Planned {
+    pub(super) plugin: Arc<dyn Plugin>,
+    /// Resolved.
+    pub(super) tasks: Vec<Config>,
+    /// With references in place of secrets.
+    pub(super) shown: Vec<Config>,
+    pub(super) redactor: Redactor,
+    /// The connector's configuration, resolved: when it resolves to something else, the plan is out of date.
+    pub(super) resolved: Config,
+    /// Files that secrets were read from.
+    pub(super) files: Vec<std::path::PathBuf>,
+}
+
+/// A connector's configuration with its references resolved.
+pub(super) fn resolved(stored: &Stored, spec: &towpath_model::Spec, secrets: &Secrets) -> Result<towpath_config::Resolved, Fault> {
+    let policy = match stored.owner.owner {
+        Owner::File { .. } => &Policy::Trusted,
+        Owner::Api => &secrets.api_policy,
+    };
+    let normalised = normalise(&stored.config, spec);
+    resolve(&normalised, policy, secrets.store.as_deref(), &*secrets.env).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{fault} [{}]", fault.code)).collect();
+        // A file with a secret may well appear later.
+        Fault { trace: faults.join("\n"), restart: true }
+    })
+}
+
+/// Plans a connector.
+pub(super) async fn plan(stored: &Stored, plugins: &dyn Plugins, secrets: &Secrets, limits: &Limits) -> Result<Planned, Fault> {
+    let class = stored.config.get("connector.class").unwrap_or_default();
+    let plugin = plugins.find(class).map_err(|error| {
+        let hint = error.suggestion.as_ref().map(|name| format!(". Did you mean {name}?")).unwrap_or_default();
+        fault(format!("{error}{hint}"), "worker.unknown_plugin")
+    })?;
+    let spec = plugin.spec();
+    let examination = examine(&stored.config, Some(spec), &vocabulary(plugins));
+    let errors = examination.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let errors: Vec<_> = errors.map(|finding| finding.message.clone()).collect();
+    if !errors.is_empty() {
+        return Err(fault(errors.join("\n"), "worker.invalid_config"));
+    }
+    let resolved = resolved(stored, spec, secrets)?;
+    let setting = |error: SettingError| fault(error.to_string(), "worker.invalid_config");
+    TaskSettings::new(&resolved.config, limits).map_err(setting)?;
+    if spec.kind == ConnectorKind::Sink {
+        SinkSettings::new(&resolved.config, limits).map_err(setting)?;
+    }
+    let most = tasks_max(&resolved.config).map_err(setting)?;
+    // A system that cannot be reached now is no fault of the configuration; the task will wait for it.
+    if let Ok(faults) = plugin.validate(&resolved.config).await
+        && !faults.is_empty()
+    {
+        let faults: Vec<_> = faults.iter().map(|(key, reason)| format!("{key}: {}", resolved.redactor.redact(reason))).collect();
+        return Err(fault(faults.join("\n"), "worker.invalid_config"));
+    }
+    let planned = plugin.plan(&resolved.config, most).await.map_err(|error| call_fault(&error, &resolved.redactor))?;
+    if planned.len() > most as usize {
+        let text = format!("the connector planned {} tasks where tasks.max is {most}", planned.len());
+        return Err(fault(text, "worker.too_many_tasks"));
+    }
+    let tasks: Vec<Config> = planned.into_iter().map(|task| overlaid(&resolved.config, task)).collect();
+    let shown = tasks.iter().map(|task| without_secrets(task, stored, &resolved.config, &resolved.redactor)).collect();
+    Ok(Planned { plugin, tasks, shown, redactor: resolved.redactor, resolved: resolved.config, files: resolved.files })
+}
+
+/// A task sees its connector's settings, and its own on top.
+fn overlaid(connector: &Config, task: Config) -> Config {
+    let mut config = connector.clone();
+    config.0.extend(task.0);
+    config
+}
+
+/// The configuration with references put back where they resolved to what stands there, and secrets taken out elsewhere.
+fn without_secrets(task: &Config, stored: &Stored, resolved: &Config, redactor: &Redactor) -> Config {
+    let shown = task.iter().map(|(key, value)| match (stored.config.get(key), resolved.get(key)) {
+        (Some(written), Some(known)) if known == value => (key.to_owned(), written.to_owned()),
+        _ => (key.to_owned(), redactor.redact(value).into_owned()),
+    });
+    shown.collect()
+}
+
+fn call_fault(error: &ConnectorError, redactor: &Redactor) -> Fault {
+    let detail = match error {
+        ConnectorError::Fatal { trace: Some(trace), .. } => format!("\n{}", redactor.redact(trace)),
+        _ => String::new(),
+    };
+    let trace = format!("planning failed: {} [{}]{detail}", redactor.redact(&error.to_string()), error.code());
+    Fault { trace, restart: error.kind() == Kind::Retry }
+}
+
+fn fault(text: String, code: &str) -> Fault {
+    Fault { trace: format!("{text} [{code}]"), restart: false }
+}
