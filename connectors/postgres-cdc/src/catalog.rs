@@ -134,11 +134,11 @@ impl Catalog {
         let sql = "SELECT current_setting('server_version_num'), current_setting('wal_level'), \
             rolreplication OR rolsuper OR EXISTS (SELECT FROM pg_roles o WHERE o.rolname IN ('rds_replication', 'cloudsqlreplica') \
             AND pg_has_role(r.oid, o.oid, 'member')) FROM pg_roles r WHERE rolname = current_user";
-        let rows = self.query(sql).or_else(|error| if error.sqlstate().is_none() { self.query(sql) } else { Err(error) })?;
+        let rows =
+            self.query(sql).or_else(|error| if error.sqlstate().is_none() { self.query(sql) } else { Err(error) })?;
         let row = rows.into_iter().next().ok_or(UNEXPECTED)?;
         let mut fields = Fields(row.into_iter());
-        let server =
-            Server { version: fields.number()?, wal_level: fields.text()?, may_replicate: fields.flag()? };
+        let server = Server { version: fields.number()?, wal_level: fields.text()?, may_replicate: fields.flag()? };
         self.version = server.version;
         Ok(server)
     }
@@ -176,7 +176,12 @@ impl Catalog {
         );
         let Some(row) = self.query(&sql)?.into_iter().next() else { return Ok(format!("process {pid}")) };
         let mut fields = Fields(row.into_iter());
-        Ok(format!("process {pid} ({} from {} as {})", fields.text()?, fields.text()?, fields.optional().unwrap_or_default()))
+        Ok(format!(
+            "process {pid} ({} from {} as {})",
+            fields.text()?,
+            fields.text()?,
+            fields.optional().unwrap_or_default()
+        ))
     }
 
     /// The tables that a publication could hold: ordinary ones, and with `via_root` partitioned ones for their leaves.
@@ -198,7 +203,8 @@ impl Catalog {
 
     /// The tables of a publication, with where their rows stand, sorted by name.
     pub fn published(&mut self, publication: &str) -> Result<Vec<Published>, Error> {
-        let (columns, filter) = if self.version >= 150_000 { ("array_to_json(t.attnames)", "t.rowfilter") } else { ("NULL", "NULL") };
+        let (columns, filter) =
+            if self.version >= 150_000 { ("array_to_json(t.attnames)", "t.rowfilter") } else { ("NULL", "NULL") };
         let sql = format!(
             "SELECT c.oid, t.schemaname, t.tablename, {columns}, {filter}, c.relkind FROM pg_publication_tables t \
              JOIN pg_namespace n ON n.nspname = t.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename \
@@ -344,7 +350,11 @@ fn read_type(mut fields: Fields) -> Result<PgType, Error> {
         _ => TypeKind::Base,
     };
     // Composite types and ranges of one's own have names that might be those of a built-in type.
-    let name = if form == "c" || (form == "b" || form == "r") && oid >= 16_384 && is_builtin(&name) { format!("{form}:{name}") } else { name };
+    let name = if form == "c" || (form == "b" || form == "r") && oid >= 16_384 && is_builtin(&name) {
+        format!("{form}:{name}")
+    } else {
+        name
+    };
     Ok(PgType { oid, name, kind })
 }
 

@@ -16,7 +16,8 @@ use crate::stream::Limits;
 use crate::task::{Run, Task};
 use crate::{config, validate};
 
-struct PostgresCdc(Task);
+/// The source, as the SDK knows it.
+pub struct PostgresCdc(Task);
 
 impl Source for PostgresCdc {
     fn spec() -> Spec {

@@ -6,7 +6,7 @@
 //! against a real server. Invariant 1: the server hears of a position only after the log has made it durable.
 
 pub mod catalog;
-mod component;
+pub mod component;
 pub mod config;
 pub mod envelope;
 pub mod error;

@@ -69,7 +69,8 @@ impl Offset {
             serde_json::from_str(text).map_err(|_| Error::Offset("not a JSON object".into()))?;
         let number = |key: &str| value.get(key).and_then(Value::as_u64);
         let last_commit = number("lsn_commit");
-        let snapshot = match (value.get("snapshot_completed").and_then(Value::as_bool), value.contains_key("snapshot")) {
+        let snapshot = match (value.get("snapshot_completed").and_then(Value::as_bool), value.contains_key("snapshot"))
+        {
             (Some(false), _) | (None, true) => SnapshotState::Running,
             _ => SnapshotState::Completed,
         };
@@ -155,7 +156,8 @@ impl TableProgress {
     /// The value to store.
     pub fn to_json(&self) -> String {
         let through = self.through.map(|place| place.to_string());
-        json!({ "through": through, "finished": self.through.is_none(), "file": self.file, "xmin": self.xmin }).to_string()
+        json!({ "through": through, "finished": self.through.is_none(), "file": self.file, "xmin": self.xmin })
+            .to_string()
     }
 }
 

@@ -14,7 +14,8 @@ use crate::wire::{Answer, Row};
 pub fn check_server(server: &Server, settings: &Settings) -> Vec<(&'static str, String)> {
     let mut faults = Vec::new();
     if server.version < 100_000 {
-        let reason = format!("the server's version is {}; logical replication with pgoutput begins with 10", server.version);
+        let reason =
+            format!("the server's version is {}; logical replication with pgoutput begins with 10", server.version);
         faults.push(("database.hostname", reason));
     }
     if server.wal_level != "logical" {
@@ -52,7 +53,9 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
                 return Ok(());
             }
             let wanted = wanted_tables(catalog, settings)?;
-            let list = wanted.iter().map(|(schema, table)| format!("{}.{}", escape_identifier(schema), escape_identifier(table)));
+            let list = wanted
+                .iter()
+                .map(|(schema, table)| format!("{}.{}", escape_identifier(schema), escape_identifier(table)));
             let list = list.collect::<Vec<_>>().join(", ");
             match existing {
                 None => format!("CREATE PUBLICATION {name} FOR TABLE {list}{options}"),
@@ -66,9 +69,10 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
         Ok(_) => Ok(()),
         // Somebody made it between the look and the attempt.
         Err(error) if error.sqlstate() == Some("42710") => Ok(()),
-        Err(error) if error.sqlstate() == Some("42501") => {
-            Err(fault("publication.autocreate.mode", format!("{error}. Have a superuser, or the tables' owner, run: {sql};")))
-        }
+        Err(error) if error.sqlstate() == Some("42501") => Err(fault(
+            "publication.autocreate.mode",
+            format!("{error}. Have a superuser, or the tables' owner, run: {sql};"),
+        )),
         Err(error) => Err(error),
     }
 }
@@ -76,7 +80,8 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
 /// The fault of a publication that is missing and may not be made.
 pub fn publication_missing(settings: &Settings) -> Error {
     let name = escape_identifier(&settings.publication);
-    let reason = format!("there is no publication {name}; run CREATE PUBLICATION {name} FOR ALL TABLES; or name the tables");
+    let reason =
+        format!("there is no publication {name}; run CREATE PUBLICATION {name} FOR ALL TABLES; or name the tables");
     fault("publication.name", reason)
 }
 

@@ -166,8 +166,10 @@ impl Snapshot {
     /// When the connection broke, or a value cannot be represented. The batch and the progress are then worth nothing.
     pub fn poll(&mut self, writer: &mut Writer, limits: Limits) -> Result<Step, Error> {
         let step = self.read(writer, limits);
-        let readings =
-            [("snapshot_rows_done", Reading::Gauge(self.done as f64)), ("snapshot_rows_total", Reading::Gauge(self.total))];
+        let readings = [
+            ("snapshot_rows_done", Reading::Gauge(self.done as f64)),
+            ("snapshot_rows_total", Reading::Gauge(self.total)),
+        ];
         self.host.record(&readings);
         step.map_err(vanished)
     }
@@ -221,7 +223,8 @@ impl Snapshot {
             Some(through) => (Pass::Rest, Some(format!("ctid > '{through}'"))),
             None => (Pass::Rest, None),
         };
-        let conditions: Vec<_> = condition.into_iter().chain(unit.filter.as_ref().map(|filter| format!("({filter})"))).collect();
+        let conditions: Vec<_> =
+            condition.into_iter().chain(unit.filter.as_ref().map(|filter| format!("({filter})"))).collect();
         let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         self.connection.copy(&format!("COPY ({}{filter}) TO STDOUT", unit.select))?;
         self.pass = Some(pass);
@@ -304,7 +307,9 @@ fn finish(unit: &mut Unit, dirty: &mut BTreeMap<String, TableProgress>) {
 /// A table that was dropped while the snapshot was under way: the next attempt does not list it.
 fn vanished(error: Error) -> Error {
     match error.sqlstate() {
-        Some("42P01" | "42703") => Error::Busy(format!("{error}; a table changed during the snapshot, which goes on without it")),
+        Some("42P01" | "42703") => {
+            Error::Busy(format!("{error}; a table changed during the snapshot, which goes on without it"))
+        }
         _ => error,
     }
 }
@@ -332,7 +337,10 @@ fn units(
             column.place = place;
         }
         let wanted = |name: &str| table.columns.iter().any(|column| column.name == name);
-        let list = facts.columns.iter().map(|column| if wanted(&column.name) { escape_identifier(&column.name) } else { "NULL".into() });
+        let list = facts
+            .columns
+            .iter()
+            .map(|column| if wanted(&column.name) { escape_identifier(&column.name) } else { "NULL".into() });
         let list = std::iter::once("ctid".to_owned()).chain(list).collect::<Vec<_>>().join(", ");
         let table = Arc::new(Table::new(&facts, &catalog.types, &settings.names, &settings.values));
         for file in published.files {

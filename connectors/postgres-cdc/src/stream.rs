@@ -184,12 +184,8 @@ impl Stream {
     /// When the connection broke.
     pub fn tell(&mut self, reply: bool) -> Result<(), Error> {
         let now = self.clock.monotonic();
-        let status = StandbyStatus {
-            received: self.received,
-            durable: self.durable,
-            now_us: self.clock.now_ms() * 1000,
-            reply,
-        };
+        let status =
+            StandbyStatus { received: self.received, durable: self.durable, now_us: self.clock.now_ms() * 1000, reply };
         self.connection.send(&status.to_bytes())?;
         self.told = Told { at: now, durable: self.durable };
         self.reply = false;
@@ -266,7 +262,13 @@ impl Stream {
     }
 
     #[inline]
-    fn take_in(&mut self, frame: &Frame, writer: &mut Writer, catalog: &mut Catalog, settings: &Settings) -> Result<(), Error> {
+    fn take_in(
+        &mut self,
+        frame: &Frame,
+        writer: &mut Writer,
+        catalog: &mut Catalog,
+        settings: &Settings,
+    ) -> Result<(), Error> {
         match frame.tag {
             b'd' => {}
             b'E' => return Err(self.connection.server_error(frame)),
@@ -283,7 +285,8 @@ impl Stream {
             }
         };
         self.received = self.received.max(lsn);
-        let mut changes = Changes { settings, writer, tables, start, position, event, last_commit: self.last_commit, lsn, old, new };
+        let mut changes =
+            Changes { settings, writer, tables, start, position, event, last_commit: self.last_commit, lsn, old, new };
         match (Message::read(message)?, transaction) {
             (Message::Begin { commit_lsn, commit_us, xid }, open @ None) => {
                 if start.until.is_some_and(|until| commit_lsn >= until) {
@@ -338,13 +341,18 @@ impl Stream {
 fn command(settings: &Settings, version: u32, lsn: u64) -> String {
     let slot = postgres_protocol::escape::escape_identifier(&settings.slot);
     let names = postgres_protocol::escape::escape_identifier(&settings.publication).replace('\'', "''");
-    let options = if version >= 140_000 { "\"proto_version\" '2', \"messages\" 'true'" } else { "\"proto_version\" '1'" };
+    let options =
+        if version >= 140_000 { "\"proto_version\" '2', \"messages\" 'true'" } else { "\"proto_version\" '1'" };
     let from = crate::offset::show_lsn(lsn);
     format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({options}, \"publication_names\" '{names}')")
 }
 
 /// The table of a relation message; none when it is not wanted. What the stream says stands; the catalog adds the rest.
-fn resolve(relation: &RelationMessage, catalog: &mut Catalog, settings: &Settings) -> Result<Option<Arc<Table>>, Error> {
+fn resolve(
+    relation: &RelationMessage,
+    catalog: &mut Catalog,
+    settings: &Settings,
+) -> Result<Option<Arc<Table>>, Error> {
     if !is_wanted(settings, &relation.schema, &relation.name) {
         return Ok(None);
     }

@@ -45,9 +45,15 @@ fn examine(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<(&'static s
     }
     if let Some(slot) = catalog.slot(&settings.slot)? {
         if slot.plugin != "pgoutput" {
-            faults.push(("slot.name", format!("the slot's plugin is `{}`, not pgoutput; choose another name", slot.plugin)));
+            faults.push((
+                "slot.name",
+                format!("the slot's plugin is `{}`, not pgoutput; choose another name", slot.plugin),
+            ));
         } else if slot.database != settings.login.database {
-            faults.push(("slot.name", format!("the slot belongs to the database `{}`; choose another name", slot.database)));
+            faults.push((
+                "slot.name",
+                format!("the slot belongs to the database `{}`; choose another name", slot.database),
+            ));
         }
     }
     Ok(faults)
@@ -61,7 +67,10 @@ pub fn offsets(offsets: &[Checkpoint]) -> Result<(), String> {
     for checkpoint in offsets {
         let partition: serde_json::Value = serde_json::from_str(&checkpoint.partition).unwrap_or_default();
         if !partition.get("server").is_some_and(serde_json::Value::is_string) {
-            return Err(format!("{} is no source partition; it is {{\"server\": \"<topic.prefix>\"}}", checkpoint.partition));
+            return Err(format!(
+                "{} is no source partition; it is {{\"server\": \"<topic.prefix>\"}}",
+                checkpoint.partition
+            ));
         }
         let Some(offset) = &checkpoint.offset else { continue };
         if partition.get("table").is_some() {

@@ -159,7 +159,10 @@ impl Settings {
         }
         let prefix = read.text("topic.prefix")?;
         if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            return Err(fault("topic.prefix", "use letters, digits, dots, underscores and hyphens, as in the name of a topic"));
+            return Err(fault(
+                "topic.prefix",
+                "use letters, digits, dots, underscores and hyphens, as in the name of a topic",
+            ));
         }
         Ok(Self {
             login: read.login()?,
@@ -193,7 +196,9 @@ impl Settings {
             tombstones: read.flag("tombstones.on.delete")?,
             skipped: read.skipped()?,
             headers: read.flag("extended.headers.enabled")?,
-            status_interval: Duration::from_millis(read.number("status.update.interval.ms", 1, 3_600_000)?.unsigned_abs()),
+            status_interval: Duration::from_millis(
+                read.number("status.update.interval.ms", 1, 3_600_000)?.unsigned_abs(),
+            ),
             trust_slot: read.choice("offset.mismatch.strategy")? == "trust_slot",
         })
     }
@@ -239,7 +244,9 @@ impl Reader<'_> {
 
     fn number(&self, key: &'static str, min: i64, max: i64) -> Result<i64, Error> {
         let number: Option<i64> = self.text(key)?.trim().parse().ok();
-        number.filter(|number| (min..=max).contains(number)).ok_or_else(|| fault(key, format!("must be a number from {min} to {max}")))
+        number
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| fault(key, format!("must be a number from {min} to {max}")))
     }
 
     fn filter(&self, include: &'static str, exclude: &'static str) -> Result<Filter, Error> {
@@ -285,9 +292,9 @@ impl Reader<'_> {
         let placeholder = self.text("unavailable.value.placeholder")?;
         let placeholder = match placeholder.strip_prefix("hex:") {
             None => placeholder.as_bytes().to_vec(),
-            Some(digits) => hex(digits)
-                .filter(|bytes| std::str::from_utf8(bytes).is_ok())
-                .ok_or_else(|| fault("unavailable.value.placeholder", "`hex:` is followed by the hexadecimal digits of UTF-8"))?,
+            Some(digits) => hex(digits).filter(|bytes| std::str::from_utf8(bytes).is_ok()).ok_or_else(|| {
+                fault("unavailable.value.placeholder", "`hex:` is followed by the hexadecimal digits of UTF-8")
+            })?,
         };
         Ok(ValueSettings {
             decimal: match self.choice("decimal.handling.mode")? {
@@ -346,8 +353,12 @@ mod tests {
     use super::*;
 
     fn parse(settings: &[(&str, &str)]) -> Result<Settings, Error> {
-        let required =
-            [("database.hostname", "db"), ("database.user", "u"), ("database.dbname", "shop"), ("topic.prefix", "shop")];
+        let required = [
+            ("database.hostname", "db"),
+            ("database.user", "u"),
+            ("database.dbname", "shop"),
+            ("topic.prefix", "shop"),
+        ];
         Settings::parse(&required.into_iter().chain(settings.iter().copied()).collect())
     }
 

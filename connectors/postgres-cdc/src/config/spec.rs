@@ -25,14 +25,21 @@ fn connection() -> Vec<KeyDefinition> {
         group("database.user").doc("Role to log in as; it needs LOGIN, REPLICATION and SELECT on the tables"),
         group("database.password").password().optional().doc("Password of the role"),
         group("database.dbname").doc("Database whose changes are captured"),
-        group("topic.prefix").doc("First part of every topic's name; also names the source in records and offsets. Never change it"),
-        group("topic.delimiter").default(".").medium().doc("What stands between prefix, schema and table in a topic's name"),
+        group("topic.prefix")
+            .doc("First part of every topic's name; also names the source in records and offsets. Never change it"),
+        group("topic.delimiter")
+            .default(".")
+            .medium()
+            .doc("What stands between prefix, schema and table in a topic's name"),
         group("database.sslmode")
             .default("prefer")
             .medium()
             .one_of(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
             .doc("Whether the connection is encrypted and the server's certificate checked"),
-        group("database.sslrootcert").optional().medium().doc("PEM file of the authorities to trust, read by the worker"),
+        group("database.sslrootcert")
+            .optional()
+            .medium()
+            .doc("PEM file of the authorities to trust, read by the worker"),
         group("database.sslcert").optional().medium().doc("PEM file of the client's certificate, read by the worker"),
         group("database.sslkey").optional().medium().doc("PEM file of the client's private key, read by the worker"),
         group("database.query.timeout.ms")
@@ -76,11 +83,23 @@ fn filters() -> Vec<KeyDefinition> {
         list("schema.exclude.list").doc("Regular expressions of schemas not to capture"),
         list("table.include.list").doc("Regular expressions of tables to capture, as schema.table; all when empty"),
         list("table.exclude.list").doc("Regular expressions of tables not to capture, as schema.table"),
-        list("column.include.list").doc("Regular expressions of columns to show, as schema.table.column; keys are always shown"),
+        list("column.include.list")
+            .doc("Regular expressions of columns to show, as schema.table.column; keys are always shown"),
         list("column.exclude.list").doc("Regular expressions of columns not to show, as schema.table.column"),
-        group("skipped.operations").list().default("t").low().doc("Operations that make no records: c, u, d, t, or none"),
-        group("tombstones.on.delete").boolean().default(true).doc("Follow each delete by a record with the same key and no value, so that compaction forgets the key"),
-        group("extended.headers.enabled").boolean().default(true).low().doc("Give every record headers that name connector, task and run"),
+        group("skipped.operations")
+            .list()
+            .default("t")
+            .low()
+            .doc("Operations that make no records: c, u, d, t, or none"),
+        group("tombstones.on.delete")
+            .boolean()
+            .default(true)
+            .doc("Follow each delete by a record with the same key and no value, so that compaction forgets the key"),
+        group("extended.headers.enabled")
+            .boolean()
+            .default(true)
+            .low()
+            .doc("Give every record headers that name connector, task and run"),
     ]
 }
 
@@ -124,8 +143,16 @@ fn snapshot() -> Vec<KeyDefinition> {
 fn without_effect() -> Vec<KeyDefinition> {
     [
         ("database.tcpKeepAlive", "true", "Accepted without effect: the worker keeps connections alive"),
-        ("slot.max.retries", "6", "Accepted without effect: a busy slot is asked for again until the worker's own limits"),
-        ("slot.retry.delay.ms", "10000", "Accepted without effect: a busy slot is asked for again at once and with backoff"),
+        (
+            "slot.max.retries",
+            "6",
+            "Accepted without effect: a busy slot is asked for again until the worker's own limits",
+        ),
+        (
+            "slot.retry.delay.ms",
+            "10000",
+            "Accepted without effect: a busy slot is asked for again at once and with backoff",
+        ),
         ("flush.lsn.source", "true", "Accepted without effect: the slot moves with what is durable in the log"),
         ("lsn.flush.mode", "connector", "Accepted without effect: the slot moves with what is durable in the log"),
         ("max.batch.size", "2048", "Accepted without effect: the worker sizes batches"),
@@ -136,7 +163,11 @@ fn without_effect() -> Vec<KeyDefinition> {
         ("snapshot.fetch.size", "10240", "Accepted without effect: tables are read as a stream"),
         ("snapshot.max.threads", "1", "Accepted without effect: tables are read one after another"),
         ("snapshot.locking.mode", "none", "Accepted without effect: tables are never locked"),
-        ("snapshot.isolation.mode", "serializable", "Accepted without effect: the snapshot is the slot's own, which is exact"),
+        (
+            "snapshot.isolation.mode",
+            "serializable",
+            "Accepted without effect: the snapshot is the slot's own, which is exact",
+        ),
         ("schema.refresh.mode", "columns_diff", "Accepted without effect: schemas follow the stream"),
         ("hstore.handling.mode", "json", "Accepted without effect: hstore is given as JSON"),
         ("schema.name.adjustment.mode", "none", "Accepted without effect: names stay as they are"),

@@ -10,8 +10,8 @@ use crate::value::{Codec, Written};
 /// The datum of a constant default, or none when the expression is no constant of a type that Debezium evaluates.
 pub(super) fn evaluate(expression: &str, type_name: &str, codec: &Codec) -> Option<Vec<u8>> {
     let known = [
-        "bit", "varbit", "bool", "bpchar", "varchar", "text", "numeric", "float4", "float8", "int2", "int4", "int8", "json",
-        "jsonb", "xml",
+        "bit", "varbit", "bool", "bpchar", "varchar", "text", "numeric", "float4", "float8", "int2", "int4", "int8",
+        "json", "jsonb", "xml",
     ];
     if !known.contains(&type_name) {
         return None;
@@ -89,7 +89,8 @@ pub fn datum_to_json(schema: &Schema, reader: &mut datum::Reader<'_>) -> Result<
     if schema.optional && reader.long()? == schema.null_branch() {
         return Ok(Value::Null);
     }
-    let float = |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string().replace("inf", "Infinity")) };
+    let float =
+        |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string().replace("inf", "Infinity")) };
     Ok(match &schema.kind {
         Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => json!(reader.long()?),
         Type::Float32 => float(reader.float()?.to_string().parse().unwrap_or(f64::NAN)),

@@ -218,7 +218,13 @@ impl Table {
 }
 
 impl Column {
-    fn new(facts: &ColumnFacts, codec: Codec, mut schema: Schema, type_name: &str, set: &ValueSettings) -> (Self, Schema) {
+    fn new(
+        facts: &ColumnFacts,
+        codec: Codec,
+        mut schema: Schema,
+        type_name: &str,
+        set: &ValueSettings,
+    ) -> (Self, Schema) {
         let mut null = zero(&schema);
         if let Some(expression) = &facts.default {
             let evaluated = evaluate(expression, type_name, &codec);
@@ -243,8 +249,15 @@ impl Column {
         if codec.write_placeholder(&set.placeholder, &mut unchanged) == Written::Nothing {
             unchanged.clone_from(&null);
         }
-        let column =
-            Self { name: facts.name.clone(), place: facts.place, codec, optional: facts.optional, branch, null, unchanged };
+        let column = Self {
+            name: facts.name.clone(),
+            place: facts.place,
+            codec,
+            optional: facts.optional,
+            branch,
+            null,
+            unchanged,
+        };
         (column, schema)
     }
 
@@ -259,7 +272,9 @@ impl Column {
                 out.extend_from_slice(&self.null);
                 Ok(())
             }
-            Ok(Written::Nothing) => Err("NaN or infinity in a decimal that cannot be null; set `decimal.handling.mode` to `string` or `double`"),
+            Ok(Written::Nothing) => Err(
+                "NaN or infinity in a decimal that cannot be null; set `decimal.handling.mode` to `string` or `double`",
+            ),
             Err(fault) => Err(fault.0),
         }
     }

@@ -89,7 +89,14 @@ impl TypeRegistry {
         self.map_at(oid, modifier, dimensions, settings, DEPTH_MAX)
     }
 
-    fn map_at(&self, oid: u32, modifier: i32, dimensions: u16, set: &ValueSettings, depth: usize) -> Option<(Codec, Schema)> {
+    fn map_at(
+        &self,
+        oid: u32,
+        modifier: i32,
+        dimensions: u16,
+        set: &ValueSettings,
+        depth: usize,
+    ) -> Option<(Codec, Schema)> {
         let known = self.0.get(&oid).filter(|_| depth > 0)?;
         match &known.kind {
             TypeKind::Enum(labels) => {
@@ -233,9 +240,7 @@ fn time(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
     let (unit, kind, name) = match set.time {
         TimePrecision::Connect => (Unit::Millis, Type::Int32, "org.apache.kafka.connect.data.Time"),
         TimePrecision::Nanoseconds => (Unit::Nanos, Type::Int64, "io.debezium.time.NanoTime"),
-        TimePrecision::Adaptive if (0..=3).contains(&modifier) => {
-            (Unit::Millis, Type::Int32, "io.debezium.time.Time")
-        }
+        TimePrecision::Adaptive if (0..=3).contains(&modifier) => (Unit::Millis, Type::Int32, "io.debezium.time.Time"),
         _ => (Unit::Micros, Type::Int64, "io.debezium.time.MicroTime"),
     };
     (Codec::Time(unit), Schema::new(kind).named(name, 1))

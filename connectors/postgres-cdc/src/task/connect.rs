@@ -100,7 +100,8 @@ impl Task {
             Some(slot) => format!("the slot `{name}` stands at {}, beyond the stored offset", show_lsn(slot.confirmed)),
         };
         if self.settings.snapshot == SnapshotMode::WhenNeeded {
-            self.host.log(Level::Warn, format_args!("{what}; changes after {here} are lost, and a new snapshot is taken"));
+            self.host
+                .log(Level::Warn, format_args!("{what}; changes after {here} are lost, and a new snapshot is taken"));
             self.offset = None;
             self.ledger.clear();
             if let Some(slot) = slot
@@ -140,7 +141,11 @@ impl Task {
         let passing = purpose == Purpose::Passing;
         let name = if passing {
             // A name that nobody else has: the process's own number is in it.
-            let pid = replication.query("SELECT pg_backend_pid()")?.into_iter().next().and_then(|mut row| row.pop().flatten());
+            let pid = replication
+                .query("SELECT pg_backend_pid()")?
+                .into_iter()
+                .next()
+                .and_then(|mut row| row.pop().flatten());
             let stem: String = self.settings.slot.chars().take(40).collect();
             format!("{stem}_snapshot_{}", pid.unwrap_or_default())
         } else {
@@ -158,7 +163,12 @@ impl Task {
         }
     }
 
-    pub(super) fn made(&mut self, replication: Box<Connection>, purpose: Purpose, created: &Created) -> Result<Phase, Error> {
+    pub(super) fn made(
+        &mut self,
+        replication: Box<Connection>,
+        purpose: Purpose,
+        created: &Created,
+    ) -> Result<Phase, Error> {
         if self.settings.snapshot == SnapshotMode::NoData {
             self.stand_at(created.lsn, SnapshotState::None);
             return self.start_stream(*replication, None).map(|stream| Phase::Streaming(Box::new(stream)));

@@ -65,7 +65,11 @@ impl Array {
                     text
                 }
             }
-            _ => return Err(Fault("an array of other dimensions than its column declares; leave the column out with `column.exclude.list`")),
+            _ => {
+                return Err(Fault(
+                    "an array of other dimensions than its column declares; leave the column out with `column.exclude.list`",
+                ));
+            }
         };
         let at = out.len();
         if self.optional {

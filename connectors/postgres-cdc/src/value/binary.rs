@@ -44,7 +44,9 @@ pub(super) fn write_encoded(bytes: &[u8], mode: BinaryMode, out: &mut Vec<u8>) {
         BinaryMode::Hex => {
             datum::write_long(out, (bytes.len() * 2) as i64);
             for byte in bytes {
-                out.extend([byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+                out.extend(
+                    [byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }),
+                );
             }
         }
     }

@@ -96,8 +96,7 @@ fn write_unscaled(parts: &Parts<'_>, scale: i32, out: &mut Vec<u8>) -> Result<()
 fn write_i128(value: i128, out: &mut Vec<u8>) {
     let bytes = value.to_be_bytes();
     let sign = if value < 0 { 0xff } else { 0 };
-    let redundant =
-        bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) & 0x80 == 0).count();
+    let redundant = bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) & 0x80 == 0).count();
     datum::write_bytes(out, bytes.get(redundant..).unwrap_or_default());
 }
 

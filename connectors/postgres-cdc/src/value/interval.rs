@@ -27,7 +27,8 @@ impl Interval {
         let (seconds, fraction) = (self.micros / 1_000_000, self.micros % 1_000_000);
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         let sign = if self.micros < 0 && seconds == 0 { "-" } else { "" };
-        let text = format!("P{}Y{}M{}DT{hours}H{minutes}M{sign}{seconds}", self.months / 12, self.months % 12, self.days);
+        let text =
+            format!("P{}Y{}M{}DT{hours}H{minutes}M{sign}{seconds}", self.months / 12, self.months % 12, self.days);
         write_short_string(out, |out| {
             out.extend_from_slice(text.as_bytes());
             if fraction == 0 {

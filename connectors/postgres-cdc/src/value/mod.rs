@@ -103,7 +103,7 @@ impl Codec {
             Self::Bit => datum::write_boolean(out, text == b"1"),
             Self::Bits => binary::write_bits(text, out)?,
             Self::Date => datum::write_long(out, i64::from(time::date(text)?)),
-            Self::Time(unit) => datum::write_long(out, unit.of_micros(time::time(text)?)),
+            Self::Time(unit) => datum::write_long(out, unit.of_micros(time::time(text)?.into())?),
             Self::Timestamp(unit) => datum::write_long(out, time::timestamp(text, *unit)?),
             Self::TimeWithZone => time::write_time_with_zone(text, out)?,
             Self::TimestampWithZone(width) => time::write_timestamp_with_zone(text, *width, out)?,

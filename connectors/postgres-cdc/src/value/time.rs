@@ -22,12 +22,13 @@ pub enum Unit {
 }
 
 impl Unit {
-    pub(super) fn of_micros(self, micros: i64) -> i64 {
-        match self {
+    pub(super) fn of_micros(self, micros: i128) -> Result<i64, Fault> {
+        let value = match self {
             Self::Millis => micros.div_euclid(1000),
             Self::Micros => micros,
-            Self::Nanos => micros.saturating_mul(1000),
-        }
+            Self::Nanos => micros * 1000,
+        };
+        i64::try_from(value).map_err(|_| Fault("a timestamp beyond 64 bits in this unit; set `time.precision.mode` to `connect`"))
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<i64, Fault> {
     let (text, before_era) = split_era(text);
     let (civil, rest) = civil(text, before_era)?;
     let [b' ', rest @ ..] = rest else { return Err(FAULT) };
-    Ok(unit.of_micros(civil.days() * DAY_US + time(rest)?))
+    unit.of_micros(i128::from(civil.days()) * i128::from(DAY_US) + i128::from(time(rest)?))
 }
 
 /// `11:12:11.789456Z`: the time in UTC, with as many digits as it needs.

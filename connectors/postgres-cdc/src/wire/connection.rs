@@ -389,7 +389,8 @@ fn start_tls(stream: &mut dyn Stream, login: &Login, clock: &dyn Clock) -> Resul
         b"S" => Ok(stream.start_tls(&login.tls)?),
         b"N" if login.ssl == SslMode::Prefer => Ok(()),
         b"N" => {
-            let reason = "the server does not speak TLS; use `disable` or `prefer`, or set `ssl = on` in postgresql.conf";
+            let reason =
+                "the server does not speak TLS; use `disable` or `prefer`, or set `ssl = on` in postgresql.conf";
             Err(Error::Setting { key: "database.sslmode", reason: reason.into() })
         }
         // Anything after the one byte was not sent under TLS, and might be somebody else's.

@@ -14,23 +14,23 @@ use towpath_postgres_cdc::wire::{Connection, Login, Row, SslMode};
 
 use super::native::Native;
 
-pub struct Server {
+pub(crate) struct Server {
     folder: TempDir,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// A database of its own on the shared server.
-pub struct Database {
-    pub server: Arc<Server>,
-    pub name: String,
+pub(crate) struct Database {
+    pub(crate) server: Arc<Server>,
+    pub(crate) name: String,
     connection: Mutex<Connection>,
 }
 
 impl Database {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = {
             let mut shared = SHARED.lock().expect("unpoisoned");
             shared.upgrade().unwrap_or_else(|| {
@@ -46,17 +46,17 @@ impl Database {
     }
 
     /// Runs SQL; several statements without a transaction around them are one transaction.
-    pub fn run(&self, sql: &str) -> Vec<Row> {
+    pub(crate) fn run(&self, sql: &str) -> Vec<Row> {
         self.connection.lock().expect("unpoisoned").query(sql).unwrap_or_else(|error| panic!("{error}: {sql}"))
     }
 
     /// One value.
-    pub fn value(&self, sql: &str) -> String {
+    pub(crate) fn value(&self, sql: &str) -> String {
         self.run(sql)[0][0].clone().unwrap_or_default()
     }
 
     /// Another session.
-    pub fn session(&self) -> Connection {
+    pub(crate) fn session(&self) -> Connection {
         self.server.connect(&self.name)
     }
 }
@@ -71,7 +71,10 @@ impl Drop for Database {
         let connection = self.connection.get_mut().expect("unpoisoned");
         let _ = connection.query(&sql);
         for _ in 0..100 {
-            let sql = format!("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{}'", self.name);
+            let sql = format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '{}'",
+                self.name
+            );
             if connection.query(&sql).is_ok() {
                 break;
             }
@@ -85,7 +88,8 @@ impl Server {
         let data = folder.path().join("data");
         let own = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
         assert!(own.is_ok(), "chown runs");
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port();
         postgres("initdb", &["-N", "-A", "trust", "-U", "postgres", "-D", &text(&data)]);
         let settings = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nwal_level = logical\nfsync = off\n\
@@ -97,7 +101,7 @@ impl Server {
         Self { folder, port }
     }
 
-    pub fn login(&self, database: &str) -> Login {
+    pub(crate) fn login(&self, database: &str) -> Login {
         Login {
             host: "127.0.0.1".into(),
             port: self.port,
@@ -111,8 +115,9 @@ impl Server {
         }
     }
 
-    pub fn connect(&self, database: &str) -> Connection {
-        Connection::open(&Native::default(), &self.login(database), false, Arc::new(SystemClock::default())).expect("a session")
+    pub(crate) fn connect(&self, database: &str) -> Connection {
+        Connection::open(&Native::default(), &self.login(database), false, Arc::new(SystemClock::default()))
+            .expect("a session")
     }
 }
 
@@ -128,6 +133,7 @@ fn text(path: &Path) -> String {
 
 fn postgres(program: &str, arguments: &[&str]) {
     let path = format!("/usr/lib/postgresql/15/bin/{program}");
-    let output = Command::new("runuser").args(["-u", "postgres", "--", &path]).args(arguments).output().expect("it runs");
+    let output =
+        Command::new("runuser").args(["-u", "postgres", "--", &path]).args(arguments).output().expect("it runs");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -17,31 +17,31 @@ use super::native::Native;
 use super::server::Database;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    pub topic: String,
-    pub key: Value,
-    pub value: Value,
-    pub headers: Vec<(String, Value)>,
+pub(crate) struct Record {
+    pub(crate) topic: String,
+    pub(crate) key: Value,
+    pub(crate) value: Value,
+    pub(crate) headers: Vec<(String, Value)>,
 }
 
 impl Record {
-    pub fn op(&self) -> &str {
+    pub(crate) fn op(&self) -> &str {
         self.value["op"].as_str().unwrap_or("tombstone")
     }
 
-    pub fn after(&self) -> &Value {
+    pub(crate) fn after(&self) -> &Value {
         &self.value["after"]
     }
 }
 
 #[derive(Clone, Default)]
-pub struct Log {
-    pub records: Vec<Record>,
-    pub offsets: BTreeMap<String, String>,
+pub(crate) struct Log {
+    pub(crate) records: Vec<Record>,
+    pub(crate) offsets: BTreeMap<String, String>,
 }
 
 impl Log {
-    pub fn take(&mut self, polled: &Polled) {
+    pub(crate) fn take(&mut self, polled: &Polled) {
         self.records.extend(records(&polled.records));
         for checkpoint in &polled.checkpoints {
             match &checkpoint.offset {
@@ -51,7 +51,7 @@ impl Log {
         }
     }
 
-    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+    pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
         let entry = |(partition, offset): (&String, &String)| Checkpoint {
             partition: partition.clone(),
             offset: Some(offset.clone()),
@@ -59,12 +59,12 @@ impl Log {
         self.offsets.iter().map(entry).collect()
     }
 
-    pub fn ops(&self) -> String {
+    pub(crate) fn ops(&self) -> String {
         self.records.iter().map(|record| record.op().chars().next().unwrap_or('?')).collect()
     }
 
     /// The rows of a topic as the records leave them, by key.
-    pub fn table(&self, topic: &str) -> BTreeMap<String, Value> {
+    pub(crate) fn table(&self, topic: &str) -> BTreeMap<String, Value> {
         let mut rows = BTreeMap::new();
         for record in self.records.iter().filter(|record| record.topic == topic) {
             let key = record.key.to_string();
@@ -81,17 +81,18 @@ impl Log {
     }
 
     /// No two records have the same table, key, position and operation.
-    pub fn assert_no_duplicates(&self) {
+    pub(crate) fn assert_no_duplicates(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for record in self.records.iter().filter(|record| record.op() != "tombstone") {
             let source = &record.value["source"];
-            let identity = format!("{} {} {} {} {}", record.topic, record.key, source["lsn"], source["txId"], record.op());
+            let identity =
+                format!("{} {} {} {} {}", record.topic, record.key, source["lsn"], source["txId"], record.op());
             assert!(seen.insert(identity.clone()), "twice: {identity}");
         }
     }
 }
 
-pub fn records(batch: &Batch) -> Vec<Record> {
+pub(crate) fn records(batch: &Batch) -> Vec<Record> {
     let read = |payload: Payload<'_>| match (payload.bytes, payload.form.encoding, payload.form.schema) {
         (Some(bytes), Encoding::Connect, Some(schema)) => {
             let schema = Schema::parse(batch.schema(schema)).expect("a schema");
@@ -113,7 +114,7 @@ pub fn records(batch: &Batch) -> Vec<Record> {
         .collect()
 }
 
-pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
+pub(crate) fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
     let port = database.server.port.to_string();
     let base = [
         ("database.hostname", "127.0.0.1"),
@@ -128,18 +129,18 @@ pub fn config(database: &Database, settings: &[(&str, &str)]) -> Config {
     base.into_iter().chain(settings.iter().copied()).collect()
 }
 
-pub fn open(config: &Config, log: &Log, host: &Arc<Native>) -> Task {
+pub(crate) fn open(config: &Config, log: &Log, host: &Arc<Native>) -> Task {
     let settings = Settings::parse(config).expect("valid");
     let run = Run { task: 0, id: "run".into() };
     Task::open(settings, &run, &log.checkpoints(), host.clone(), Arc::new(SystemClock::default())).expect("opens")
 }
 
-pub fn limits(records: usize) -> Limits {
+pub(crate) fn limits(records: usize) -> Limits {
     Limits { records, bytes: 1 << 20, wait: Duration::from_millis(20) }
 }
 
 /// Polls once; the log takes what comes and the task hears of it.
-pub fn poll(task: &mut Task, log: &mut Log, records: usize) -> Result<Progress, Error> {
+pub(crate) fn poll(task: &mut Task, log: &mut Log, records: usize) -> Result<Progress, Error> {
     let polled = task.poll(limits(records))?;
     log.take(&polled);
     if !polled.checkpoints.is_empty() {
@@ -149,7 +150,7 @@ pub fn poll(task: &mut Task, log: &mut Log, records: usize) -> Result<Progress, 
 }
 
 /// Polls until `done` holds of the log. Passing errors are followed by another poll.
-pub fn poll_until(task: &mut Task, log: &mut Log, records: usize, done: impl Fn(&Log) -> bool) {
+pub(crate) fn poll_until(task: &mut Task, log: &mut Log, records: usize, done: impl Fn(&Log) -> bool) {
     for _ in 0..3000 {
         match poll(task, log, records) {
             Ok(_) => {}

@@ -11,9 +11,9 @@ use towpath_postgres_cdc::network::{Host, Level, NetworkError, READ_BYTES_MAX, R
 
 /// Keeps what the connector says.
 #[derive(Default)]
-pub struct Native {
-    pub lines: Mutex<Vec<String>>,
-    pub readings: Mutex<Vec<(&'static str, Reading)>>,
+pub(crate) struct Native {
+    pub(crate) lines: Mutex<Vec<String>>,
+    pub(crate) readings: Mutex<Vec<(&'static str, Reading)>>,
 }
 
 struct NativeStream(TcpStream);

@@ -1,0 +1,8 @@
+//! The connector against a real server: what a user would see in the log.
+
+mod phases;
+mod positions;
+mod records;
+mod safety;
+mod support;
+mod values;

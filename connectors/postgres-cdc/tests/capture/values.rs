@@ -1,0 +1,153 @@
+//! Every type, in the snapshot and in the stream: the same value, in Debezium's representation.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::log::{Log, config, open, poll_until};
+use crate::support::native::Native;
+use crate::support::server::Database;
+
+/// Column type, SQL value, and what is expected.
+fn cases() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("bool", "true", json!(true)),
+        ("int2", "-7", json!(-7)),
+        ("int4", "42", json!(42)),
+        ("int8", "9007199254740993", json!(9_007_199_254_740_993i64)),
+        ("int8", "-9223372036854775808", json!(i64::MIN)),
+        ("oid", "4294967295", json!(4_294_967_295u32)),
+        ("real", "1.5", json!(1.5)),
+        ("float8", "'NaN'", json!("NaN")),
+        ("float8", "'-Infinity'", json!("-Infinity")),
+        ("numeric(10,2)", "123.45", json!("MDk=")),
+        ("numeric(5,-2)", "12300", json!("ew==")),
+        ("numeric(10,2)", "'NaN'", Value::Null),
+        ("numeric", "12345.6789", json!({"scale": 4, "value": "B1vNFQ=="})),
+        ("numeric", "-1.50", json!({"scale": 1, "value": "8Q=="})),
+        ("numeric", "1e10", json!({"scale": 0, "value": "AlQL5AA="})),
+        ("money", "1234.56", json!("AeJA")),
+        ("money", "-1.5", json!("/2o=")),
+        ("text", "E'tab\\tline\\nback\\\\slash'", json!("tab\tline\nback\\slash")),
+        ("char(3)", "'ab'", json!("ab ")),
+        ("varchar(9)", "''", json!("")),
+        ("\"char\"", "'x'", json!("x")),
+        ("name", "'n'", json!("n")),
+        ("xml", "'<a/>'", json!("<a/>")),
+        ("bytea", "'\\xdeadbeef'", json!("3q2+7w==")),
+        ("bit(1)", "B'1'", json!(true)),
+        ("bit(5)", "B'10110'", json!("Fg==")),
+        ("varbit", "B'0000000100000010'", json!("AgE=")),
+        ("date", "'2018-06-20'", json!(17_702)),
+        ("date", "'0044-03-15 BC'", json!(-735_160)),
+        ("date", "'infinity'", json!(i32::MAX)),
+        ("time", "'13:12:11.789456'", json!(47_531_789_456i64)),
+        ("time", "'24:00'", json!(86_400_000_000i64)),
+        ("time(3)", "'13:12:11.789'", json!(47_531_789)),
+        ("timetz", "'13:12:11.789456+02'", json!("11:12:11.789456Z")),
+        ("timestamp", "'2018-06-20 15:13:16.945104'", json!(1_529_507_596_945_104i64)),
+        ("timestamp(3)", "'2018-06-20 15:13:16.945'", json!(1_529_507_596_945i64)),
+        ("timestamp", "'infinity'", json!(9_223_372_036_825_200_000i64)),
+        ("timestamp", "'-infinity'", json!(-9_223_372_036_832_400_000i64)),
+        ("timestamp", "'294246-12-31 23:59:59.999999'", json!(9_223_371_244_799_999_999i64)),
+        ("timestamp(3)", "'294276-12-31 23:59:59.999'", json!(9_224_318_015_999_999i64)),
+        ("timestamptz", "'2018-06-20 15:13:16.945104+02'", json!("2018-06-20T13:13:16.945104Z")),
+        ("timestamptz(3)", "'2018-06-20 15:13:16.9+02'", json!("2018-06-20T13:13:16.900Z")),
+        ("timestamptz", "'2018-06-20 15:13:16+02'", json!("2018-06-20T13:13:16.000000Z")),
+        ("timestamptz", "'infinity'", json!("infinity")),
+        ("timestamptz", "'0044-03-15 00:00:00+00 BC'", json!("-0043-03-15T00:00:00.000000Z")),
+        ("timestamptz", "'10000-01-01 00:00:00+00'", json!("+10000-01-01T00:00:00.000000Z")),
+        ("interval", "'1 year 2 months 3 days 4:05:06.78'", json!(37_091_106_780_000i64)),
+        ("interval", "'-1 days -00:00:00.5'", json!(-86_400_500_000i64)),
+        ("uuid", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", json!("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+        ("json", "'{\"a\":  1}'", json!("{\"a\":  1}")),
+        ("jsonb", "'{\"b\":1,  \"a\":2}'", json!("{\"a\": 2, \"b\": 1}")),
+        ("inet", "'192.168.1.5/24'", json!("192.168.1.5/24")),
+        ("cidr", "'10.1.0.0/16'", json!("10.1.0.0/16")),
+        ("macaddr", "'08:00:2b:01:02:03'", json!("08:00:2b:01:02:03")),
+        ("int4range", "'[1,5)'", json!("[1,5)")),
+        ("tsvector", "'a fat cat'", json!("'a' 'cat' 'fat'")),
+        ("point", "'(1.5,2)'", json!({"x": 1.5, "y": 2.0, "wkb": "AQEAAAAAAAAAAAD4PwAAAAAAAABA", "srid": null})),
+        ("mood", "'happy'", json!("happy")),
+        ("price", "12.345", json!("MDk=")),
+        ("price2", "12.345", json!("MDk=")),
+        ("citext", "'Ci'", json!("Ci")),
+        ("hstore", "'k=>v, \"q\\\"\"=>NULL'", json!("{\"k\":\"v\",\"q\\\"\":null}")),
+        ("ltree", "'a.b.c'", json!("a.b.c")),
+        ("int4[]", "'{1,NULL,3}'", json!([1, null, 3])),
+        ("int4[]", "'{}'", json!([])),
+        ("int4[]", "'[5:6]={1,2}'", json!([1, 2])),
+        ("int4[][]", "'{{1,2},{3,4}}'", json!([[1, 2], [3, 4]])),
+        ("text[]", "ARRAY['a,b', 'c\"d\\e', '', 'NULL', NULL]", json!(["a,b", "c\"d\\e", "", "NULL", null])),
+        ("bytea[]", "ARRAY['\\xdead'::bytea]", json!(["3q0="])),
+        ("numeric(6,1)[]", "'{1.5,-0.1}'", json!(["Dw==", "/w=="])),
+        ("mood[]", "'{happy,sad}'", json!(["happy", "sad"])),
+        ("timestamptz[]", "'{2018-06-20 13:13:16+00}'", json!(["2018-06-20T13:13:16.000000Z"])),
+        ("uuid[]", "'{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}'", json!(["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"])),
+        ("int4", "NULL", Value::Null),
+    ]
+}
+
+const TYPES: &str = "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION ltree; \
+    CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN price AS numeric(8,3); CREATE DOMAIN price2 AS price";
+
+#[test]
+fn snapshot_and_stream_show_every_type_alike_and_as_debezium_does() {
+    let database = Database::new();
+    database.run(TYPES);
+    let cases = cases();
+    let columns = cases.iter().enumerate().map(|(index, (kind, ..))| format!("c{index} {kind}")).collect::<Vec<_>>();
+    let values = cases.iter().map(|(_, value, _)| (*value).to_owned()).collect::<Vec<_>>();
+    database.run(&format!("CREATE TABLE t (id int PRIMARY KEY, {})", columns.join(", ")));
+    database.run(&format!("INSERT INTO t VALUES (1, {})", values.join(", ")));
+    let (config, host, mut log) = (config(&database, &[]), Arc::new(Native::default()), Log::default());
+    let mut task = open(&config, &log, &host);
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 1);
+    database.run(&format!("INSERT INTO t VALUES (2, {})", values.join(", ")));
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 2);
+    for (index, (kind, value, expected)) in cases.iter().enumerate() {
+        let column = format!("c{index}");
+        assert_eq!(log.records[0].after()[&column], *expected, "snapshot of {kind} {value}");
+        assert_eq!(log.records[1].after()[&column], *expected, "stream of {kind} {value}");
+    }
+}
+
+#[test]
+fn other_modes_give_other_representations() {
+    let database = Database::new();
+    database.run(
+        "CREATE TABLE t (id int PRIMARY KEY, n numeric, m money, i interval, b bytea, s timestamp(0), d date, p box)",
+    );
+    database.run("INSERT INTO t VALUES (1, 'NaN', 1.5, '1 year 2 months 3 days 4:05:06.78', '\\xfbff', '2018-06-20 15:13:16', '2018-06-20', '(1,1),(0,0)')");
+    let modes = [
+        ("decimal.handling.mode", "string"),
+        ("interval.handling.mode", "string"),
+        ("binary.handling.mode", "base64-url-safe"),
+        ("time.precision.mode", "connect"),
+        ("include.unknown.datatypes", "true"),
+    ];
+    let (config, host, mut log) = (config(&database, &modes), Arc::new(Native::default()), Log::default());
+    let mut task = open(&config, &log, &host);
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 1);
+    let expected = json!({
+        "id": 1, "n": "NAN", "m": "1.50", "i": "P1Y2M3DT4H5M6.78S", "b": "-_8=", "s": 1_529_507_596_000i64, "d": 17_702,
+        "p": "(1,1),(0,0)",
+    });
+    assert_eq!(log.records[0].after(), &expected);
+}
+
+#[test]
+fn columns_that_are_not_wanted_or_not_known_are_left_out() {
+    let database = Database::new();
+    database.run("CREATE TABLE t (id int PRIMARY KEY, secret text, shape box, twice int GENERATED ALWAYS AS (id * 2) STORED, v int)");
+    database.run("INSERT INTO t (id, secret, v) VALUES (1, 'x', 3)");
+    let config = config(&database, &[("column.exclude.list", "public.t.secret")]);
+    let (host, mut log) = (Arc::new(Native::default()), Log::default());
+    let mut task = open(&config, &log, &host);
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 1);
+    database.run("UPDATE t SET v = 3");
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 2);
+    for record in &log.records {
+        assert_eq!(record.after(), &json!({"id": 1, "v": 3}));
+    }
+}
