@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use towpath_model::{Batch, Record};
 
-use crate::codec::{BatchEncoder, BatchHeader};
+use crate::codec::{BatchEncoder, BatchHeader, DECOMPRESSED_MAX};
 use crate::config::OFFSETS_TOPIC;
 use crate::core::{Core, Encoded, EncodedBatch};
 use crate::engine::{Commit, Compression, GroupOffset};
@@ -53,7 +53,6 @@ impl Core {
             encoder.group_offset(offset)?;
         }
         encoder.seal_all()?;
-        self.counters.records.fetch_add(index as u64, Ordering::Relaxed);
         let CommitEncoder { frame, batches, .. } = encoder;
         Ok(Encoded { frame: frame.into_bytes(), batches, groups: commit.group_offsets, now_ms })
     }
@@ -107,7 +106,7 @@ impl CommitEncoder<'_> {
             }),
             (chosen, _) => chosen,
         };
-        let limit = topic.entry.settings.max_message_bytes;
+        let limit = topic.entry.settings.max_message_bytes.min(DECOMPRESSED_MAX as usize);
         let slot = usize::try_from(partition).ok().filter(|slot| *slot < topic.slots.len());
         let slot = slot.ok_or_else(|| Error::UnknownPartition { topic: name(), partition })?;
         let timestamp = record.timestamp.unwrap_or(self.now_ms);

@@ -12,7 +12,7 @@ use towpath_model::crash_point;
 use crate::checkpoint::{Checkpoint, GroupPoint, PartitionPoint, SegmentPoint};
 use crate::core::{Core, Maintenance};
 use crate::error::Error;
-use crate::journal::NoSpace;
+use crate::journal::{JournalWriter, NoSpace};
 use crate::partition::{Partition, TailBatch, TopicEntry};
 use crate::segment::{Appender, SegmentFiles};
 use crate::sync::{lock, read};
@@ -155,8 +155,13 @@ impl Core {
         let mut journal = lock(&self.journal);
         let Some(writer) = journal.as_mut() else { return Ok(()) };
         writer.recycle(sequence, SPARE_JOURNAL_FILES).map_err(|error| Error::io("removing journal files", error))?;
-        let spare = writer.plan_spare();
         drop(journal);
+        self.prepare_journal()
+    }
+
+    /// Has a journal file ready beyond the current one.
+    pub(crate) fn prepare_journal(&self) -> Result<(), Error> {
+        let spare = lock(&self.journal).as_mut().and_then(JournalWriter::plan_spare);
         if let Some(spare) = spare {
             match spare.create(self.vfs.as_ref()) {
                 Ok(file) => {

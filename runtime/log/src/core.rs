@@ -9,7 +9,7 @@
 //! Invariant 1: a commit's future resolves with success only after the sync. Invariant 5: a commit is one frame.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) chores: Mutex<Chores>,
     pub(crate) chore: Condvar,
+    /// Which partition of a fetch begins next.
+    pub(crate) fetch_turn: AtomicUsize,
     pub(crate) failed: watch::Sender<Option<Error>>,
     pub(crate) counters: Counters,
 }
@@ -62,6 +64,8 @@ pub(crate) struct CatalogState {
 #[derive(Default)]
 pub(crate) struct Sequencer {
     pub(crate) queue: VecDeque<Queued>,
+    /// Bytes of frames in the queue.
+    queue_bytes: usize,
     /// Why nothing more is taken, if so.
     pub(crate) closed: Option<Error>,
     /// Why nothing is taken for now, if so.
@@ -142,6 +146,10 @@ impl Core {
         if let Some(error) = &sequencer.disk_full {
             return Err(error.clone());
         }
+        let bytes = sequencer.queue_bytes;
+        if bytes > self.config.queue_bytes_max {
+            return Err(Error::Overloaded { bytes });
+        }
         if let Some(gone) = batches.iter().find(|batch| batch.partition.deleted.load(Ordering::Acquire)) {
             return Err(Error::UnknownTopic(gone.partition.name.topic.to_string()));
         }
@@ -151,6 +159,7 @@ impl Core {
             batch.partition.assigned.store(batch.header.next_offset(), Ordering::Relaxed);
             set_base_offset(&mut frame[batch.placed.at..], base);
         }
+        sequencer.queue_bytes += frame.len();
         sequencer.queue.push_back(Queued { frame: Bytes::from(frame), batches, groups, now_ms, done });
         drop(sequencer);
         self.work.notify_one();
@@ -214,12 +223,14 @@ impl Core {
             bytes += next.frame.len();
             round.push(next);
         }
+        sequencer.queue_bytes -= bytes;
         round
     }
 
     fn publish(&self, round: Vec<Queued>, durable: u64) {
         let mut answers = Vec::with_capacity(round.len());
         let mut woken: Vec<Arc<Partition>> = Vec::new();
+        let mut records = 0;
         {
             // Readers take this lock too, so none sees a part of a commit.
             let mut visible = write(&self.visible);
@@ -229,6 +240,7 @@ impl Core {
                     let bytes = queued.frame.slice(batch.placed.at..batch.placed.at + batch.placed.bytes);
                     lock(&batch.partition.state).push(TailBatch { header: batch.header, bytes });
                     if batch.reported {
+                        records += u64::from(batch.header.records.unsigned_abs());
                         report(&mut committed, &batch);
                     }
                     if woken.last().is_none_or(|last| !Arc::ptr_eq(last, &batch.partition)) {
@@ -242,6 +254,7 @@ impl Core {
             }
             visible.sequence = durable + answers.len() as u64;
         }
+        self.counters.records.fetch_add(records, Ordering::Relaxed);
         for partition in woken {
             lock(&partition.state).wake();
         }
@@ -256,6 +269,7 @@ impl Core {
         let mut sequencer = lock(&self.sequencer);
         let mut refused = round;
         refused.extend(sequencer.queue.drain(..));
+        sequencer.queue_bytes = 0;
         for batch in refused.iter().flat_map(|queued| &queued.batches) {
             let durable = lock(&batch.partition.state).high_watermark;
             batch.partition.assigned.store(durable, Ordering::Relaxed);
@@ -295,6 +309,7 @@ impl Core {
         let mut sequencer = lock(&self.sequencer);
         sequencer.closed.get_or_insert_with(|| error.clone());
         let left: Vec<Queued> = sequencer.queue.drain(..).collect();
+        sequencer.queue_bytes = 0;
         drop(sequencer);
         for queued in left {
             let _ = queued.done.send(Err(error.clone()));

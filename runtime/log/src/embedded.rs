@@ -183,6 +183,7 @@ fn journal_thread(core: &Core) {
 }
 
 fn maintenance_thread(core: &Core) {
+    log_failure("journal", core.prepare_journal());
     let mut retention_due = core.clock.monotonic() + core.config.retention_interval;
     loop {
         let disk_full = lock(&core.sequencer).disk_full.is_some();

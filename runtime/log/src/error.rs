@@ -32,6 +32,8 @@ pub enum Error {
     InvalidGroupOffset { group: String, reason: &'static str },
     #[error("the disk of the log is full: {0}")]
     DiskFull(String),
+    #[error("{bytes} bytes of commits wait for the disk already")]
+    Overloaded { bytes: usize },
     #[error("{0} is in use by another process")]
     Locked(String),
     #[error("{place} has format {found}, and this version knows formats up to {known}")]
@@ -63,6 +65,7 @@ impl Error {
             Self::CommitTooLarge { .. } => "log.commit_too_large",
             Self::InvalidGroupOffset { .. } => "log.invalid_group_offset",
             Self::DiskFull(_) => "log.disk_full",
+            Self::Overloaded { .. } => "log.overloaded",
             Self::Locked(_) => "log.locked",
             Self::UnsupportedFormat { .. } => "log.unsupported_format",
             Self::Closed(_) => "log.closed",
@@ -74,7 +77,7 @@ impl Error {
     /// What a caller does about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::DiskFull(_) => Kind::Retry,
+            Self::DiskFull(_) | Self::Overloaded { .. } => Kind::Retry,
             Self::RecordTooLarge { .. } | Self::KeyMissing { .. } => Kind::Reject,
             Self::InvalidTopic { .. } | Self::InvalidConfig { .. } | Self::UnknownTopic(_) | Self::TopicExists(_) => {
                 Kind::Invalid

@@ -5,6 +5,7 @@
 //! anew. A fetch that finds nothing waits for the first of its partitions to be written.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,12 +21,14 @@ use crate::sync::{lock, read};
 
 /// What one look found out about a partition.
 struct Look {
+    /// Its place in the caller's list.
+    index: usize,
     entry: Arc<TopicEntry>,
     partition: Arc<Partition>,
     from: i64,
     offsets: PartitionOffsets,
-    /// What of it is in memory; when empty and `from` is below the high watermark, segments have it.
-    tail: Vec<TailBatch>,
+    /// What of it is in memory; none where segments have it.
+    tail: Option<Vec<TailBatch>>,
 }
 
 impl Core {
@@ -43,8 +46,7 @@ impl Core {
             let looks = self.look(wanted, bytes_max, &notify)?;
             let any = looks.iter().any(|look| look.from < look.offsets.high_watermark);
             if any || max_wait.is_zero() || tokio::time::Instant::now() >= deadline {
-                let on_disk = |look: &Look| look.tail.is_empty() && look.from < look.offsets.high_watermark;
-                let fetched = if looks.iter().any(on_disk) {
+                let fetched = if looks.iter().any(|look| look.tail.is_none()) {
                     let core = self.clone();
                     let read = tokio::task::spawn_blocking(move || core.gather(looks, bytes_max)).await;
                     read.map_err(|error| Error::Closed(error.to_string()))??
@@ -67,20 +69,23 @@ impl Core {
 
     fn look(&self, wanted: &[Fetch], bytes_max: usize, notify: &Arc<Notify>) -> Result<Vec<Look>, Error> {
         let mut found = Vec::with_capacity(wanted.len());
-        for fetch in wanted {
-            found.push(self.partition_of(&fetch.partition)?);
+        for (index, fetch) in wanted.iter().enumerate() {
+            found.push((index, self.partition_of(&fetch.partition)?, fetch));
         }
+        // Another partition begins each time, so none starves behind one that always fills the answer.
+        let turn = self.fetch_turn.fetch_add(1, Ordering::Relaxed);
+        found.rotate_left(turn.checked_rem(wanted.len()).unwrap_or(0));
         let _visible = read(&self.visible);
         let mut left = bytes_max;
         let mut looks = Vec::with_capacity(wanted.len());
-        for ((entry, partition), fetch) in found.into_iter().zip(wanted) {
+        for (index, (entry, partition), fetch) in found {
             let mut state = lock(&partition.state);
             let offsets = state.offsets();
             if fetch.offset < offsets.start || fetch.offset > offsets.high_watermark {
                 return Err(out_of_range(&fetch.partition, fetch.offset, offsets));
             }
-            let mut tail = Vec::new();
-            if fetch.offset >= state.flushed {
+            let tail = (fetch.offset >= state.flushed).then(|| {
+                let mut tail = Vec::new();
                 for batch in state.tail_from(fetch.offset) {
                     if left == 0 {
                         break;
@@ -88,12 +93,13 @@ impl Core {
                     left = left.saturating_sub(batch.bytes.len());
                     tail.push(batch.clone());
                 }
-            }
+                tail
+            });
             if fetch.offset == offsets.high_watermark {
                 state.wait(notify);
             }
             drop(state);
-            looks.push(Look { entry, partition, from: fetch.offset, offsets, tail });
+            looks.push(Look { index, entry, partition, from: fetch.offset, offsets, tail });
         }
         Ok(looks)
     }
@@ -106,13 +112,12 @@ impl Core {
             let mut reader = ColumnReader::new(name.topic.clone(), name.partition);
             let mut next_offset = look.from;
             let there_is = look.from < look.offsets.high_watermark;
-            // A partition that finds the budget spent comes first in the caller's next fetch, if the caller turns the order.
             if there_is && (gathered < bytes_max || gathered == 0) {
-                let batches = match look.tail.is_empty() {
-                    false => look.tail,
-                    true => self.read_segments(&look, bytes_max.saturating_sub(gathered))?,
+                let from_disk = match look.tail {
+                    Some(_) => Vec::new(),
+                    None => self.read_segments(&look, bytes_max.saturating_sub(gathered))?,
                 };
-                for batch in batches {
+                for batch in look.tail.iter().flatten().chain(&from_disk) {
                     let damaged =
                         |damage| Error::corrupt(format!("{name} at offset {}", batch.header.base_offset), damage);
                     reader.read(&batch.header, &batch.bytes, look.from).map_err(damaged)?;
@@ -122,9 +127,10 @@ impl Core {
             gathered += reader.payload_bytes().max(usize::from(reader.records() > 0));
             let records = reader.finish().map_err(|damage| Error::corrupt(name, damage))?;
             let (partition, high_watermark) = (name.clone(), look.offsets.high_watermark);
-            fetched.push(Fetched { partition, records, next_offset, high_watermark });
+            fetched.push((look.index, Fetched { partition, records, next_offset, high_watermark }));
         }
-        Ok(fetched)
+        fetched.sort_by_key(|(index, _)| *index);
+        Ok(fetched.into_iter().map(|(_, fetched)| fetched).collect())
     }
 
     /// Batches from segments, from the first one that holds or follows `look.from`.
@@ -134,7 +140,7 @@ impl Core {
             let (segment, end, hint) = {
                 let state = lock(&look.partition.state);
                 let offsets = state.offsets();
-                if from < offsets.start || look.partition.deleted.load(std::sync::atomic::Ordering::Acquire) {
+                if from < offsets.start || look.partition.deleted.load(Ordering::Acquire) {
                     return Err(out_of_range(&look.partition.name, look.from, offsets));
                 }
                 if from >= state.flushed {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use rand::rngs::StdRng;
@@ -110,6 +111,7 @@ fn core(
         maintenance: Mutex::new(Maintenance { sequence: checkpoint.sequence, dirty: false }),
         chores: Mutex::new(Chores::default()),
         chore: Condvar::new(),
+        fetch_turn: AtomicUsize::new(0),
         failed: watch::Sender::new(None),
         counters: Counters::default(),
     };

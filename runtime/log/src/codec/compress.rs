@@ -9,8 +9,8 @@ use std::io::{Read, Write};
 use super::Damaged;
 use crate::engine::Compression;
 
-/// What one batch may grow to when decompressed.
-const DECOMPRESSED_MAX: u64 = 512 << 20;
+/// What one batch may grow to when decompressed; nothing larger is ever written.
+pub(crate) const DECOMPRESSED_MAX: u64 = 128 << 20;
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 const XERIAL_HEAD_BYTES: usize = 16;
 /// The block size of Java's SnappyOutputStream.

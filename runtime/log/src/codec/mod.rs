@@ -8,8 +8,11 @@ mod compress;
 mod decode;
 mod encode;
 mod header;
+#[cfg(test)]
+mod tests;
 mod varint;
 
+pub(crate) use compress::DECOMPRESSED_MAX;
 pub(crate) use decode::{ColumnReader, RawRecords, first_at_or_after, records_section};
 pub(crate) use encode::BatchEncoder;
 pub(crate) use header::{BatchHeader, HEADER_BYTES, set_base_offset};

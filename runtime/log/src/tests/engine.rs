@@ -105,3 +105,60 @@ async fn a_topic_made_anew_under_an_old_name_is_empty() {
     let log = open(dir.path());
     assert_eq!(values(&log, &orders, 0).await, [(0, "new".to_owned())]);
 }
+
+#[tokio::test]
+async fn a_fetch_of_many_partitions_answers_in_order_and_starves_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 3)).await.expect("created");
+    let records = [(0, None, "a"), (1, None, "b"), (2, None, "c")];
+    log.commit_atomic(commit(batch("orders", &records))).await.expect("committed");
+    let wanted: Vec<Fetch> =
+        (0..3).map(|number| Fetch { partition: TopicPartition::new("orders", number), offset: 0 }).collect();
+    let mut served = [0; 3];
+    for _ in 0..3 {
+        let fetched = log.fetch(&wanted, 1, Duration::ZERO).await.expect("fetched");
+        for (number, (fetched, wanted)) in fetched.iter().zip(&wanted).enumerate() {
+            assert_eq!(fetched.partition, wanted.partition);
+            served[number] += fetched.records.len();
+        }
+    }
+    assert_eq!(served, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn the_first_record_at_or_after_a_time_is_found_in_memory_and_in_segments() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let configs = [("segment.bytes", "2000"), ("index.interval.bytes", "100")];
+    let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    log.create_topic(crate::NewTopic { configs, ..topic("orders", 1) }).await.expect("created");
+    let orders = TopicPartition::new("orders", 0);
+    for first in (0..200i64).step_by(5) {
+        let mut builder = towpath_model::BatchBuilder::default();
+        let index = builder.topic("orders");
+        let form = towpath_model::Form::BYTES;
+        builder.run(towpath_model::Run {
+            records: 0,
+            topic: index,
+            origin: index,
+            partition: 0,
+            key: form,
+            value: form,
+        });
+        for number in first..first + 5 {
+            builder.key(None);
+            builder.value(Some(b"some value or other"));
+            builder.end(Some(1_000 + number * 10), None);
+        }
+        log.commit_atomic(commit(builder.build())).await.expect("committed");
+    }
+    for _ in 0..2 {
+        for (time, offset) in
+            [(0, Some(0)), (1_000, Some(0)), (1_001, Some(1)), (1_990, Some(99)), (2_985, Some(199)), (2_991, None)]
+        {
+            assert_eq!(log.offset_for_time(&orders, time).await.expect("found"), offset, "at {time}");
+        }
+        log.step_checkpoint().expect("a checkpoint");
+    }
+}
