@@ -12,9 +12,13 @@ mod document;
 mod error;
 mod finding;
 mod folder;
+mod parse;
 mod plan;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod watch;
+mod words;
 
 pub use check::{Examination, KeyReport, TransformWords, Vocabulary, check, examine, framework_keys, normalise};
 pub use document::{Document, Origin, Place};

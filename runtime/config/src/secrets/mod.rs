@@ -1,0 +1,258 @@
+//! References to secrets, where they may point, and the store of literals that came over REST.
+//!
+//! A reference stands in a value as `${env:X}`, `${file:/path:key}`, `${dir:/path:file}` or `${secret:connector:key}`, as
+//! with Kafka's config providers. It is resolved just before a task starts; everything stored or shown holds references.
+
+mod properties;
+mod redact;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use towpath_model::{Config, Spec};
+
+pub use self::redact::Redactor;
+pub use self::store::SecretStore;
+use crate::Error;
+use crate::words::closest;
+
+/// The largest file a secret is read from.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Where references of a configuration may point.
+#[derive(Clone, Debug)]
+pub enum Policy {
+    /// Anywhere: the operator's own files.
+    Trusted,
+    /// Only there, and to the connector's own stored secrets: configurations that came over REST.
+    Allowed {
+        /// Names of environment variables; a trailing `*` stands for any rest.
+        env: Vec<String>,
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// A reference that cannot be resolved. Never shows a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
+pub struct ResolveError {
+    /// The key in whose value it stands.
+    pub key: String,
+    /// A stable code, such as `config.secret_missing`.
+    pub code: &'static str,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// A configuration with its references resolved.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The configuration to run with; never to be shown or stored.
+    pub config: Config,
+    /// Takes the resolved values out of texts.
+    pub redactor: Redactor,
+    /// The files that were read, to be watched.
+    pub files: Vec<PathBuf>,
+}
+
+impl std::fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolved").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+const PROVIDERS: [&str; 4] = ["env", "file", "dir", "secret"];
+
+/// A reference in a value.
+#[derive(Debug, PartialEq)]
+struct Reference<'a> {
+    /// Bytes of the value before it.
+    before: &'a str,
+    provider: &'a str,
+    /// What stands after the provider.
+    target: &'a str,
+}
+
+/// Finds the next reference in a value, and what follows it. `${x}` without a colon is a text like any other.
+fn next_reference(value: &str) -> Option<(Reference<'_>, &str)> {
+    let mut from = 0;
+    loop {
+        let start = from + value.get(from..)?.find("${")?;
+        let rest = value.get(start + 2..)?;
+        let end = rest.find('}')?;
+        match rest.get(..end)?.split_once(':') {
+            Some((provider, target)) if !provider.is_empty() && !provider.contains("${") => {
+                return Some((Reference { before: value.get(..start)?, provider, target }, rest.get(end + 1..)?));
+            }
+            _ => from = start + 2,
+        }
+    }
+}
+
+/// Whether a value has a reference that is resolved.
+pub(crate) fn has_reference(value: &str) -> bool {
+    let mut rest = value;
+    while let Some((reference, after)) = next_reference(rest) {
+        if PROVIDERS.contains(&reference.provider) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Resolves every `${env:X}`, `${file:/path:key}`, `${dir:/path:file}` and `${secret:connector:key}` of `config`.
+/// `env` reads the environment.
+///
+/// # Errors
+/// All references that cannot be resolved or are not allowed.
+pub fn resolve(
+    config: &Config,
+    policy: &Policy,
+    store: Option<&SecretStore>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Resolved, Vec<ResolveError>> {
+    let mut resolver = Resolver { connector: config.get("name"), policy, store, env, files: BTreeSet::new() };
+    let mut resolved = Resolved { config: Config::default(), redactor: Redactor::default(), files: Vec::new() };
+    let mut errors = Vec::new();
+    for (key, value) in config.iter() {
+        match resolver.value(value, &mut resolved.redactor) {
+            Ok(value) => resolved.config.set(key, value),
+            Err((code, reason)) => errors.push(ResolveError { key: key.to_owned(), code, reason }),
+        }
+    }
+    resolved.files = resolver.files.into_iter().collect();
+    if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+}
+
+type Fault = (&'static str, String);
+
+struct Resolver<'a> {
+    connector: Option<&'a str>,
+    policy: &'a Policy,
+    store: Option<&'a SecretStore>,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Resolver<'_> {
+    fn value(&mut self, value: &str, redactor: &mut Redactor) -> Result<String, Fault> {
+        let mut out = String::with_capacity(value.len());
+        let mut rest = value;
+        while let Some((reference, after)) = next_reference(rest) {
+            out.push_str(reference.before);
+            if PROVIDERS.contains(&reference.provider) {
+                let secret = self.secret(reference.provider, reference.target)?;
+                redactor.add(&secret);
+                out.push_str(&secret);
+            } else if let Some(meant) = closest(reference.provider, PROVIDERS) {
+                let reason = format!("${{{}:…}} refers to nothing; was ${{{meant}:…}} meant?", reference.provider);
+                return Err(("config.secret_provider", reason));
+            } else {
+                // As in Kafka, what no provider knows stays as it is.
+                out.push_str(&format!("${{{}:{}}}", reference.provider, reference.target));
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn secret(&mut self, provider: &str, target: &str) -> Result<String, Fault> {
+        match provider {
+            "env" => self.variable(target),
+            "secret" => self.stored(target),
+            _ => {
+                let (path, name) = target.rsplit_once(':').ok_or_else(|| {
+                    let reason = format!("${{{provider}:{target}}} names no key; write ${{{provider}:/path:key}}");
+                    ("config.secret_malformed", reason)
+                })?;
+                let path = if provider == "dir" { Path::new(path).join(name) } else { PathBuf::from(path) };
+                let text = self.read(&path)?;
+                if provider == "dir" {
+                    // Editors and `echo` end a file with a line break that is no part of the secret.
+                    return Ok(text
+                        .strip_suffix('\n')
+                        .map(|text| text.strip_suffix('\r').unwrap_or(text))
+                        .unwrap_or(&text)
+                        .to_owned());
+                }
+                properties::get(&text, name)
+                    .ok_or_else(|| ("config.secret_missing", format!("{} has no key {name}", path.display())))
+            }
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<String, Fault> {
+        if let Policy::Allowed { env, .. } = self.policy {
+            let allowed = |pattern: &String| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == pattern,
+            };
+            if !env.iter().any(allowed) {
+                return Err(denied(format!("the environment variable {name}")));
+            }
+        }
+        (self.env)(name).ok_or_else(|| ("config.secret_missing", format!("the environment variable {name} is not set")))
+    }
+
+    fn stored(&self, target: &str) -> Result<String, Fault> {
+        let (connector, key) = target.split_once(':').unwrap_or((target, ""));
+        if matches!(self.policy, Policy::Allowed { .. }) && self.connector != Some(connector) {
+            return Err(denied(format!("a secret of the connector {connector}")));
+        }
+        let found = self.store.and_then(|store| store.get(connector, key));
+        found.ok_or_else(|| {
+            ("config.secret_missing", format!("no secret is stored for {key} of the connector {connector}"))
+        })
+    }
+
+    fn read(&mut self, path: &Path) -> Result<String, Fault> {
+        if let Policy::Allowed { paths, .. } = self.policy {
+            // Both are resolved first, so that neither `..` nor a link leads out of what is allowed.
+            let real = path.canonicalize().ok();
+            let inside = |allowed: &PathBuf| {
+                allowed.canonicalize().ok().zip(real.as_ref()).is_some_and(|(allowed, real)| real.starts_with(allowed))
+            };
+            if !paths.iter().any(inside) {
+                return Err(denied(path.display().to_string()));
+            }
+        }
+        self.files.insert(path.to_owned());
+        let mut text = String::new();
+        let opened = std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+        match opened {
+            Ok(_) if text.len() as u64 > FILE_BYTES_MAX => {
+                Err(("config.secret_unreadable", format!("{} is larger than 1 MiB", path.display())))
+            }
+            Ok(_) => Ok(text),
+            Err(error) => Err(("config.secret_unreadable", format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+}
+
+fn denied(what: String) -> Fault {
+    (
+        "config.secret_denied",
+        format!("a configuration that comes over REST may not use {what}; the worker's own settings allow it"),
+    )
+}
+
+/// Moves literals of secret keys to the store and puts references in their place; for configurations that come over REST.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn withhold_literals(connector: &str, config: &mut Config, spec: &Spec, store: &SecretStore) -> Result<(), Error> {
+    let secret = spec.keys.iter().filter(|key| key.secret);
+    for name in secret.flat_map(|key| std::iter::once(&key.name).chain(&key.aliases)) {
+        if let Some(value) = config.0.get_mut(name).filter(|value| !value.is_empty() && !has_reference(value)) {
+            *value = store.put(connector, name, value)?;
+        }
+    }
+    Ok(())
+}
