@@ -1,0 +1,7 @@
+//! Tells the crate which machine it is built for, so that compiled components ask for no more than that machine's baseline.
+
+fn main() {
+    let target = std::env::var("TARGET").unwrap_or_default();
+    println!("cargo:rustc-env=TOWPATH_TARGET={target}");
+    println!("cargo:rerun-if-changed=build.rs");
+}

@@ -1,0 +1,243 @@
+//! Streams: byte streams to the endpoints that the task's configuration names, with TLS done by the host.
+//!
+//! Nothing runs in the background: `read` takes what has arrived without waiting, and `wait` is woken by the sockets
+//! themselves or by the host's interrupt. What was read and not yet taken is bounded by one buffer a connection; the rest stays
+//! with the kernel, which holds the other side back.
+
+mod tls;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use towpath_model::Capability;
+use wasmtime::component::Resource;
+
+use super::{Allowed, require};
+use crate::bindings::imports::towpath::connect::streams as wit;
+use crate::guest::Guest;
+
+/// The most that one read returns, and that is held between reads.
+const BUFFER_BYTES: usize = 256 << 10;
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const TLS_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A connection under the guest's hand.
+pub(crate) struct Connection {
+    host: String,
+    transport: Transport,
+    /// Arrived and not yet taken: the first `filled` bytes.
+    buffer: Box<[u8]>,
+    filled: usize,
+    end: Option<End>,
+}
+
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// The handshake failed or was cut off.
+    Broken,
+}
+
+#[derive(Clone)]
+enum End {
+    Closed,
+    Failed(String),
+}
+
+impl Connection {
+    fn new(host: String, stream: TcpStream) -> Self {
+        let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
+        Self { host, transport: Transport::Plain(stream), buffer, filled: 0, end: None }
+    }
+
+    /// Moves what has arrived into the buffer. Ready when there is something to tell the guest.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.end.is_none() && self.filled < self.buffer.len() {
+            let mut free = ReadBuf::new(self.buffer.get_mut(self.filled..).unwrap_or_default());
+            let polled = match &mut self.transport {
+                Transport::Plain(stream) => Pin::new(stream).poll_read(cx, &mut free),
+                Transport::Tls(stream) => Pin::new(stream).poll_read(cx, &mut free),
+                Transport::Broken => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            };
+            match polled {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if free.filled().is_empty() => self.end = Some(End::Closed),
+                Poll::Ready(Ok(())) => self.filled += free.filled().len(),
+                // A peer that ends TLS without saying so has closed all the same; protocols carry their own lengths.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.end = Some(End::Closed),
+                Poll::Ready(Err(error)) => self.end = Some(End::Failed(error.to_string())),
+            }
+        }
+        if self.filled > 0 || self.end.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn take(&mut self, max: u32) -> Result<wit::Chunk, wit::StreamError> {
+        let taken = self.filled.min(usize::try_from(max).unwrap_or(usize::MAX));
+        if taken > 0 {
+            let bytes = self.buffer.get(..taken).unwrap_or_default().to_vec();
+            self.buffer.copy_within(taken..self.filled, 0);
+            self.filled -= taken;
+            return Ok(wit::Chunk::Bytes(bytes));
+        }
+        match &self.end {
+            _ if self.filled > 0 => Ok(wit::Chunk::Pending),
+            None => Ok(wit::Chunk::Pending),
+            Some(End::Closed) => Ok(wit::Chunk::Closed),
+            Some(End::Failed(reason)) => Err(wit::StreamError::Connection(reason.clone())),
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(stream) => stream.write_all(bytes).await,
+            Transport::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+            Transport::Broken => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl wit::HostConnection for Guest {
+    async fn connect(
+        &mut self,
+        host: String,
+        port: u16,
+        timeout_ms: u32,
+    ) -> wasmtime::Result<Result<Resource<Connection>, wit::StreamError>> {
+        if let Err(reason) = require(self, Capability::Streams) {
+            return Ok(Err(wit::StreamError::Denied(reason)));
+        }
+        self.meter.rested();
+        let timeout = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIMEOUT_MAX);
+        let scope = self.scope.clone();
+        let dialled = match tokio::time::timeout(timeout, dial(&scope.allowed, &host, port)).await {
+            Ok(dialled) => dialled,
+            Err(_) => {
+                let reason = format!("{host}:{port} did not answer within {} ms", timeout.as_millis());
+                Err(wit::StreamError::Timeout(reason))
+            }
+        };
+        match dialled {
+            Ok(stream) => Ok(Ok(self.table.push(Connection::new(host, stream))?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn start_tls(
+        &mut self,
+        this: Resource<Connection>,
+        options: wit::Tls,
+    ) -> wasmtime::Result<Result<(), wit::StreamError>> {
+        self.meter.rested();
+        let scope = self.scope.clone();
+        let connection = self.table.get_mut(&this)?;
+        if connection.filled > 0 {
+            // Whoever sits on the line could otherwise slip in bytes that look as if they came through TLS.
+            let reason = "bytes arrived ahead of the handshake".to_owned();
+            return Ok(Err(wit::StreamError::Tls(reason)));
+        }
+        let Transport::Plain(stream) = std::mem::replace(&mut connection.transport, Transport::Broken) else {
+            return Ok(Err(wit::StreamError::Tls("the connection does not stand at the start of TLS".into())));
+        };
+        let host = connection.host.clone();
+        let handshake = tokio::time::timeout(TLS_TIMEOUT, tls::handshake(&scope, &host, stream, options)).await;
+        let connection = self.table.get_mut(&this)?;
+        match handshake {
+            Ok(Ok(stream)) => {
+                connection.transport = Transport::Tls(Box::new(stream));
+                Ok(Ok(()))
+            }
+            Ok(Err(reason)) => Ok(Err(wit::StreamError::Tls(reason))),
+            Err(_) => Ok(Err(wit::StreamError::Timeout("the TLS handshake took too long".into()))),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        this: Resource<Connection>,
+        max: u32,
+    ) -> wasmtime::Result<Result<wit::Chunk, wit::StreamError>> {
+        let connection = self.table.get_mut(&this)?;
+        if connection.filled == 0 {
+            // A `Ready` or `Pending` shows in what can be taken.
+            let _ready = connection.poll_fill(&mut Context::from_waker(Waker::noop()));
+        }
+        Ok(connection.take(max))
+    }
+
+    async fn write(
+        &mut self,
+        this: Resource<Connection>,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), wit::StreamError>> {
+        self.meter.rested();
+        let connection = self.table.get_mut(&this)?;
+        match tokio::time::timeout(WRITE_TIMEOUT, connection.write(&bytes)).await {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(error)) => Ok(Err(wit::StreamError::Connection(error.to_string()))),
+            Err(_) => {
+                connection.transport = Transport::Broken;
+                let reason = format!("{} did not take bytes for {} s", connection.host, WRITE_TIMEOUT.as_secs());
+                Ok(Err(wit::StreamError::Timeout(reason)))
+            }
+        }
+    }
+
+    async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl wit::Host for Guest {
+    async fn wait(&mut self, connections: Vec<Resource<Connection>>, max_ms: u32) -> wasmtime::Result<wit::Waited> {
+        self.meter.rested();
+        // A handle that is not one is found before the wait, not in it.
+        for connection in &connections {
+            self.table.get(connection)?;
+        }
+        let interruption = self.scope.interruption.clone();
+        let table = &mut self.table;
+        let ready = poll_fn(|cx| {
+            let mut ready = Vec::new();
+            for (index, connection) in connections.iter().enumerate() {
+                let Ok(connection) = table.get_mut(connection) else { continue };
+                if connection.poll_fill(cx).is_ready() {
+                    ready.extend(u32::try_from(index).ok());
+                }
+            }
+            if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
+        });
+        Ok(tokio::select! {
+            biased;
+            () = interruption.raised() => wit::Waited::Interrupted,
+            ready = ready => wit::Waited::Ready(ready),
+            () = tokio::time::sleep(Duration::from_millis(max_ms.into())) => wit::Waited::Timeout,
+        })
+    }
+}
+
+/// Dials the addresses of a host, one after the other.
+async fn dial(allowed: &Allowed, host: &str, port: u16) -> Result<TcpStream, wit::StreamError> {
+    allowed.host(host, port).map_err(|denied| wit::StreamError::Denied(denied.0))?;
+    let unreachable = |error: io::Error| wit::StreamError::Connection(format!("{host}:{port}: {error}"));
+    let found = tokio::net::lookup_host((host, port)).await.map_err(unreachable)?.collect();
+    let addresses = allowed.addresses(host, found).map_err(|denied| wit::StreamError::Denied(denied.0))?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(unreachable(last))
+}
