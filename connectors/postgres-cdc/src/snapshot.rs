@@ -182,7 +182,7 @@ impl Snapshot {
                 return Ok(Step::Finished);
             }
             while writer.len() < limits.records && writer.bytes() < limits.bytes {
-                let Some(frame) = self.connection.next()? else { break };
+                let Some(frame) = self.connection.next_frame()? else { break };
                 match frame.tag {
                     b'd' => {
                         self.emit_held(writer, Some(self.current))?;

@@ -1,11 +1,16 @@
 //! The stream of changes: from one position to the next, each change exactly once.
 //!
-//!     Begin(commit at C) → change 1, change 2, … → Commit(end E)
-//!     position:            (C,1)     (C,2)          (E,0)
+//! ```text
+//! Begin(commit at C) → change 1, change 2, … → Commit(end E)
+//! position:            (C,1)     (C,2)          (E,0)
+//! ```
 //!
 //! The server sends transactions in the order of their commits and, asked for position P, exactly those whose commit does
 //! not stand before P. So after a restart at (C,2) it sends that transaction again and the first two changes are left out.
 //! Between transactions a keepalive moves the position too: that is how an idle database's slot advances.
+
+mod changes;
+mod relation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,15 +20,15 @@ use towpath_model::Clock;
 
 use crate::catalog::Catalog;
 use crate::config::Settings;
-use crate::envelope::{Operation, Origin, Writer};
+use crate::envelope::Writer;
 use crate::error::Error;
 use crate::offset::{Event, Position};
-use crate::schema::{Table, TableFacts};
-use crate::setup::is_wanted;
+use crate::schema::Table;
 use crate::wire::{
-    Cells, Connection, Cursor, Filled, Frame, Message, OldTuple, POSTGRES_EPOCH_US, RelationMessage, ReplicaIdentity,
-    Replication, StandbyStatus, read_delete, read_replication, read_update,
+    Cells, Connection, Filled, Frame, Message, POSTGRES_EPOCH_US, Replication, StandbyStatus, read_replication,
 };
+use changes::Changes;
+use relation::resolve;
 
 /// How much a poll may deliver.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +214,7 @@ impl Stream {
         let deadline = begun + limits.wait;
         loop {
             while writer.len() < limits.records && writer.bytes() < limits.bytes {
-                let Some(frame) = self.connection.next()? else { break };
+                let Some(frame) = self.connection.next_frame()? else { break };
                 self.take_in(&frame, writer, catalog, settings)?;
                 if self.reached {
                     return Ok(false);
@@ -345,154 +350,4 @@ fn command(settings: &Settings, version: u32, lsn: u64) -> String {
         if version >= 140_000 { "\"proto_version\" '2', \"messages\" 'true'" } else { "\"proto_version\" '1'" };
     let from = crate::offset::show_lsn(lsn);
     format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({options}, \"publication_names\" '{names}')")
-}
-
-/// The table of a relation message; none when it is not wanted. What the stream says stands; the catalog adds the rest.
-fn resolve(
-    relation: &RelationMessage,
-    catalog: &mut Catalog,
-    settings: &Settings,
-) -> Result<Option<Arc<Table>>, Error> {
-    if !is_wanted(settings, &relation.schema, &relation.name) {
-        return Ok(None);
-    }
-    let known = catalog.table(relation.oid)?;
-    catalog.learn_types(relation.columns.iter().map(|column| column.type_oid).collect())?;
-    let facts = TableFacts::of_stream(relation, known.as_ref());
-    Ok(Some(Arc::new(Table::new(&facts, &catalog.types, &settings.names, &settings.values))))
-}
-
-/// What a change needs to become records.
-struct Changes<'a> {
-    settings: &'a Settings,
-    writer: &'a mut Writer,
-    tables: &'a HashMap<u32, Option<Arc<Table>>>,
-    start: &'a mut Start,
-    position: &'a mut Position,
-    event: &'a mut Event,
-    last_commit: Option<u64>,
-    lsn: u64,
-    old: &'a mut Cells,
-    new: &'a mut Cells,
-}
-
-impl<'a> Changes<'a> {
-    /// Counts a change; answers whether it is to be delivered.
-    #[inline]
-    fn counts(&mut self, open: &mut Transaction) -> bool {
-        open.ordinal += 1;
-        let place = Position { lsn: open.commit_lsn, ordinal: open.ordinal };
-        if place <= *self.position {
-            return false;
-        }
-        *self.position = place;
-        if let Some((xid, through)) = self.start.taken_over
-            && xid == u64::from(open.xid)
-        {
-            if self.lsn >= through {
-                self.start.taken_over = None;
-            }
-            return false;
-        }
-        true
-    }
-
-    #[inline]
-    fn table(&self, oid: u32) -> Result<Option<&'a Arc<Table>>, Error> {
-        let known = self.tables.get(&oid).ok_or(Error::Protocol("a change of a table that was not described"))?;
-        Ok(known.as_ref())
-    }
-
-    #[inline]
-    fn origin<'b>(&mut self, open: &'b Transaction, kind: &'static str) -> Origin<'b> {
-        *self.event = Event { lsn: self.lsn, xid: open.xid.into(), ts_us: open.ts_us, kind };
-        Origin {
-            ts_us: open.ts_us,
-            snapshot: "false",
-            last_commit: self.last_commit,
-            lsn: self.lsn,
-            xid: open.xid.into(),
-            upstream: open.upstream.as_ref().map(|(name, lsn)| (name.as_str(), *lsn)),
-        }
-    }
-
-    fn insert(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.creates {
-            return Ok(());
-        }
-        let origin = self.origin(open, "INSERT");
-        self.new.read_tuple(&mut cursor)?;
-        self.writer.change(table, Operation::Create, None, (self.new, cursor.whole()), &origin)
-    }
-
-    fn update(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.updates {
-            return Ok(());
-        }
-        let origin = self.origin(open, "UPDATE");
-        let kind = read_update(&mut cursor, self.old, self.new)?;
-        let bytes = cursor.whole();
-        let (old, new) = (&*self.old, &*self.new);
-        if kind != OldTuple::Absent && table.key_differs(old, new, bytes) {
-            return self.writer.change_key(table, (old, bytes), (new, bytes), &origin);
-        }
-        let before = (kind != OldTuple::Absent).then_some((old, bytes));
-        self.writer.change(table, Operation::Update, before, (new, bytes), &origin)
-    }
-
-    fn delete(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.deletes {
-            return Ok(());
-        }
-        let origin = self.origin(open, "DELETE");
-        read_delete(&mut cursor, self.old)?;
-        self.writer.delete(table, (self.old, cursor.whole()), &origin)
-    }
-
-    fn truncate(&mut self, open: &mut Transaction, oids: &[u32]) -> Result<(), Error> {
-        for oid in oids {
-            let (true, Some(table)) = (self.counts(open), self.table(*oid)?) else { continue };
-            if !self.settings.skipped.truncates {
-                let origin = self.origin(open, "TRUNCATE");
-                self.writer.truncate(table, &origin)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl TableFacts {
-    /// The facts of a relation message, with what only the catalog knows, where it still knows the column.
-    pub fn of_stream(relation: &RelationMessage, known: Option<&Self>) -> Self {
-        let columns = relation.columns.iter().enumerate().map(|(place, column)| {
-            let catalogued = known.and_then(|known| known.columns.iter().find(|one| one.name == column.name));
-            crate::schema::ColumnFacts {
-                name: column.name.clone(),
-                type_oid: column.type_oid,
-                modifier: column.type_modifier,
-                optional: catalogued.is_none_or(|one| one.optional),
-                dimensions: catalogued.map_or(0, |one| one.dimensions),
-                default: catalogued.and_then(|one| one.default.clone()),
-                place,
-            }
-        });
-        // A table that is gone still has its key in the stream, unless every column counts as one.
-        let identity = || match relation.identity {
-            ReplicaIdentity::Default | ReplicaIdentity::Index => {
-                relation.columns.iter().filter(|column| column.identity).map(|column| column.name.clone()).collect()
-            }
-            ReplicaIdentity::Nothing | ReplicaIdentity::Full => Vec::new(),
-        };
-        Self {
-            oid: relation.oid,
-            schema: relation.schema.clone(),
-            name: relation.name.clone(),
-            identity: relation.identity,
-            columns: columns.collect(),
-            key: known.map_or_else(identity, |known| known.key.clone()),
-        }
-    }
 }

@@ -1,7 +1,9 @@
 //! The task: connects, takes the snapshot, streams, and after any passing error begins again from what is delivered.
 //!
-//!     Down → Making a slot → [Heading for its place] → Reading → Streaming
-//!       ↑________________________ any error ______________________|
+//! ```text
+//! Down → Making a slot → [Heading for its place] → Reading → Streaming
+//!   ↑________________________ any error ______________________|
+//! ```
 //!
 //! What is delivered is known from the answers of `poll` alone; whatever a failed poll had read is thrown away. `connect`
 //! decides what a start begins with; here the phases follow each other.

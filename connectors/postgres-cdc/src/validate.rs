@@ -32,10 +32,11 @@ fn examine(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<(&'static s
     let server = catalog.probe()?;
     let mut faults = setup::check_server(&server, settings);
     let publication = catalog.publication(&settings.publication)?;
-    if publication.is_none() && settings.autocreate == AutoCreate::Disabled {
-        if let Error::Setting { key, reason } = setup::publication_missing(settings) {
-            faults.push((key, reason));
-        }
+    if publication.is_none()
+        && settings.autocreate == AutoCreate::Disabled
+        && let Error::Setting { key, reason } = setup::publication_missing(settings)
+    {
+        faults.push((key, reason));
     }
     let mut tables = catalog.tables(settings.via_root)?;
     tables.retain(|(schema, table)| setup::is_wanted(settings, schema, table));

@@ -28,7 +28,8 @@ impl Unit {
             Self::Micros => micros,
             Self::Nanos => micros * 1000,
         };
-        i64::try_from(value).map_err(|_| Fault("a timestamp beyond 64 bits in this unit; set `time.precision.mode` to `connect`"))
+        i64::try_from(value)
+            .map_err(|_| Fault("a timestamp beyond 64 bits in this unit; set `time.precision.mode` to `connect`"))
     }
 }
 

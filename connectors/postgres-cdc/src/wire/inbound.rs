@@ -33,7 +33,7 @@ impl Inbound {
     /// # Errors
     /// When the length is impossible.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         let Some(&[tag, a, b, c, d]) = self.bytes.get(self.start..self.start + HEADER) else { return Ok(None) };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if !(4..=MESSAGE_BYTES_MAX).contains(&length) {
@@ -84,7 +84,7 @@ mod tests {
             let mut seen = Vec::new();
             for piece in stream.chunks(step) {
                 inbound.room().extend_from_slice(piece);
-                while let Some(frame) = inbound.next().expect("sound") {
+                while let Some(frame) = inbound.next_frame().expect("sound") {
                     seen.push((frame.tag, inbound.body(&frame).to_vec()));
                 }
             }
@@ -97,6 +97,6 @@ mod tests {
     fn an_impossible_length_is_refused() {
         let mut inbound = Inbound::default();
         inbound.room().extend_from_slice(b"A\0\0\0\x03");
-        assert!(inbound.next().is_err());
+        assert!(inbound.next_frame().is_err());
     }
 }

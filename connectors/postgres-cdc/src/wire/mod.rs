@@ -8,6 +8,7 @@ mod connection;
 mod copy;
 mod cursor;
 mod inbound;
+mod login;
 mod pgoutput;
 mod status;
 mod tuple;

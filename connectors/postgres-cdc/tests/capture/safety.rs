@@ -123,3 +123,27 @@ fn validation_looks_without_touching() {
     assert_eq!(check(&[("database.dbname", "nowhere")]), ["database.dbname"]);
     assert_eq!(database.value("SELECT count(*) FROM pg_publication"), "0");
 }
+
+#[test]
+fn passwords_are_given_in_each_way_the_server_asks_and_wrong_ones_fail_at_once() {
+    let database = Database::new();
+    database.run("CREATE TABLE t (id int PRIMARY KEY)");
+    for role in ["scram", "md5", "clear"] {
+        let hashed = if role == "md5" { "md5" } else { "scram-sha-256" };
+        database.run(&format!("SET password_encryption = '{hashed}'"));
+        database.run(&format!("DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'pä ss'"));
+        let as_role = |password: &'static str| [("database.user", role), ("database.password", password)];
+        let error = refused(&database, &as_role("wrong"));
+        assert!(
+            matches!(error.into_connector_error(), ConnectorError::Config { key, .. } if key == "database.password"),
+            "{role}"
+        );
+        let error = refused(&database, &[("database.user", role)]);
+        assert!(error.to_string().contains("database.password"), "{role}: {error}");
+        let host = Arc::new(Native::default());
+        let mut log = Log::default();
+        let mut task = open(&config(&database, &as_role("pä ss")), &log, &host);
+        poll_until(&mut task, &mut log, 100, |log| !log.offsets.is_empty());
+        task.close();
+    }
+}

@@ -97,6 +97,10 @@ impl Server {
             text(folder.path())
         );
         std::fs::write(data.join("postgresql.auto.conf"), settings).expect("settings");
+        // Roles of these names log in with their passwords.
+        let access = "host all scram 127.0.0.1/32 scram-sha-256\nhost all md5 127.0.0.1/32 md5\n\
+            host all clear 127.0.0.1/32 password\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n";
+        std::fs::write(data.join("pg_hba.conf"), access).expect("access rules");
         postgres("pg_ctl", &["-w", "-D", &text(&data), "-l", &text(&folder.path().join("log")), "start"]);
         Self { folder, port }
     }
