@@ -92,11 +92,13 @@ impl Supervisor {
 
     /// Runs until told to stop, then drains.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut shutdown: watch::Receiver<bool>) {
+        let stop = async move { drop(shutdown.wait_for(|stop| *stop).await) };
+        let mut stop = std::pin::pin!(stop);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = &mut stop => break,
                 command = commands.recv() => match command {
                     Some(command) => self.command(command).await,
                     None => break,
