@@ -61,7 +61,12 @@ impl Reading {
     /// Runs a check over every document, keeps what it finds, and marks documents with errors as rejected.
     pub fn check_with(&mut self, mut check: impl FnMut(&Document) -> Vec<Finding>) {
         for document in &mut self.documents {
-            let found = check(document);
+            let mut found = check(document);
+            // A key whose value could not be read is not missing.
+            found.retain(|new| {
+                let same = |known: &Finding| known.file == new.file && known.path == new.path && !new.path.is_empty();
+                new.code != "config.missing_key" || !self.findings.iter().any(same)
+            });
             document.rejected |= found.iter().any(|finding| finding.severity == Severity::Error);
             self.findings.extend(found);
         }
@@ -166,6 +171,19 @@ impl Reading {
             let start = Place { file: file.to_owned(), line: node.line, column: node.column };
             let stated = flat.config.get("name").map(str::to_owned);
             unnamed += usize::from(stated.is_none());
+            let fault = if !matches!(node.value, parse::Value::Map(_)) {
+                flat.findings.first().cloned()
+            } else if stated.is_none() && unnamed > 1 {
+                let hint = "The file's name stands in for one document only. Give this one a `name`.";
+                Some(Finding::error("config.name_missing", "a second document of this file has no name").suggest(hint))
+            } else {
+                None
+            };
+            if let Some(fault) = fault {
+                // Whoever it is cannot be said, so whatever ran of this file goes on.
+                self.break_file(file, fault, start.line, start.column);
+                continue;
+            }
             let mut document = Document {
                 name: stated.clone().unwrap_or_else(|| stem.clone()),
                 named: stated.is_some(),
@@ -176,15 +194,7 @@ impl Reading {
                 rejected: false,
             };
             document.config.set("name", document.name.clone());
-            let mut findings = flat.findings;
-            if stated.is_none() && unnamed > 1 {
-                let hint = "The file's name stands in for one document only. Give this one a `name`.";
-                findings.push(
-                    Finding::error("config.name_missing", "a second document of this file has no name")
-                        .suggest(hint)
-                        .at(&document.start),
-                );
-            }
+            let findings = flat.findings;
             document.rejected = findings.iter().any(|finding| finding.severity == Severity::Error);
             self.findings.extend(findings.into_iter().map(|finding| finding.of(&document.name)));
             self.documents.push(document);

@@ -76,7 +76,10 @@ fn unreadable(error: &serde_saphyr::Error, source: &str) -> Unreadable {
     }
     Unreadable {
         code: if duplicate { "config.duplicate_key" } else { "config.syntax" },
-        message: message.trim_start_matches("error: ").trim_end_matches([':', ' ']).to_owned(),
+        message: match message.strip_prefix("duplicate mapping key: ") {
+            Some(key) => format!("`{}` is set twice", key.split(", set ").next().unwrap_or(key)),
+            None => message.trim_start_matches("error: ").trim_end_matches([':', ' ']).to_owned(),
+        },
         line,
         column,
     }

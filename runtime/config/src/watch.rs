@@ -228,7 +228,8 @@ mod tests {
         let (root, _watch, changes) = watched(Duration::from_secs(600));
         let dir = root.path().join("pipelines");
         let file = dir.join("a.yaml");
-        let steps: [(&str, Box<dyn Fn()>); 6] = [
+        type Step<'a> = (&'a str, Box<dyn Fn() + 'a>);
+        let steps: [Step<'_>; 6] = [
             ("write", Box::new(|| std::fs::write(&file, "a: 2").expect("written"))),
             ("add", Box::new(|| std::fs::write(dir.join("b.yml"), "b: 1").expect("written"))),
             (

@@ -8,6 +8,8 @@ mod decode;
 mod encode;
 mod number;
 mod object;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transcode;
 

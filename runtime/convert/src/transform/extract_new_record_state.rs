@@ -134,8 +134,15 @@ enum Outcome {
     Replace {
         form: Form,
         present: bool,
-        headers: Vec<(Arc<str>, Form, Option<Vec<u8>>)>,
+        headers: Vec<Header>,
     },
+}
+
+/// A header to add.
+struct Header {
+    name: Arc<str>,
+    form: Form,
+    value: Option<Vec<u8>>,
 }
 
 impl ExtractNewRecordState {
@@ -178,7 +185,7 @@ impl ExtractNewRecordState {
         let headers: Vec<_> = operations
             .map(|reference| {
                 let form = Form::connect(draft.schema(&self.text_schema));
-                (reference.new_name.clone(), form, Some(some(b"d")))
+                Header { name: reference.new_name.clone(), form, value: Some(some(b"d")) }
             })
             .collect();
         if headers.is_empty() { Outcome::Keep } else { Outcome::Replace { form: Form::JSON, present: false, headers } }
@@ -198,9 +205,13 @@ impl ExtractNewRecordState {
         if shape.operation(field(shape.op))? == "t" {
             return Ok(Outcome::Drop);
         }
-        let headers = shape.header_values(&self.headers, &self.ranges, bytes)?.into_iter();
-        let headers: Vec<_> =
-            headers.map(|(name, schema, value)| (name, Form::connect(draft.schema(&schema)), Some(value))).collect();
+        let added = shape.header_values(&self.headers, &self.ranges, bytes)?.into_iter();
+        let headers = added.map(|header| Header {
+            form: Form::connect(draft.schema(&header.schema)),
+            name: header.name,
+            value: Some(header.value),
+        });
+        let headers: Vec<_> = headers.collect();
         let after = structs::inner(&shape.row, field(shape.after))?;
         let (row, deleted) = match (after, self.mode.delete) {
             (Some(row), _) => (row, false),
@@ -246,7 +257,7 @@ impl ExtractNewRecordState {
             .filter_map(|reference| {
                 let value = reference.find_json(&envelope)?;
                 let value = (value != "null").then(|| value.as_bytes().to_vec());
-                Some((reference.new_name.clone(), Form::JSON, value))
+                Some(Header { name: reference.new_name.clone(), form: Form::JSON, value })
             })
             .collect();
         let rewrite = self.mode.delete == Delete::Rewrite;
@@ -292,8 +303,8 @@ impl Rewrite for ExtractNewRecordState {
                     let run = Run { value: form, ..draft.run(&record) };
                     draft.begin(run, record.key.bytes, present.then_some(&self.scratch));
                     draft.headers(&record);
-                    for (name, form, value) in &headers {
-                        draft.builder().header(name, *form, value.as_deref());
+                    for header in &headers {
+                        draft.builder().header(&header.name, header.form, header.value.as_deref());
                     }
                     draft.end(&record);
                 }

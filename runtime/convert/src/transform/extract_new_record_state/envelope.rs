@@ -102,6 +102,13 @@ impl Located {
     }
 }
 
+/// A header to add: its name, the text of its schema, its datum.
+pub(super) struct Added {
+    pub(super) name: Arc<str>,
+    pub(super) schema: Arc<str>,
+    pub(super) value: Vec<u8>,
+}
+
 /// An envelope's schema, and what is made of its data.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -172,18 +179,18 @@ impl Shape {
         self.fields.iter().try_for_each(|field| field.append(ranges, datum, out))
     }
 
-    /// The added headers: name, schema, datum.
+    /// The added headers.
     pub(super) fn header_values(
         &self,
         references: &[Reference],
         ranges: &[Range<usize>],
         datum: &[u8],
-    ) -> Result<Vec<(Arc<str>, Arc<str>, Vec<u8>)>, Fault> {
+    ) -> Result<Vec<Added>, Fault> {
         let values = self.headers.iter().map(|(index, located, schema)| {
             let mut value = Vec::new();
             located.append(ranges, datum, &mut value)?;
             let name = references.get(*index).map_or_else(|| "".into(), |reference| reference.new_name.clone());
-            Ok((name, schema.clone(), value))
+            Ok(Added { name, schema: schema.clone(), value })
         });
         values.collect()
     }
