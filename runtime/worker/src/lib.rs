@@ -25,6 +25,8 @@ mod settings;
 mod store;
 mod supervisor;
 mod task;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use answers::{

@@ -1,0 +1,10 @@
+//! The worker as a whole, over a log in memory and connectors that follow a script. Time is tokio's, paused: it moves when
+//! everybody waits.
+
+mod folder;
+mod log;
+mod plugins;
+mod rig;
+mod sink;
+mod source;
+mod supervisor;
