@@ -17,7 +17,8 @@ use crate::guest::Guest;
 const READ_BYTES_MAX: u32 = 4 << 20;
 
 /// A file under the guest's hand.
-pub(crate) struct File {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct File {
     file: Arc<fs::File>,
     path: PathBuf,
     size: u64,

@@ -29,7 +29,8 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection under the guest's hand.
-pub(crate) struct Connection {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Connection {
     host: String,
     transport: Transport,
     /// Arrived and not yet taken: the first `filled` bytes.

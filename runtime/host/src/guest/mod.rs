@@ -55,7 +55,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// The scope of a task with this configuration.
+    /// The scope of a task with this configuration, which is completed: own names instead of aliases, and defaults.
     pub(crate) fn new(
         label: String,
         spec: &Spec,
@@ -63,6 +63,7 @@ impl Scope {
         telemetry: Option<Arc<dyn Telemetry>>,
         services: Arc<Services>,
     ) -> Self {
+        let config = spec.complete(&config);
         Self {
             label,
             capabilities: spec.capabilities.clone(),

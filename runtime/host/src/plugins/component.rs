@@ -134,7 +134,7 @@ impl Plugin for ComponentPlugin {
         let instance =
             self.instance(self.scope(&context), |store, instance| source::Part::new(store, instance)).await?;
         let interrupt = instance.scope().interruption.clone();
-        let context = context_to_wit(&context, &visible_config(&self.spec, &context.config));
+        let context = context_to_wit(&context, &visible_config(&self.spec, &instance.scope().config));
         Ok((Box::new(SourceTask { instance, context }), interrupt))
     }
 
@@ -142,7 +142,7 @@ impl Plugin for ComponentPlugin {
         self.require(ConnectorKind::Sink)?;
         let instance = self.instance(self.scope(&context), |store, instance| sink::Part::new(store, instance)).await?;
         let interrupt = instance.scope().interruption.clone();
-        let context = context_to_wit(&context, &visible_config(&self.spec, &context.config));
+        let context = context_to_wit(&context, &visible_config(&self.spec, &instance.scope().config));
         Ok((Box::new(SinkTask { instance, context }), interrupt))
     }
 
@@ -150,7 +150,7 @@ impl Plugin for ComponentPlugin {
         self.require(ConnectorKind::Transform)?;
         let instance =
             self.instance(self.scope(&context), |store, instance| transform::Part::new(store, instance)).await?;
-        let visible = visible_config(&self.spec, &context.config);
+        let visible = visible_config(&self.spec, &instance.scope().config);
         Ok(Box::new(TransformStep::open(instance, &visible).await?))
     }
 }

@@ -25,7 +25,8 @@ use crate::bindings::imports::towpath::connect::object_store as wit;
 use crate::error::chain;
 use crate::guest::Guest;
 
-pub(crate) use upload::Upload;
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub use upload::Upload;
 
 /// Stores in memory, by bucket; they live as long as the host.
 pub(crate) type MemoryStores = Mutex<HashMap<String, Arc<InMemory>>>;
@@ -36,7 +37,8 @@ const LIST_MAX: usize = 10_000;
 const GET_BYTES_MAX: u64 = 64 << 20;
 
 /// A store under the guest's hand.
-pub(crate) struct Store {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Store {
     objects: Arc<dyn ObjectStore>,
     /// The same store, where it lists by prefix and in order.
     pages: Option<Arc<AmazonS3>>,

@@ -16,7 +16,8 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_MAX: usize = 3;
 
 /// An upload under the guest's hand.
-pub(crate) struct Upload {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Upload {
     store: Arc<dyn ObjectStore>,
     path: Path,
     part: BytesMut,

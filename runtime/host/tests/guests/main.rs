@@ -1,0 +1,7 @@
+//! The host against a component that misbehaves: each kind ends its own task with the right code, and a task beside it on the
+//! same thread never notices. What a component is not allowed is refused with the key that would permit it.
+
+mod capabilities;
+mod faults;
+mod plugins;
+mod support;
