@@ -34,7 +34,18 @@ pub(crate) struct PartitionPoint {
     pub(crate) partition: i32,
     pub(crate) log_start: i64,
     pub(crate) end: i64,
+    /// Compaction has seen everything before this.
+    #[serde(default)]
+    pub(crate) cleaned: i64,
     pub(crate) segments: Vec<SegmentPoint>,
+}
+
+/// The offsets that bound what a partition's segments hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) log_start: i64,
+    pub(crate) end: i64,
+    pub(crate) cleaned: i64,
 }
 
 /// One segment.
@@ -44,6 +55,9 @@ pub(crate) struct SegmentPoint {
     pub(crate) bytes: u64,
     pub(crate) first_timestamp: i64,
     pub(crate) max_timestamp: i64,
+    /// Whether its files may still bear the name under which compaction wrote them.
+    #[serde(default)]
+    pub(crate) swapping: bool,
 }
 
 /// One committed offset.
@@ -58,8 +72,9 @@ pub(crate) struct GroupPoint {
 }
 
 impl PartitionPoint {
-    pub(crate) fn new(topic: Uuid, partition: i32, log_start: i64, end: i64, segments: Vec<SegmentPoint>) -> Self {
-        Self { topic: topic.to_string(), partition, log_start, end, segments }
+    pub(crate) fn new(topic: Uuid, partition: i32, bounds: Bounds, segments: Vec<SegmentPoint>) -> Self {
+        let Bounds { log_start, end, cleaned } = bounds;
+        Self { topic: topic.to_string(), partition, log_start, end, cleaned, segments }
     }
 
     pub(crate) fn topic(&self) -> Result<Uuid, Error> {

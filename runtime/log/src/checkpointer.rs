@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use towpath_model::crash_point;
 
-use crate::checkpoint::{Checkpoint, GroupPoint, PartitionPoint, SegmentPoint};
+use crate::checkpoint::{Bounds, Checkpoint, GroupPoint, PartitionPoint, SegmentPoint};
 use crate::core::{Core, Maintenance};
 use crate::error::Error;
 use crate::journal::{JournalWriter, NoSpace};
@@ -27,8 +27,7 @@ const SPARE_JOURNAL_FILES: usize = 4;
 struct Part {
     entry: Arc<TopicEntry>,
     partition: Arc<Partition>,
-    log_start: i64,
-    end: i64,
+    bounds: Bounds,
     segments: Vec<SegmentPoint>,
     tail: Vec<TailBatch>,
 }
@@ -53,10 +52,10 @@ impl Core {
         }
         let partitions = parts
             .into_iter()
-            .filter(|part| part.end > 0)
+            .filter(|part| part.bounds.end > 0)
             .map(|part| {
                 let Partition { topic, name, .. } = part.partition.as_ref();
-                PartitionPoint::new(*topic, name.partition, part.log_start, part.end, part.segments)
+                PartitionPoint::new(*topic, name.partition, part.bounds, part.segments)
             })
             .collect();
         let checkpoint = Checkpoint { epoch: self.epoch, sequence, clean, partitions, groups };
@@ -81,8 +80,7 @@ impl Core {
             Part {
                 entry: entry.clone(),
                 partition: partition.clone(),
-                log_start: state.log_start,
-                end: state.high_watermark,
+                bounds: Bounds { log_start: state.log_start, end: state.high_watermark, cleaned: state.cleaned },
                 segments: state.segments.clone(),
                 tail: state.tail.iter().cloned().collect(),
             }
@@ -114,7 +112,7 @@ impl Core {
                 error
             })?;
             part.segments = segments;
-            lock(&part.partition.state).adopt(part.segments.clone(), part.end);
+            lock(&part.partition.state).adopt(part.segments.clone(), part.bounds.end);
         }
         Ok(())
     }
@@ -126,6 +124,7 @@ impl Core {
                 self.create_directory(&part.partition)?;
             }
             let mut appender = Appender::new(self.vfs.as_ref(), dir, &part.entry.settings, part.segments.clone());
+            appender.leave_alone_before(part.bounds.cleaned);
             for batch in &part.tail {
                 appender.append(&batch.header, &batch.bytes)?;
             }
@@ -169,7 +168,9 @@ impl Core {
                         writer.adopt_spare(file);
                     }
                 }
-                Err(NoSpace::DiskFull(reason)) => tracing::warn!(reason, "no spare journal file could be made"),
+                Err(NoSpace::DiskFull(reason) | NoSpace::JournalFull(reason)) => {
+                    tracing::warn!(reason, "no spare journal file could be made")
+                }
                 Err(NoSpace::Io(error)) => return Err(Error::io("making a journal file", error)),
             }
         }

@@ -30,6 +30,8 @@ pub struct LogConfig {
     pub idle_mark_after: Duration,
     /// How often retention looks for segments to drop.
     pub retention_interval: Duration,
+    /// A partition of a compacted topic is compacted when this much, and the topic's ratio, has not been looked at yet.
+    pub compaction_bytes_min: u64,
     /// Commits are refused while this many bytes of others wait for the disk.
     pub queue_bytes_max: usize,
     /// What one commit may take, encoded.
@@ -51,6 +53,7 @@ impl LogConfig {
             checkpoint_interval: Duration::from_secs(5),
             idle_mark_after: Duration::from_millis(50),
             retention_interval: Duration::from_secs(60),
+            compaction_bytes_min: 1 << 20,
             queue_bytes_max: 256 << 20,
             commit_bytes_max: 64 << 20,
         }

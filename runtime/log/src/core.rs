@@ -174,9 +174,22 @@ impl Core {
         if round.is_empty() {
             return false;
         }
-        match writer.reserve(round.iter().map(|queued| queued.frame.len())) {
+        let lengths = || round.iter().map(|queued| queued.frame.len());
+        let mut reserved = writer.reserve(lengths());
+        if matches!(reserved, Err(NoSpace::JournalFull(_))) {
+            // Segments lag too far behind. Commits wait for them here; a disk that cannot take them shows below.
+            drop(journal);
+            if let Err(error) = self.checkpoint(false) {
+                tracing::warn!(%error, "the journal is full and no checkpoint could be made");
+            }
+            journal = lock(&self.journal);
+            let Some(writer) = journal.as_mut() else { return false };
+            reserved = writer.reserve(lengths());
+        }
+        let Some(writer) = journal.as_mut() else { return false };
+        match reserved {
             Ok(()) => {}
-            Err(NoSpace::DiskFull(reason)) => {
+            Err(NoSpace::DiskFull(reason) | NoSpace::JournalFull(reason)) => {
                 self.refuse(round, Error::DiskFull(reason));
                 return true;
             }

@@ -207,6 +207,7 @@ fn maintenance_thread(core: &Core) {
             log_failure("retention", core.retain().map(|_| ()));
         }
         log_failure("checkpoint", core.checkpoint(false));
+        log_failure("compaction", core.compact().map(|_| ()));
         core.look_for_space();
     }
 }
@@ -344,6 +345,14 @@ impl Embedded {
     /// The disk's.
     pub fn step_retention(&self) -> Result<usize, Error> {
         self.core.retain()
+    }
+
+    /// Compacts what is due.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn step_compaction(&self) -> Result<usize, Error> {
+        self.core.compact()
     }
 
     /// Creates a topic, blocking.

@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use towpath_model::TopicPartition;
 
+use crate::checkpoint::SegmentPoint;
 use crate::codec::{ColumnReader, first_at_or_after};
 use crate::core::Core;
 use crate::engine::{Fetch, Fetched, PartitionOffsets};
 use crate::error::Error;
-use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::partition::{Partition, State, TailBatch, TopicEntry};
 use crate::segment::{ReadFailure, SegmentReader};
 use crate::sync::{lock, read};
 
@@ -115,7 +116,11 @@ impl Core {
             if there_is && (gathered < bytes_max || gathered == 0) {
                 let from_disk = match look.tail {
                     Some(_) => Vec::new(),
-                    None => self.read_segments(&look, bytes_max.saturating_sub(gathered))?,
+                    None => {
+                        let (batches, next) = self.read_segments(&look, bytes_max.saturating_sub(gathered))?;
+                        next_offset = next;
+                        batches
+                    }
                 };
                 for batch in look.tail.iter().flatten().chain(&from_disk) {
                     let damaged =
@@ -133,28 +138,32 @@ impl Core {
         Ok(fetched.into_iter().map(|(_, fetched)| fetched).collect())
     }
 
-    /// Batches from segments, from the first one that holds or follows `look.from`.
-    fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<Vec<TailBatch>, Error> {
+    /// Batches from segments, from the first one that holds or follows `look.from`, and the offset up to which that is all.
+    fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<(Vec<TailBatch>, i64), Error> {
         let mut from = look.from;
         loop {
-            let (segment, end, hint) = {
+            let (segment, end, hint, cleaned) = {
                 let state = lock(&look.partition.state);
                 let offsets = state.offsets();
                 if from < offsets.start || look.partition.deleted.load(Ordering::Acquire) {
                     return Err(out_of_range(&look.partition.name, look.from, offsets));
                 }
                 if from >= state.flushed {
-                    return Ok(state.tail_from(from).take(1).cloned().collect());
+                    return Ok((state.tail_from(from).take(1).cloned().collect(), from));
                 }
                 let Some((segment, end)) = state.segment_of(from) else {
+                    if look.entry.gaps {
+                        from = state.segments.first().map_or(state.flushed, |first| first.base);
+                        continue;
+                    }
                     return Err(Error::corrupt(&look.partition.name, format!("no segment holds offset {from}")));
                 };
-                (segment, end, state.place_of(from, segment.base))
+                (segment, end, state.place_of(from, segment.base), state.cleaned)
             };
             let opened = SegmentReader::open(self.vfs.as_ref(), &look.partition.dir, segment, end, look.entry.gaps);
             let chunk = match opened {
                 Ok(reader) => reader.read(from, bytes_max.max(1), hint),
-                Err(ReadFailure::Gone) if self.has_moved_on(look, segment.base) => continue,
+                Err(ReadFailure::Gone) if moved_on(&lock(&look.partition.state), segment.base, cleaned) => continue,
                 Err(ReadFailure::Gone) => {
                     return Err(Error::corrupt(
                         look.partition.dir.display(),
@@ -163,25 +172,23 @@ impl Core {
                 }
                 Err(ReadFailure::Error(error)) => return Err(error),
             };
-            let moved_on = self.has_moved_on(look, segment.base);
-            let chunk = match chunk {
-                // The file was rewritten while it was read.
-                _ if moved_on => continue,
-                Err(error) => return Err(error),
-                Ok(chunk) => chunk,
-            };
+            let mut state = lock(&look.partition.state);
+            if moved_on(&state, segment.base, cleaned) {
+                continue;
+            }
+            let chunk = chunk?;
             if let Some((last, _)) = chunk.batches.last() {
-                lock(&look.partition.state).remember(last.next_offset(), segment.base, chunk.next_position);
-                return Ok(chunk.batches.into_iter().map(|(header, bytes)| TailBatch { header, bytes }).collect());
+                let next = last.next_offset();
+                state.remember(next, segment.base, chunk.next_position);
+                drop(state);
+                return Ok((
+                    chunk.batches.into_iter().map(|(header, bytes)| TailBatch { header, bytes }).collect(),
+                    next,
+                ));
             }
             // Compaction has left nothing of this segment at or after the offset.
             from = end;
         }
-    }
-
-    fn has_moved_on(&self, look: &Look, base: i64) -> bool {
-        let state = lock(&look.partition.state);
-        !state.segments.iter().any(|segment| segment.base == base)
     }
 
     /// The first offset with a timestamp at or after `timestamp_ms`.
@@ -189,26 +196,30 @@ impl Core {
         let (entry, partition) = self.partition_of(name)?;
         let mut below = i64::MIN;
         loop {
-            let (segment, end, start) = {
+            let (segment, end, start, cleaned) = {
                 let state = lock(&partition.state);
-                let candidate = |(_, segment): &(usize, &crate::checkpoint::SegmentPoint)| {
+                let candidate = |(_, segment): &(usize, &SegmentPoint)| {
                     segment.base > below && segment.max_timestamp >= timestamp_ms
                 };
                 let Some((index, segment)) = state.segments.iter().enumerate().find(candidate) else {
                     return first_in_tail(&state.tail, timestamp_ms).map_err(|damage| Error::corrupt(name, damage));
                 };
-                (*segment, state.segments.get(index + 1).map_or(state.flushed, |next| next.base), state.log_start)
+                let end = state.segments.get(index + 1).map_or(state.flushed, |next| next.base);
+                (*segment, end, state.log_start, state.cleaned)
             };
-            below = segment.base;
-            match SegmentReader::open(self.vfs.as_ref(), &partition.dir, segment, end, entry.gaps) {
-                Ok(reader) => {
-                    if let Some(offset) = reader.offset_for_time(timestamp_ms, start)? {
-                        return Ok(Some(offset));
-                    }
-                }
-                Err(ReadFailure::Gone) => {}
-                Err(ReadFailure::Error(error)) => return Err(error),
+            let found = match SegmentReader::open(self.vfs.as_ref(), &partition.dir, segment, end, entry.gaps) {
+                Ok(reader) => reader.offset_for_time(timestamp_ms, start),
+                Err(ReadFailure::Gone) => Ok(None),
+                Err(ReadFailure::Error(error)) => Err(error),
+            };
+            if moved_on(&lock(&partition.state), segment.base, cleaned) {
+                below = i64::MIN;
+                continue;
             }
+            if let Some(offset) = found? {
+                return Ok(Some(offset));
+            }
+            below = segment.base;
         }
     }
 
@@ -220,6 +231,11 @@ impl Core {
         let unknown = || Error::UnknownPartition { topic: name.topic.to_string(), partition: name.partition };
         partition.map(|partition| (entry.clone(), partition)).ok_or_else(unknown)
     }
+}
+
+/// Whether a segment that was looked up was dropped, or rewritten by compaction, which always raises `cleaned`.
+fn moved_on(state: &State, base: i64, cleaned: i64) -> bool {
+    state.cleaned != cleaned || !state.segments.iter().any(|segment| segment.base == base)
 }
 
 fn first_in_tail<'a>(

@@ -3,7 +3,7 @@
 //! ```text
 //! engine ── the traits           embedded ── the engine: open, close, threads
 //!   append ─> core ─> journal ─> (durable, visible) ─> checkpointer ─> segment
-//!                        recovery <── open               retention
+//!                        recovery <── open               retention, compaction
 //!   fetch <── partition (tail) <── segment
 //! ```
 //! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `catalog` and `checkpoint`
@@ -14,6 +14,7 @@ mod catalog;
 mod checkpoint;
 mod checkpointer;
 mod codec;
+mod compaction;
 mod config;
 mod core;
 mod durable_file;

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) high_watermark: i64,
     pub(crate) tail: VecDeque<TailBatch>,
     pub(crate) segments: Vec<SegmentPoint>,
+    /// Compaction has seen everything before this.
+    pub(crate) cleaned: i64,
     places: VecDeque<Place>,
     waiters: Vec<Weak<Notify>>,
 }
@@ -89,6 +91,7 @@ impl Partition {
             flushed: point.end,
             high_watermark: point.end,
             segments: point.segments.clone(),
+            cleaned: point.cleaned,
             ..State::default()
         });
         partition.assigned = AtomicI64::new(point.end);
@@ -156,5 +159,12 @@ impl State {
     /// Where in the segment `base` the batch that begins with `offset` lies, if that is remembered.
     pub(crate) fn place_of(&self, offset: i64, base: i64) -> Option<u64> {
         self.places.iter().find(|place| place.offset == offset && place.base == base).map(|place| place.position)
+    }
+
+    /// Takes over segments that compaction has written in place of those before `cleaned`.
+    pub(crate) fn swap(&mut self, segments: Vec<SegmentPoint>, cleaned: i64) {
+        self.segments = segments;
+        self.cleaned = cleaned;
+        self.places.clear();
     }
 }

@@ -17,7 +17,7 @@ use towpath_model::TopicPartition;
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, SegmentPoint};
 use crate::codec::{BatchHeader, RawRecords, records_section};
 use crate::config::{LogConfig, OFFSETS_TOPIC};
 use crate::core::Visible;
@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::group::{self, Groups};
 use crate::journal::{self, Scan, Scanned};
 use crate::partition::{Partition, TailBatch};
-use crate::segment::{file_name, parse_file_name};
+use crate::segment::{SWAP_SUFFIX, file_name, finish_swap, parse_file_name};
 use crate::sync::lock;
 use crate::topics::DELETE_SUFFIX;
 use crate::vfs::{Open, Vfs, read_whole};
@@ -80,7 +80,7 @@ fn partitions(
             let partition = match points.get(&(id, number)) {
                 Some(point) => {
                     for segment in &point.segments {
-                        check_segment(vfs, &partition_dir, segment.base, segment.bytes)?;
+                        check_segment(vfs, &partition_dir, segment)?;
                     }
                     Partition::restored(id, tp, partition_dir, point)
                 }
@@ -92,17 +92,22 @@ fn partitions(
     Ok(partitions)
 }
 
-fn check_segment(vfs: &dyn Vfs, dir: &Path, base: i64, bytes: u64) -> Result<(), Error> {
-    let path = dir.join(file_name(base, "log"));
-    let length = match vfs.open(&path, Open::Read) {
-        Ok(file) => file.len().map_err(|error| Error::io(format!("reading {}", path.display()), error))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::corrupt(path.display(), "the file is missing"));
-        }
-        Err(error) => return Err(Error::io(format!("opening {}", path.display()), error)),
+fn check_segment(vfs: &dyn Vfs, dir: &Path, segment: &SegmentPoint) -> Result<(), Error> {
+    let plain = dir.join(file_name(segment.base, "log"));
+    let beside = dir.join(file_name(segment.base, "log") + SWAP_SUFFIX);
+    let opened = match vfs.open(&beside, Open::Read) {
+        Ok(file) if segment.swapping => Ok(file),
+        _ => vfs.open(&plain, Open::Read),
     };
-    if length < bytes {
-        return Err(Error::corrupt(path.display(), format!("the file has {length} bytes of {bytes}")));
+    let length = match opened {
+        Ok(file) => file.len().map_err(|error| Error::io(format!("reading {}", plain.display()), error))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::corrupt(plain.display(), "the file is missing"));
+        }
+        Err(error) => return Err(Error::io(format!("opening {}", plain.display()), error)),
+    };
+    if length < segment.bytes {
+        return Err(Error::corrupt(plain.display(), format!("the file has {length} bytes of {}", segment.bytes)));
     }
     Ok(())
 }
@@ -177,10 +182,16 @@ fn is_partition_dir(vfs: &dyn Vfs, path: &Path) -> bool {
 }
 
 fn clean_partition(vfs: &dyn Vfs, partition: &Partition) -> std::io::Result<()> {
-    let segments = lock(&partition.state).segments.clone();
+    let segments = {
+        let mut state = lock(&partition.state);
+        finish_swap(vfs, &partition.dir, &state.segments)?;
+        state.segments.iter_mut().for_each(|segment| segment.swapping = false);
+        state.segments.clone()
+    };
     let bases: BTreeSet<i64> = segments.iter().map(|segment| segment.base).collect();
     for name in vfs.list(&partition.dir)? {
-        if parse_file_name(&name).is_some_and(|(base, _)| !bases.contains(&base)) {
+        let unlisted = |(base, extension): (i64, &str)| !bases.contains(&base) || extension.ends_with(SWAP_SUFFIX);
+        if parse_file_name(&name).is_some_and(unlisted) {
             vfs.remove(&partition.dir.join(name))?;
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::core::Core;
 use crate::error::Error;
 use crate::partition::{State, TopicEntry};
-use crate::segment::file_name;
+use crate::segment::{EXTENSIONS, file_name};
 use crate::sync::{lock, read};
 
 impl Core {
@@ -27,9 +27,7 @@ impl Core {
                 state.log_start = state.segments.first().map_or(state.flushed, |first| first.base).max(state.log_start);
                 drop(state);
                 for base in bases {
-                    files.extend(
-                        ["log", "index", "timeindex"].map(|extension| partition.dir.join(file_name(base, extension))),
-                    );
+                    files.extend(EXTENSIONS.map(|extension| partition.dir.join(file_name(base, extension))));
                 }
             }
         }

@@ -19,6 +19,8 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) value: Option<&'a [u8]>,
     header_count: u32,
     headers: &'a [u8],
+    /// The whole record with its length.
+    pub(super) stored: &'a [u8],
 }
 
 /// The records of a verified batch, decompressed.
@@ -40,9 +42,11 @@ impl<'a> RawRecords<'a> {
     }
 
     fn read(&mut self) -> Result<RawRecord<'a>, Damaged> {
+        let before = self.rest;
         let length =
             usize::try_from(varint::read(&mut self.rest)?).map_err(|_| Damaged("a record has a negative length"))?;
         let (mut body, rest) = self.rest.split_at_checked(length).ok_or(Damaged("a record is cut short"))?;
+        let stored = before.get(..before.len() - rest.len()).unwrap_or_default();
         self.rest = rest;
         body = body.get(1..).ok_or(Damaged("a record is empty"))?;
         let timestamp_delta = varint::read(&mut body)?;
@@ -60,7 +64,7 @@ impl<'a> RawRecords<'a> {
             true => self.header.max_timestamp,
             false => self.header.base_timestamp.wrapping_add(timestamp_delta),
         };
-        Ok(RawRecord { offset, timestamp, key, value, header_count, headers: body })
+        Ok(RawRecord { offset, timestamp, key, value, header_count, headers: body, stored })
     }
 }
 

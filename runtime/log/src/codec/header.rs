@@ -126,6 +126,16 @@ pub(super) fn write(batch: &mut [u8], new: &NewHeader) {
     set(batch, 17, crc.to_be_bytes());
 }
 
+/// Brings the head of a batch in line with records that were taken out of it.
+pub(super) fn set_rewritten(batch: &mut [u8], records: i32, max_timestamp: i64) {
+    let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("a batch is below 2 GiB");
+    set(batch, 8, length.to_be_bytes());
+    set(batch, 35, max_timestamp.to_be_bytes());
+    set(batch, 57, records.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    set(batch, 17, crc.to_be_bytes());
+}
+
 /// Gives a batch its place in the log.
 pub(crate) fn set_base_offset(batch: &mut [u8], base_offset: i64) {
     set(batch, 0, base_offset.to_be_bytes());

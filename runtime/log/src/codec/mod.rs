@@ -8,6 +8,7 @@ mod compress;
 mod decode;
 mod encode;
 mod header;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -16,6 +17,7 @@ pub(crate) use compress::DECOMPRESSED_MAX;
 pub(crate) use decode::{ColumnReader, RawRecords, first_at_or_after, records_section};
 pub(crate) use encode::BatchEncoder;
 pub(crate) use header::{BatchHeader, HEADER_BYTES, set_base_offset};
+pub(crate) use rewrite::{Left, rewrite};
 
 /// Bytes that are no record batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

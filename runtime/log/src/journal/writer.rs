@@ -22,6 +22,8 @@ const GATHER_BYTES_MAX: usize = 1 << 20;
 /// Why a round was not begun. Nothing of it was written.
 #[derive(Debug)]
 pub(crate) enum NoSpace {
+    /// The journal has all the files it may have; a checkpoint frees some.
+    JournalFull(String),
     /// The disk has no room for another journal file.
     DiskFull(String),
     /// The file system failed.
@@ -113,9 +115,9 @@ impl JournalWriter {
                 }
             }
             if self.disk_bytes() + bytes > self.bytes_max.max(bytes) {
-                return Err(NoSpace::DiskFull(format!(
-                    "the journal has reached {} bytes and segments cannot be written",
-                    self.disk_bytes()
+                let bytes = self.disk_bytes();
+                return Err(NoSpace::JournalFull(format!(
+                    "the journal has {bytes} bytes and segments cannot be written"
                 )));
             }
             let file = self.plan(bytes).create(self.vfs.as_ref())?;

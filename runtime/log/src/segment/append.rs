@@ -7,8 +7,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file_name;
 use super::index::{self, IndexEntries};
+use super::{SWAP_SUFFIX, file_name};
 use crate::checkpoint::SegmentPoint;
 use crate::codec::BatchHeader;
 use crate::topic_config::TopicSettings;
@@ -33,6 +33,10 @@ pub(crate) struct Appender<'a> {
     segments: Vec<SegmentPoint>,
     open: Option<OpenSegment>,
     touched: SegmentFiles,
+    /// Segments that begin before this are complete.
+    complete_before: i64,
+    /// Whether new files get the name that compaction gives them.
+    swapping: bool,
 }
 
 struct OpenSegment {
@@ -55,7 +59,26 @@ impl<'a> Appender<'a> {
         settings: &'a TopicSettings,
         segments: Vec<SegmentPoint>,
     ) -> Self {
-        Self { vfs, dir, settings, segments, open: None, touched: SegmentFiles::default() }
+        Self {
+            vfs,
+            dir,
+            settings,
+            segments,
+            open: None,
+            touched: SegmentFiles::default(),
+            complete_before: 0,
+            swapping: false,
+        }
+    }
+
+    /// An appender that writes new segments beside old ones, for compaction.
+    pub(crate) fn beside(vfs: &'a dyn Vfs, dir: &'a Path, settings: &'a TopicSettings) -> Self {
+        Self { swapping: true, ..Self::new(vfs, dir, settings, Vec::new()) }
+    }
+
+    /// Appends to no segment that begins before `offset`.
+    pub(crate) fn leave_alone_before(&mut self, offset: i64) {
+        self.complete_before = offset;
     }
 
     /// Appends a batch.
@@ -89,7 +112,7 @@ impl<'a> Appender<'a> {
 
     /// Writes what is left. The segments as they are now, and what to sync.
     pub(crate) fn finish(mut self) -> io::Result<(Vec<SegmentPoint>, SegmentFiles)> {
-        self.leave(false)?;
+        self.leave(self.swapping)?;
         Ok((self.segments, self.touched))
     }
 
@@ -97,7 +120,9 @@ impl<'a> Appender<'a> {
         let bytes = segment.bytes + next.bytes as u64;
         let aged = next.max_timestamp.saturating_sub(segment.first_timestamp) > self.settings.segment_ms;
         segment.bytes > 0
-            && (bytes > self.settings.segment_bytes
+            && (segment.base < self.complete_before
+                || segment.swapping != self.swapping
+                || bytes > self.settings.segment_bytes
                 || aged
                 || bytes > i32::MAX as u64
                 || next.last_offset() - segment.base > i64::from(i32::MAX))
@@ -106,7 +131,8 @@ impl<'a> Appender<'a> {
     fn roll(&mut self, header: &BatchHeader) -> io::Result<()> {
         self.leave(true)?;
         let base = header.base_offset;
-        let create = |extension| self.vfs.open(&self.dir.join(file_name(base, extension)), Open::Create);
+        let suffix = if self.swapping { SWAP_SUFFIX } else { "" };
+        let create = |extension: &str| self.vfs.open(&self.dir.join(file_name(base, extension) + suffix), Open::Create);
         self.open = Some(OpenSegment {
             log: create("log")?,
             offset_index: create("index")?,
@@ -120,7 +146,8 @@ impl<'a> Appender<'a> {
         });
         self.touched.dir = true;
         let timestamp = header.max_timestamp;
-        self.segments.push(SegmentPoint { base, bytes: 0, first_timestamp: timestamp, max_timestamp: timestamp });
+        let (first_timestamp, max_timestamp, swapping) = (timestamp, timestamp, self.swapping);
+        self.segments.push(SegmentPoint { base, bytes: 0, first_timestamp, max_timestamp, swapping });
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::file_name;
 use super::index::{self, IndexEntries};
+use super::{SWAP_SUFFIX, file_name};
 use crate::checkpoint::SegmentPoint;
 use crate::codec::{BatchHeader, HEADER_BYTES, first_at_or_after};
 use crate::error::Error;
@@ -50,6 +50,8 @@ pub(crate) struct SegmentReader<'a> {
     end: i64,
     /// Whether compaction may have left gaps.
     gaps: bool,
+    /// What the names of its files end with.
+    suffix: &'static str,
     log: Arc<dyn VfsFile>,
 }
 
@@ -62,12 +64,33 @@ impl<'a> SegmentReader<'a> {
         end: i64,
         gaps: bool,
     ) -> Result<Self, ReadFailure> {
-        let path = dir.join(file_name(point.base, "log"));
-        match vfs.open(&path, Open::Read) {
-            Ok(log) => Ok(Self { vfs, dir, point, end, gaps, log }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReadFailure::Gone),
-            Err(error) => Err(Error::io(format!("opening {}", path.display()), error).into()),
+        let suffixes: &[&str] = if point.swapping { &[SWAP_SUFFIX, ""] } else { &[""] };
+        for suffix in suffixes {
+            let path = dir.join(file_name(point.base, "log") + suffix);
+            match vfs.open(&path, Open::Read) {
+                Ok(log) => return Ok(Self { vfs, dir, point, end, gaps, suffix, log }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io(format!("opening {}", path.display()), error).into()),
+            }
         }
+        Err(ReadFailure::Gone)
+    }
+
+    /// Reads all batches, one after the other, into `each`; stops where it says so.
+    pub(crate) fn scan(&self, mut each: impl FnMut(&BatchHeader, &[u8]) -> Result<bool, Error>) -> Result<(), Error> {
+        let mut next = self.point.base;
+        let mut position = 0;
+        while position < self.point.bytes {
+            let chunk = self.read(next, 1 << 20, Some(position))?;
+            for (header, batch) in &chunk.batches {
+                next = header.next_offset();
+                if !each(header, batch)? {
+                    return Ok(());
+                }
+            }
+            position = chunk.next_position;
+        }
+        Ok(())
     }
 
     /// Reads batches from the one that holds `from` on, until they have `bytes_max` bytes; at least one, where there is any.
@@ -144,7 +167,7 @@ impl<'a> SegmentReader<'a> {
     /// Where to begin a search for `offset`: a position, and the offset the batch there begins with, where that is known.
     fn search_start(&self, offset: i64) -> Result<(u64, Option<i64>), Error> {
         let beginning = (0, (!self.gaps).then_some(self.point.base));
-        let path = self.dir.join(file_name(self.point.base, "index"));
+        let path = self.dir.join(file_name(self.point.base, "index") + self.suffix);
         let relative = u32::try_from((offset - self.point.base).max(0)).unwrap_or(u32::MAX);
         let found = match self.vfs.open(&path, Open::Read) {
             Ok(file) => index::find_offset(file.as_ref(), relative, self.point.bytes).ok().flatten(),
@@ -170,7 +193,7 @@ impl<'a> SegmentReader<'a> {
     }
 
     fn time_hint(&self, timestamp_ms: i64) -> Result<Option<i64>, Error> {
-        let path = self.dir.join(file_name(self.point.base, "timeindex"));
+        let path = self.dir.join(file_name(self.point.base, "timeindex") + self.suffix);
         let Ok(file) = self.vfs.open(&path, Open::Read) else { return Ok(None) };
         let Ok(Some((time, relative))) = index::find_time(file.as_ref(), timestamp_ms) else { return Ok(None) };
         let offset = self.point.base + i64::from(relative);
@@ -207,7 +230,7 @@ impl<'a> SegmentReader<'a> {
     }
 
     fn corrupt(&self, position: u64, reason: impl std::fmt::Display) -> Error {
-        let path = self.dir.join(file_name(self.point.base, "log"));
+        let path = self.dir.join(file_name(self.point.base, "log") + self.suffix);
         Error::corrupt(format!("{} at byte {position}", path.display()), reason)
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! `TOWPATH_SEED=<n>` replays one seed, `TOWPATH_SEEDS=<n>` runs that many.
 
+mod compaction;
 mod damage;
 mod model;
 mod workload;
@@ -50,5 +51,14 @@ fn damage_to_acknowledged_data_is_refused_and_never_skipped() {
     for_each_seed(SEEDS / 4, |seed| refused.set(refused.get() + u64::from(damage::flip_one_bit(seed))));
     if std::env::var("TOWPATH_SEED").is_err() {
         assert!(refused.get() > SEEDS / 40, "flipped bits were refused only {} times", refused.get());
+    }
+}
+
+#[test]
+fn compaction_keeps_the_last_record_of_every_key_through_any_power_cut() {
+    let compacted = std::cell::Cell::new(0);
+    for_each_seed(SEEDS / 5, |seed| compacted.set(compacted.get() + compaction::live(seed)));
+    if std::env::var("TOWPATH_SEED").is_err() {
+        assert!(compacted.get() > SEEDS / 5, "only {} partitions were compacted", compacted.get());
     }
 }
