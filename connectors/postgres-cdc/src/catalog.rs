@@ -201,6 +201,21 @@ impl Catalog {
             .collect()
     }
 
+    /// Which of these tables the role may not read, quoted for SQL; the first few.
+    pub fn unreadable(&mut self, tables: &[(String, String)]) -> Result<Vec<String>, Error> {
+        let quoted =
+            tables.iter().map(|(schema, table)| format!("{}.{}", escape_identifier(schema), escape_identifier(table)));
+        let list = quoted.map(|name| format!("({})", escape_literal(&name))).collect::<Vec<_>>();
+        if list.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT t FROM (VALUES {}) v(t) WHERE NOT has_table_privilege(t, 'SELECT') ORDER BY t LIMIT 10",
+            list.join(",")
+        );
+        Ok(self.query(&sql)?.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
+    }
+
     /// The tables of a publication, with where their rows stand, sorted by name.
     pub fn published(&mut self, publication: &str) -> Result<Vec<Published>, Error> {
         let (columns, filter) =

@@ -171,7 +171,7 @@ impl Snapshot {
             ("snapshot_rows_total", Reading::Gauge(self.total)),
         ];
         self.host.record(&readings);
-        step.map_err(vanished)
+        step
     }
 
     fn read(&mut self, writer: &mut Writer, limits: Limits) -> Result<Step, Error> {
@@ -226,7 +226,9 @@ impl Snapshot {
         let conditions: Vec<_> =
             condition.into_iter().chain(unit.filter.as_ref().map(|filter| format!("({filter})"))).collect();
         let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        self.connection.copy(&format!("COPY ({}{filter}) TO STDOUT", unit.select))?;
+        self.connection
+            .copy(&format!("COPY ({}{filter}) TO STDOUT", unit.select))
+            .map_err(|error| explain(error, &unit.path))?;
         self.pass = Some(pass);
         Ok(true)
     }
@@ -304,11 +306,15 @@ fn finish(unit: &mut Unit, dirty: &mut BTreeMap<String, TableProgress>) {
     dirty.insert(unit.path.clone(), unit.progress.clone());
 }
 
-/// A table that was dropped while the snapshot was under way: the next attempt does not list it.
-fn vanished(error: Error) -> Error {
+/// What reading a table may fail on, with what mends it. One that was dropped or changed while the snapshot was under way is
+/// as it is now at the next attempt.
+fn explain(error: Error, table: &str) -> Error {
     match error.sqlstate() {
         Some("42P01" | "42703") => {
-            Error::Busy(format!("{error}; a table changed during the snapshot, which goes on without it"))
+            Error::Busy(format!("{error}; {table} changed during the snapshot, which begins again"))
+        }
+        Some("42501") => {
+            Error::Fatal(format!("{error}; the role needs GRANT SELECT ON {table}, and USAGE on its schema"))
         }
         _ => error,
     }

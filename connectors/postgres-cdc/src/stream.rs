@@ -80,6 +80,8 @@ pub struct Stream {
     received: u64,
     durable: u64,
     told: Told,
+    /// What was last delivered, and when.
+    delivered: (Position, Duration),
     reply: bool,
     reached: bool,
     ends: Vec<u32>,
@@ -96,6 +98,8 @@ struct Told {
 
 /// A position this far ahead of the one delivered is worth a commit of its own at once.
 const ADVANCE_BYTES: u64 = 4 << 20;
+/// A position alone is delivered at most this often otherwise: each costs the log a write.
+const ADVANCE_PAUSE: Duration = Duration::from_secs(1);
 /// The server hears of durable positions at most this often while changes flow.
 const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
 /// How often the server is asked for its position while the stream heads for one.
@@ -126,6 +130,7 @@ impl Stream {
             tables: HashMap::new(),
             received: start.position.lsn,
             durable: start.durable,
+            delivered: (start.position, told.at),
             told,
             reply: false,
             reached: false,
@@ -209,9 +214,7 @@ impl Stream {
         settings: &Settings,
         limits: Limits,
     ) -> Result<bool, Error> {
-        let delivered = self.position;
-        let begun = self.clock.monotonic();
-        let deadline = begun + limits.wait;
+        let deadline = self.clock.monotonic() + limits.wait;
         loop {
             while writer.len() < limits.records && writer.bytes() < limits.bytes {
                 let Some(frame) = self.connection.next_frame()? else { break };
@@ -234,7 +237,7 @@ impl Stream {
             if now >= next_told {
                 self.tell(self.start.until.is_some())?;
             }
-            if !writer.is_empty() || self.is_advance_due(delivered, begun, now, settings) || now >= deadline {
+            if !writer.is_empty() || self.is_advance_due(settings) || now >= deadline {
                 return Ok(false);
             }
             let wake = deadline.min(self.next_told(settings)).saturating_sub(now);
@@ -258,12 +261,18 @@ impl Stream {
     }
 
     /// Whether a position without records is worth delivering: after a while, or when much log could be let go of.
-    fn is_advance_due(&self, delivered: Position, begun: Duration, now: Duration, settings: &Settings) -> bool {
-        if self.transaction.is_some() || self.position <= delivered {
+    pub fn is_advance_due(&self, settings: &Settings) -> bool {
+        let (delivered, at) = self.delivered;
+        if self.position <= delivered {
             return false;
         }
-        let waited = now.saturating_sub(begun) >= settings.status_interval.min(Duration::from_secs(1));
-        waited || self.position.lsn - self.durable.min(self.position.lsn) >= ADVANCE_BYTES
+        let waited = self.clock.monotonic().saturating_sub(at) >= settings.status_interval.min(ADVANCE_PAUSE);
+        waited || self.position.lsn.saturating_sub(delivered.lsn) >= ADVANCE_BYTES
+    }
+
+    /// The position was delivered.
+    pub fn set_delivered(&mut self) {
+        self.delivered = (self.position, self.clock.monotonic());
     }
 
     #[inline]

@@ -218,16 +218,17 @@ impl Task {
         }
         self.event = stream.event();
         let records = self.writer.finish();
-        let moved = self.offset.as_ref().is_none_or(|offset| offset.position != position);
+        let due = !records.is_empty() || arrived.is_some() || stream.is_advance_due(&self.settings);
         let mut checkpoints = Vec::new();
         if let Some(offset) = &mut self.offset
-            && moved
+            && due
         {
             // What was left out of a takeover is behind us once a later transaction is delivered.
             offset.taken_over = stream.taken_over();
             offset.position = position;
             offset.last_commit = stream.last_commit();
             checkpoints.push(main(&self.settings, offset, &self.event));
+            stream.set_delivered();
         }
         let lag_ms = match records.is_empty() {
             true => 0,

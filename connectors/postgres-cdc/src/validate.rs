@@ -44,6 +44,12 @@ fn examine(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<(&'static s
         let reason = "no table of the database matches the filters".to_owned();
         faults.push(("table.include.list", reason));
     }
+    let unreadable = catalog.unreadable(&tables)?;
+    if !unreadable.is_empty() {
+        let role = postgres_protocol::escape::escape_identifier(&settings.login.user);
+        let list = unreadable.join(", ");
+        faults.push(("database.user", format!("the role cannot read {list}; run GRANT SELECT ON {list} TO {role};")));
+    }
     if let Some(slot) = catalog.slot(&settings.slot)? {
         if slot.plugin != "pgoutput" {
             faults.push((

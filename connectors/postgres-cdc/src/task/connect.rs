@@ -151,6 +151,8 @@ impl Task {
         } else {
             self.settings.slot.clone()
         };
+        self.host
+            .log(Level::Info, format_args!("making the slot `{name}`, which waits for transactions that are open now"));
         replication.ask(&setup::create_slot(&name, passing, self.settings.failover, self.catalog.version()))?;
         Ok(Phase::Making { replication: Box::new(replication), purpose })
     }

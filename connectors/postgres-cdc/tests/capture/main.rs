@@ -1,5 +1,6 @@
 //! The connector against a real server: what a user would see in the log.
 
+mod chaos;
 mod phases;
 mod positions;
 mod records;

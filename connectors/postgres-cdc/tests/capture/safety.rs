@@ -119,6 +119,8 @@ fn validation_looks_without_touching() {
     database.run("CREATE TABLE t (id int PRIMARY KEY)");
     assert!(check(&[]).is_empty());
     assert_eq!(check(&[("publication.autocreate.mode", "disabled")]), ["publication.name"]);
+    database.run("DROP ROLE IF EXISTS blind; CREATE ROLE blind LOGIN REPLICATION");
+    assert_eq!(check(&[("database.user", "blind")]), ["database.user"]);
     assert_eq!(check(&[("database.port", "1")]), ["database.hostname"]);
     assert_eq!(check(&[("database.dbname", "nowhere")]), ["database.dbname"]);
     assert_eq!(database.value("SELECT count(*) FROM pg_publication"), "0");
