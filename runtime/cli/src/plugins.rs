@@ -1,38 +1,141 @@
-//! temporary
-use crate::failure::Result;
+//! The plugins: those embedded in the binary, those in the plugins folder, those that a file names by path; and news of them.
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use towpath_model::{Plugin, Plugins, UnknownPlugin};
 
-/// Where plugins are found.
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use towpath_config::{Watch, WatchOptions};
+use towpath_host::{EmbeddedComponent, Host, HostConfig, Rescan};
+use towpath_model::{Plugins, SystemClock};
+use towpath_worker::Handle;
+
+use crate::failure::{Failure, Result};
+use crate::storage;
+
+/// The connectors that `build.rs` found precompiled.
+const EMBEDDED: &[EmbeddedComponent] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// Where plugins are found and what they may reach.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A folder of .wasm files that add plugins.
+    /// A folder of .wasm files that add plugins or newer versions of them; changed ones are picked up while running [default: DIR/plugins, where there is one].
     #[arg(long = "plugins", env = "TOWPATH_PLUGINS", value_name = "DIR")]
-    dir: Option<PathBuf>,
+    plugins_dir: Option<PathBuf>,
+    /// Let connectors reach link-local and metadata addresses when their configuration names them.
+    #[arg(long, env = "TOWPATH_ALLOW_LINK_LOCAL")]
+    allow_link_local: bool,
 }
-struct Nothing;
-impl Plugins for Nothing {
-    fn all(&self) -> Vec<Arc<dyn Plugin>> {
-        Vec::new()
+
+impl Options {
+    fn dir(&self, pipelines: &Path) -> Result<Option<PathBuf>> {
+        match &self.plugins_dir {
+            Some(dir) if !dir.is_dir() => Err(Failure::input(format!("--plugins {} is no folder", dir.display()))),
+            Some(dir) => Ok(Some(dir.clone())),
+            None => Ok(Some(pipelines.join("plugins")).filter(|dir| dir.is_dir())),
+        }
     }
-    fn find(&self, class: &str) -> Result<Arc<dyn Plugin>, UnknownPlugin> {
-        Err(UnknownPlugin { class: class.into(), available: vec![], suggestion: None })
+
+    fn open(&self, pipelines: &Path, cache_dir: PathBuf, scratch_dir: PathBuf) -> Result<Arc<Host>> {
+        let config = HostConfig {
+            embedded: EMBEDDED.to_vec(),
+            plugins_dir: self.dir(pipelines)?,
+            pipelines_dir: pipelines.to_owned(),
+            cache_dir,
+            scratch_dir,
+            limits: towpath_host::Limits::default(),
+            allow_link_local: self.allow_link_local,
+        };
+        let host = Host::new(config, Arc::new(SystemClock::default()));
+        host.map_err(|error| Failure::environment(error).context("cannot load the plugins"))
     }
 }
-pub(crate) struct Opened;
-pub(crate) struct Running;
+
+/// The plugins for a command that runs no connector. Nothing is kept but the cache of compiled code, in the user's own place.
+pub(crate) fn open_to_check(options: &Options, pipelines: &Path) -> Result<Arc<Host>> {
+    let cache = user_cache_dir();
+    let scratch = cache.join("scratch");
+    options.open(pipelines, cache, scratch)
+}
+
+/// Where a user's caches lie by convention; the system's temporary folder for users without a home.
+fn user_cache_dir() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("towpath")
+}
+
+/// The plugins of a worker.
+pub(crate) struct Opened {
+    host: Arc<Host>,
+    /// The folders in which components may change.
+    folders: Vec<PathBuf>,
+}
+
+/// Opens the plugins to run connectors. Compiles what is neither embedded nor cached.
+pub(crate) async fn open(options: &Options, pipelines: &Path, data_dir: &Path) -> Result<Opened> {
+    let folders = options.dir(pipelines)?.into_iter().chain([pipelines.to_owned()]).collect();
+    let (options, pipelines, data_dir) = (options.clone(), pipelines.to_owned(), data_dir.to_owned());
+    let opening = move || options.open(&pipelines, storage::cache_dir(&data_dir), storage::scratch_dir(&data_dir));
+    let host = tokio::task::spawn_blocking(opening).await.map_err(Failure::ours)??;
+    Ok(Opened { host, folders })
+}
+
 impl Opened {
+    /// The plugins.
     pub(crate) fn all(&self) -> Arc<dyn Plugins> {
-        Arc::new(Nothing)
+        Arc::clone(&self.host) as _
     }
-    pub(crate) fn tell(self, _: towpath_worker::Handle) -> Result<Running> {
-        Ok(Running)
+
+    /// From now on tells the worker when components change.
+    pub(crate) fn tell(self, worker: Handle) -> Result<Running> {
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut watches = Vec::new();
+        for folder in &self.folders {
+            let changed = changed.clone();
+            let tell = move || {
+                // One waiting change stands for any number of them.
+                _ = changed.try_send(());
+            };
+            watches.push(Watch::start(folder, WatchOptions::default(), tell).map_err(Failure::environment)?);
+        }
+        let host = self.host;
+        let telling = tokio::spawn(async move {
+            while changes.recv().await.is_some() {
+                let host = Arc::clone(&host);
+                match tokio::task::spawn_blocking(move || host.rescan()).await {
+                    Ok(found) => tell_of(found, &worker).await,
+                    Err(error) => tracing::error!(%error, "the plugins could not be looked at; those loaded stay"),
+                }
+            }
+        });
+        Ok(Running { telling, _watches: watches })
     }
 }
-pub(crate) async fn open(_: &Options, _: &Path, _: &Path) -> Result<Opened> {
-    Ok(Opened)
+
+async fn tell_of(found: Rescan, worker: &Handle) {
+    for fault in &found.faults {
+        tracing::warn!(path = %fault.path.display(), code = fault.code, "{}", fault.message);
+    }
+    if found.changed.is_empty() {
+        return;
+    }
+    tracing::info!(plugins = found.changed.join(","), "plugins have changed");
+    if let Err(error) = worker.plugins_changed().await {
+        tracing::debug!(%error, "the worker takes no new plugins");
+    }
 }
-pub(crate) fn open_to_check(_: &Options, _: &Path) -> Result<Arc<dyn Plugins>> {
-    Ok(Arc::new(Nothing))
+
+/// Tells the worker of changed components until dropped.
+pub(crate) struct Running {
+    telling: JoinHandle<()>,
+    _watches: Vec<Watch>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.telling.abort();
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
-use towpath_model::{Capability, ConfigKey, Endpoint, Plugin};
+use towpath_model::{Capability, ConfigKey, Endpoint, Plugin, Plugins as _};
 
 use crate::failure::{Failure, Result};
 use crate::plugins;
