@@ -63,7 +63,7 @@ impl Settings {
     /// # Errors
     /// With everything that is wrong with it.
     pub fn parse(config: &Config) -> Result<Self, Vec<Error>> {
-        let mut reader = Reader { config: completed(config), faults: Vec::new() };
+        let mut reader = Reader { config: spec().complete(config), faults: Vec::new() };
         let (mode, batch_max_size) = reader.batches();
         let headers = reader.headers(config);
         let url = reader.text("http.url");
@@ -87,15 +87,6 @@ impl Settings {
         };
         if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
     }
-}
-
-/// The configuration with aliases resolved and defaults filled in.
-fn completed(config: &Config) -> Config {
-    let value = |key: &towpath_model::ConfigKey| {
-        let mut names = std::iter::once(&key.name).chain(&key.aliases);
-        names.find_map(|name| config.get(name)).map(str::to_owned).or_else(|| key.default.clone())
-    };
-    spec().keys.iter().filter_map(|key| Some((key.name.clone(), value(key)?))).collect()
 }
 
 struct Reader {

@@ -64,7 +64,7 @@ impl Settings {
     /// # Errors
     /// With everything that is wrong with it.
     pub fn parse(config: &Config) -> Result<Self, Vec<Error>> {
-        let mut reader = Reader { config: completed(config), faults: Vec::new() };
+        let mut reader = Reader { config: spec().complete(config), faults: Vec::new() };
         let settings = Self {
             store: StoreOptions {
                 url: reader.optional("store.url"),
@@ -132,15 +132,6 @@ impl Settings {
         let due_ms = by_age.into_iter().chain(by_schedule).min()?;
         Some(u64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(0))
     }
-}
-
-/// The configuration with aliases resolved and defaults filled in.
-fn completed(config: &Config) -> Config {
-    let value = |key: &towpath_model::ConfigKey| {
-        let names = std::iter::once(&key.name).chain(&key.aliases);
-        names.into_iter().find_map(|name| config.get(name)).map(str::to_owned).or_else(|| key.default.clone())
-    };
-    spec().keys.iter().filter_map(|key| Some((key.name.clone(), value(key)?))).collect()
 }
 
 struct Reader {

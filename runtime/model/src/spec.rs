@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Encoding;
+use crate::{Config, Encoding};
 
 /// What a plugin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,4 +171,68 @@ pub struct Spec {
     pub capabilities: Vec<Capability>,
     /// Encodings that it takes in; empty for sources.
     pub accepts: Vec<Encoding>,
+}
+
+impl Spec {
+    /// A configuration with every setting under its key's own name instead of an alias, and with defaults for what is not set.
+    /// A key's own name counts before its aliases. Settings that the spec does not know stay.
+    #[must_use]
+    pub fn complete(&self, config: &Config) -> Config {
+        let mut complete = config.clone();
+        for key in &self.keys {
+            let aliased: Vec<String> = key.aliases.iter().filter_map(|alias| complete.0.remove(alias)).collect();
+            if complete.get(&key.name).is_some() {
+                continue;
+            }
+            if let Some(value) = aliased.into_iter().next().or_else(|| key.default.clone()) {
+                complete.set(&key.name, value);
+            }
+        }
+        complete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complete_configuration_has_own_names_and_defaults() {
+        let key = |name: &str, default: Option<&str>, aliases: &[&str]| ConfigKey {
+            name: name.into(),
+            value_type: ValueType::String,
+            default: default.map(str::to_owned),
+            optional: true,
+            importance: Importance::High,
+            doc: String::new(),
+            group: None,
+            order: -1,
+            width: Width::None,
+            display_name: name.into(),
+            dependents: Vec::new(),
+            valid_values: Vec::new(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            secret: false,
+            endpoint: None,
+        };
+        let spec = Spec {
+            name: "x".into(),
+            version: "1".into(),
+            kind: ConnectorKind::Sink,
+            doc: String::new(),
+            keys: vec![
+                key("url", None, &["api.url", "old.url"]),
+                key("user", None, &["login"]),
+                key("size", Some("1"), &[]),
+                key("token", None, &[]),
+            ],
+            open_prefixes: Vec::new(),
+            credentials: Vec::new(),
+            capabilities: Vec::new(),
+            accepts: Vec::new(),
+        };
+        let given = [("old.url", "b"), ("api.url", "a"), ("user", "own"), ("login", "other"), ("name", "n")];
+        let expected = [("url", "a"), ("user", "own"), ("size", "1"), ("name", "n")];
+        assert_eq!(spec.complete(&given.into_iter().collect()), expected.into_iter().collect());
+    }
 }
