@@ -512,6 +512,36 @@ fn an_examination_lists_keys_as_connect_does() {
 }
 
 #[test]
+fn keys_of_ours_are_known_and_checked_and_no_part_of_connects_answer() {
+    let config = [("retry.backoff.ms", "1 s"), ("batch.linger.ms", "5"), ("offset.out.of.range", "latest")];
+    let config: Config = config
+        .into_iter()
+        .chain([("name", "c"), ("connector.class", "http-sink"), ("topics", "t"), ("http.url", "u")])
+        .collect();
+    let examination = examine(&config, Some(&spec(ConnectorKind::Sink)), &words());
+    let said: Vec<_> = examination.findings.iter().map(|finding| (finding.code, finding.path.as_str())).collect();
+    assert_eq!(said, [("config.invalid_value", "retry.backoff.ms")]);
+    assert!(examination.keys.iter().all(|key| key.definition.name != "retry.backoff.ms"));
+}
+
+#[test]
+fn transforms_may_name_a_version_or_a_file() {
+    let transform = |class: &str| {
+        let config = [("name", "c"), ("connector.class", "postgres-cdc"), ("topic.prefix", "p"), ("transforms", "t")];
+        let config = config.into_iter().chain([
+            ("transforms.t.type", class),
+            ("transforms.t.regex", "a"),
+            ("transforms.t.replacement", "b"),
+        ]);
+        let config: Config = config.collect();
+        let findings = examine(&config, Some(&spec(ConnectorKind::Source)), &words()).findings;
+        findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>().join("; ")
+    };
+    let unknown = "Invalid value Nope for configuration transforms.t.type: Class Nope could not be found.";
+    assert_eq!(["RegexRouter@1.0", "./mine.wasm", "Nope"].map(transform), ["", "", unknown]);
+}
+
+#[test]
 fn a_sources_framework_keys_are_connects_in_connects_order() {
     let names: Vec<_> = framework_keys(ConnectorKind::Source).into_iter().map(|key| key.name).collect();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Tells when the folder, or a file that a secret is read from, has changed.
+//! Tells when the configuration files or components of a folder, or a file that a secret is read from, have changed.
 //!
 //! The system's notices only wake this up; what counts is a fingerprint of the files (identity, size, times), so reading
 //! them wakes nobody, and the rename swaps of editors and the link swaps of Kubernetes are seen like any other change.
@@ -180,7 +180,7 @@ impl Looker {
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
         let wanted = |path: &PathBuf| {
             let ending = path.extension().and_then(|end| end.to_str());
-            matches!(ending, Some("yaml" | "yml" | "json"))
+            matches!(ending, Some("yaml" | "yml" | "json" | "wasm"))
         };
         entries.filter(wanted).chain(self.files.iter().cloned()).map(|path| (path.clone(), print_of(&path))).collect()
     }

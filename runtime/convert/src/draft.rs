@@ -35,6 +35,7 @@ pub(crate) struct Draft {
     origins: Vec<u32>,
     filtered: u64,
     failures: Vec<(u32, Fault)>,
+    room: usize,
 }
 
 impl Draft {
@@ -56,6 +57,7 @@ impl Draft {
             origins: Vec::with_capacity(batch.len()),
             filtered: 0,
             failures: Vec::new(),
+            room: 0,
         }
     }
 
@@ -71,6 +73,7 @@ impl Draft {
             origins: Vec::with_capacity(batch.len()),
             filtered: 0,
             failures: Vec::new(),
+            room: 0,
         }
     }
 
@@ -114,7 +117,12 @@ impl Draft {
     #[inline]
     pub(crate) fn begin(&mut self, run: Run, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.builder.run(run);
-        self.builder.key(key);
+        let room = std::mem::take(&mut self.room);
+        self.builder.key_with(|arena| {
+            arena.reserve(room);
+            arena.extend_from_slice(key.unwrap_or_default());
+            key.is_some()
+        });
         self.builder.value(value);
     }
 
@@ -124,6 +132,11 @@ impl Draft {
             let form = self.form(payload.form);
             self.builder.header(name, form, payload.bytes);
         }
+    }
+
+    /// Makes room in the arena before the first record, so that it need not grow step by step.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.room = bytes;
     }
 
     /// Ends the record.

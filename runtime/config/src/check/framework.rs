@@ -293,16 +293,44 @@ fn sink() -> Vec<ConfigKey> {
 
 /// Keys that are ours: checked, and left out of Connect's answers.
 pub(super) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
-    let mut keys = vec![key(
-        "errors.retry.mode",
-        Takes(Text, Is("block"), Medium),
-        ERRORS,
-        Width::Short,
-        "Retry mode",
-        "block: the partition waits for a record that is tried again. defer: only records of the same key wait.",
-    )];
-    restrict(&mut keys, "errors.retry.mode", &["block", "defer"]);
-    if kind != ConnectorKind::Sink {
+    let batch =
+        |name: &str, takes: ValueType, doc: &str| key(name, Takes(takes, Unset, Low), COMMON, Width::Short, name, doc);
+    let mut keys = vec![
+        key(
+            "errors.retry.mode",
+            Takes(Text, Is("block"), Medium),
+            ERRORS,
+            Width::Short,
+            "Retry mode",
+            "block: the partition waits for a record that is tried again.",
+        ),
+        key(
+            "retry.backoff.ms",
+            Takes(Long, Is("300"), Medium),
+            ERRORS,
+            Width::Short,
+            "Retry backoff",
+            "The first pause before a retry, in milliseconds; it doubles up to errors.retry.delay.max.ms.",
+        ),
+        key(
+            "max.retries",
+            Takes(Int, Unset, Medium),
+            ERRORS,
+            Width::Short,
+            "Most retries",
+            "How often a call that may succeed later is repeated; without end when not set.",
+        ),
+        batch("batch.max.records", Int, "The most records that are handled at a time."),
+        batch("batch.max.bytes", Int, "The most bytes of records that are handled at a time."),
+        batch("batch.linger.ms", Long, "How long a batch waits for more records, in milliseconds."),
+    ];
+    restrict(&mut keys, "errors.retry.mode", &["block"]);
+    if kind == ConnectorKind::Sink {
+        keys.push(batch("offset.flush.interval.ms", Long, "How often offsets are committed, in milliseconds."));
+        let doc = "Where to read on when the committed offset lies outside the topic: fail, earliest or latest.";
+        keys.push(batch("offset.out.of.range", Text, doc));
+        restrict(&mut keys, "offset.out.of.range", &["fail", "none", "earliest", "latest"]);
+    } else {
         // Sources have a dead letter queue here, too.
         keys.extend(sink().into_iter().filter(|key| key.name.starts_with("errors.deadletterqueue.")));
     }

@@ -86,10 +86,6 @@ pub fn examine(config: &Config, spec: Option<&Spec>, words: &Vocabulary) -> Exam
     for key in framework_keys(kind) {
         examiner.key(key, true);
     }
-    // Ours are no part of Connect's answers, which clients compare field by field.
-    for key in own_keys(kind).into_iter().chain(words.converter_keys.iter().cloned()) {
-        examiner.key(key, false);
-    }
     examiner.transforms();
     if kind == ConnectorKind::Sink {
         examiner.topics();
@@ -97,6 +93,12 @@ pub fn examine(config: &Config, spec: Option<&Spec>, words: &Vocabulary) -> Exam
     for key in spec.map(|spec| spec.keys.as_slice()).unwrap_or_default() {
         if !examiner.known.contains(&key.name) {
             examiner.key(key.clone(), true);
+        }
+    }
+    // Ours are no part of Connect's answers, which clients compare field by field. A plugin may define one of them better.
+    for key in own_keys(kind).into_iter().chain(words.converter_keys.iter().cloned()) {
+        if !examiner.known.contains(&key.name) {
+            examiner.key(key, false);
         }
     }
     if spec.is_some() {

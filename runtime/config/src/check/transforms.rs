@@ -59,9 +59,16 @@ impl Examiner<'_> {
         };
         self.key(definition, true);
         let Some(class) = self.config.get(&type_key) else { return };
-        let Some(transform) =
-            self.words.transforms.iter().find(|transform| transform.names.iter().any(|name| name == class))
-        else {
+        if class.ends_with(".wasm") {
+            // A component named by its path is looked at when it is loaded.
+            let own =
+                self.config.iter().map(|(key, _)| key).filter(|key| key.starts_with(&format!("transforms.{alias}.")));
+            self.known.extend(own.map(str::to_owned));
+            return;
+        }
+        let unversioned = class.split('@').next().unwrap_or(class);
+        let named = |name: &String| name == class || name == unversioned;
+        let Some(transform) = self.words.transforms.iter().find(|transform| transform.names.iter().any(named)) else {
             self.unknown_transform(&type_key, class);
             return;
         };

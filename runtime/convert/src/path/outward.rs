@@ -14,6 +14,8 @@ pub(crate) struct Outward {
     value: Writer,
     header: Writer,
     scratch: Scratch,
+    /// How many bytes came out for a thousand that went in, the last time.
+    growth: usize,
 }
 
 /// One record's payloads, kept between records so that nothing is allocated for each.
@@ -39,6 +41,7 @@ impl Outward {
             value: writer("value.converter", &CONVERTERS, Class::Json)?,
             header: writer("header.converter", &HEADER_CONVERTERS, Class::Simple)?,
             scratch: Scratch::default(),
+            growth: 1000,
         })
     }
 
@@ -47,6 +50,7 @@ impl Outward {
             writer.begin(batch);
         }
         let mut draft = Draft::plain(batch);
+        draft.reserve(batch.payload_bytes().saturating_mul(self.growth) / 1000);
         let common = match self.common_headers(batch) {
             Ok(common) => common,
             Err(fault) => {
@@ -71,6 +75,9 @@ impl Outward {
             self.push(&mut draft, &record);
         }
         let written = draft.finish();
+        // A little more than last time; bounded, because a batch of a few bytes tells little.
+        let bytes = written.records.payload_bytes().saturating_mul(1050) / batch.payload_bytes().max(1);
+        self.growth = bytes.clamp(500, 20_000);
         trace.advance(&written.origins);
         trace.finish(written.records)
     }
