@@ -100,7 +100,7 @@ fn check_segment(vfs: &dyn Vfs, dir: &Path, segment: &SegmentPoint) -> Result<()
         _ => vfs.open(&plain, Open::Read),
     };
     let length = match opened {
-        Ok(file) => file.len().map_err(|error| Error::io(format!("reading {}", plain.display()), error))?,
+        Ok(file) => file.length().map_err(|error| Error::io(format!("reading {}", plain.display()), error))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::corrupt(plain.display(), "the file is missing"));
         }
@@ -197,7 +197,7 @@ fn clean_partition(vfs: &dyn Vfs, partition: &Partition) -> std::io::Result<()> 
     }
     if let Some(active) = segments.last() {
         let file = vfs.open(&partition.dir.join(file_name(active.base, "log")), Open::Write)?;
-        if file.len()? > active.bytes {
+        if file.length()? > active.bytes {
             file.set_len(active.bytes)?;
         }
     }

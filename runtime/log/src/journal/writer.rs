@@ -14,7 +14,7 @@ use towpath_model::crash_point;
 use super::frame::{self, FRAME_HEAD_BYTES};
 use crate::vfs::{Open, Vfs, VfsFile, write_all_at};
 
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Frames below this are gathered into one write.
 const GATHER_BELOW_BYTES: usize = 256 << 10;
 const GATHER_BYTES_MAX: usize = 1 << 20;
@@ -66,7 +66,7 @@ impl JournalWriter {
             let file = vfs.open(&dir.join(&name), Open::Write)?;
             let number = number_of(&name).unwrap_or(0);
             next_number = next_number.max(number + 1);
-            let bytes = file.len()?;
+            let bytes = file.length()?;
             if bytes == file_bytes {
                 free.push(JournalFile { number, file, bytes, last_sequence: 0 });
             } else {

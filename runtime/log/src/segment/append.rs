@@ -161,7 +161,7 @@ impl<'a> Appender<'a> {
         let (time_index_at, last_time) =
             index::sound_time_bytes(time_index.as_ref(), relative(segment.base, next.base_offset))?;
         for (file, at) in [(&offset_index, offset_index_at), (&time_index, time_index_at)] {
-            if file.len()? > at {
+            if file.length()? > at {
                 file.set_len(at)?;
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn find_offset(file: &dyn VfsFile, relative: u32, limit: u64) -> io::
         Ok(((value >> 32) as u32, value & 0xffff_ffff))
     };
     let fits = |(offset, position): &(u32, u64)| *offset <= relative && *position < limit;
-    find_last(file.len()? / OFFSET_ENTRY_BYTES, entry, fits)
+    find_last(file.length()? / OFFSET_ENTRY_BYTES, entry, fits)
 }
 
 /// The last entry at or before `timestamp`: timestamp and relative offset.
@@ -58,7 +58,7 @@ pub(super) fn find_time(file: &dyn VfsFile, timestamp: i64) -> io::Result<Option
         });
         Ok(((value >> 64) as i64, ((value >> 32) & 0xffff_ffff) as u32))
     };
-    find_last(file.len()? / TIME_ENTRY_BYTES, entry, |(time, _)| *time <= timestamp)
+    find_last(file.length()? / TIME_ENTRY_BYTES, entry, |(time, _)| *time <= timestamp)
 }
 
 fn find_last<E>(count: u64, entry: impl Fn(u64) -> io::Result<E>, fits: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
@@ -84,7 +84,7 @@ fn entry_at<const N: usize>(file: &dyn VfsFile, number: u64) -> io::Result<[u8; 
 
 /// The number of bytes of `.index` that ascend and point below `limit`; what follows is the rest of an earlier life.
 pub(super) fn sound_offset_bytes(file: &dyn VfsFile, limit: u64) -> io::Result<u64> {
-    let length = file.len()?;
+    let length = file.length()?;
     if length.is_multiple_of(OFFSET_ENTRY_BYTES) {
         let Some(last) = (length / OFFSET_ENTRY_BYTES).checked_sub(1) else { return Ok(0) };
         let [.., a, b, c, d] = entry_at::<8>(file, last)?;

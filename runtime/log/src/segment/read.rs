@@ -2,7 +2,7 @@
 //! compaction could not have left, what is returned must match its checksum, and the segment must end where it should.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -206,7 +206,7 @@ impl<'a> SegmentReader<'a> {
         Ok(holds.then_some(offset))
     }
 
-    fn rebuild_index(&self, path: &PathBuf) -> Result<(), Error> {
+    fn rebuild_index(&self, path: &Path) -> Result<(), Error> {
         let mut entries = IndexEntries::default();
         let (mut position, mut expected) = (0, (!self.gaps).then_some(self.point.base));
         let mut window = Window::default();

@@ -191,7 +191,7 @@ impl VfsFile for SimFile {
         })
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         self.with(|state, inode| {
             state.read()?;
             Ok(content(state, inode)?.len())

@@ -52,7 +52,7 @@ pub trait VfsFile: Send + Sync {
     /// Cuts or extends the file.
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// Its length.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Takes the lock of the file, alone or with other readers; false when another process has it. Freed on close.
     fn try_lock(&self, alone: bool) -> io::Result<bool>;
 }
@@ -89,7 +89,7 @@ pub(crate) fn read_full_at(file: &dyn VfsFile, buffer: &mut [u8], at: u64) -> io
 
 /// Reads a file from its beginning to its end.
 pub(crate) fn read_whole(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let length = usize::try_from(file.length()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut bytes = vec![0; length];
     let read = read_full_at(file, &mut bytes, 0)?;
     bytes.truncate(read);

@@ -82,7 +82,7 @@ impl VfsFile for OsFile {
         self.0.set_len(length)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

@@ -272,12 +272,10 @@ impl World {
                     self.enter(topic);
                 }
             }
-            Some(OpenChange::Delete(name)) => {
-                if !there.iter().any(|topic| topic.name.as_ref() == name) {
-                    self.model.topics.remove(&name);
-                }
+            Some(OpenChange::Delete(name)) if !there.iter().any(|topic| topic.name.as_ref() == name) => {
+                self.model.topics.remove(&name);
             }
-            None => {}
+            _ => {}
         }
         let ids: Vec<_> = there.iter().map(|topic| (topic.name.to_string(), topic.id)).collect();
         let expected: Vec<_> = self.model.topics.iter().map(|(name, topic)| (name.clone(), topic.id)).collect();
