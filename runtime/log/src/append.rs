@@ -41,7 +41,9 @@ impl Core {
     /// Encodes a commit. Nothing is queued yet.
     pub(crate) fn encode(&self, commit: Commit) -> Result<Encoded, Error> {
         let now_ms = self.clock.now_ms();
-        let (compression, frame) = (commit.compression, FrameBuilder::default());
+        // Uncompressed batches then fit without the frame being moved; payloads are in memory already, so this is bounded.
+        let expected = commit.records.iter().map(|batch| batch.payload_bytes() + 12 * batch.len()).sum();
+        let (compression, frame) = (commit.compression, FrameBuilder::with_capacity(expected));
         let mut encoder =
             CommitEncoder { core: self, compression, now_ms, frame, batches: Vec::new(), topics: Vec::new() };
         let mut index = 0;

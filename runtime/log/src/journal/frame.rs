@@ -36,13 +36,14 @@ pub(crate) struct FrameBuilder {
     bytes: Vec<u8>,
 }
 
-impl Default for FrameBuilder {
-    fn default() -> Self {
-        Self { bytes: vec![0; FRAME_HEAD_BYTES] }
-    }
-}
-
 impl FrameBuilder {
+    /// A builder with room for about that many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let mut frame = Vec::with_capacity(FRAME_HEAD_BYTES + bytes);
+        frame.resize(FRAME_HEAD_BYTES, 0);
+        Self { bytes: frame }
+    }
+
     /// Adds an entry whose batch `write` appends to the buffer.
     pub(crate) fn entry(
         &mut self,

@@ -1,6 +1,8 @@
 //! The engine on real files, through its public door, and through its records and disks where those are the question.
 
 mod engine;
+mod faults;
+mod retention;
 mod simulation;
 
 use std::sync::Arc;

@@ -1,0 +1,102 @@
+//! What happens when the disk is full, a sync fails, or the directory is not what this version knows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use towpath_model::{ManualClock, TopicPartition};
+
+use super::{batch, commit, topic};
+use crate::sim::{Faults, SimDisk};
+use crate::vfs::{Open, Vfs, write_all_at};
+use crate::{Appends, Committed, Embedded, Error, Fetch, LogConfig};
+
+fn open(disk: &SimDisk) -> Result<Embedded, Error> {
+    let config = LogConfig {
+        journal_file_bytes: 16 << 10,
+        journal_bytes_max: 64 << 10,
+        offsets_topic_partitions: 1,
+        ..LogConfig::new("/log")
+    };
+    Embedded::open_stepped(config, Arc::new(disk.clone()), Arc::new(ManualClock::at(1)), 1)
+}
+
+fn write(log: &Embedded, value: &str) -> Option<Result<Committed, Error>> {
+    let done = log.commit_atomic(commit(batch("orders", &[(0, None, value)])));
+    log.step_journal();
+    done.now_or_never()
+}
+
+fn count(log: &Embedded) -> usize {
+    let wanted = [Fetch { partition: TopicPartition::new("orders", 0), offset: 0 }];
+    log.fetch_now(&wanted, 1 << 20).expect("reads go on")[0].records.len()
+}
+
+#[test]
+fn a_full_disk_refuses_commits_and_lets_them_in_again_when_there_is_space() {
+    let disk = SimDisk::new(1);
+    let log = open(&disk).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    let used: u64 = disk.files().iter().map(|(_, length)| length).sum();
+    disk.set_faults(Faults { capacity: Some(used + 20_000), ..Faults::default() });
+    let value = "v".repeat(1_000);
+    let mut taken = 0;
+    let refusal = loop {
+        match write(&log, &value).expect("answered") {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, Error::DiskFull(_)), "{refusal}");
+    assert!(taken > 0);
+    assert_eq!(count(&log), taken);
+    assert!(matches!(write(&log, "small"), Some(Err(Error::DiskFull(_)))), "a later commit overtook a refused one");
+    assert!(log.step_checkpoint().is_err(), "there is no space for a checkpoint either");
+    disk.set_faults(Faults::default());
+    log.step_checkpoint().expect("there is space again");
+    write(&log, "after").expect("answered").expect("taken again");
+    drop(log);
+    assert_eq!(count(&open(&disk).expect("opened")), taken + 1);
+}
+
+#[test]
+fn a_failed_sync_ends_the_engine_and_a_restart_finds_what_was_acknowledged() {
+    let disk = SimDisk::new(2);
+    let log = open(&disk).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    write(&log, "a").expect("answered").expect("acknowledged");
+    let failed = log.failed();
+    let at = disk.operations();
+    disk.set_faults(Faults { failed_sync_at: Some(at), ..Faults::default() });
+    let refused = write(&log, "b").expect("answered").expect_err("the sync fails");
+    assert_eq!(refused.code(), "log.io");
+    assert!(failed.borrow().is_some(), "nobody is told");
+    let later = write(&log, "c").expect("answered").expect_err("the sync would succeed now, and proves nothing");
+    assert_eq!(later.code(), "log.io");
+    drop(log);
+    let log = open(&disk.reboot()).expect("opened");
+    assert_eq!(count(&log), 1);
+}
+
+#[test]
+fn a_newer_format_is_refused_and_a_missing_file_is_damage() {
+    let disk = SimDisk::new(3);
+    let log = open(&disk).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    drop(log);
+    let replace = |name: &str, content: &[u8]| {
+        let file = disk.open(&Path::new("/log").join(name), Open::Create).expect("opened");
+        write_all_at(file.as_ref(), content, 0).expect("written");
+    };
+    let refusal = |what: &str| open(&disk).err().unwrap_or_else(|| panic!("{what} was accepted")).code().to_owned();
+    replace("meta.properties", b"format=2\n");
+    assert_eq!(refusal("a newer format"), "log.unsupported_format");
+    disk.remove(Path::new("/log/meta.properties")).expect("removed");
+    assert_eq!(refusal("a log without its mark"), "log.corrupt");
+    replace("meta.properties", b"format=1\n");
+    open(&disk).expect("whole again");
+    replace("catalog", b"catalog 9 00000000\n{}");
+    assert_eq!(refusal("a newer catalog"), "log.unsupported_format");
+    disk.remove(Path::new("/log/catalog")).expect("removed");
+    assert_eq!(refusal("a log without a catalog"), "log.corrupt");
+}
