@@ -78,6 +78,11 @@ impl<U: Upload> Object<U> {
         self.sent_bytes + self.held_bytes() as u64
     }
 
+    /// Whether it is on its way to the store.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.upload.is_some()
+    }
+
     /// Sends what is ready, to be out of memory.
     pub(crate) fn stream<S: Store<Upload = U>>(&mut self, store: &mut S) -> Result<(), Fault> {
         let upload = match &mut self.upload {

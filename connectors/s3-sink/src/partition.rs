@@ -163,18 +163,39 @@ impl<U: Upload> Partition<U> {
         self.groups.iter().flat_map(|group| &group.objects)
     }
 
-    /// Sends the bytes of each object that has at least so many ready.
-    pub(crate) fn stream<S: Store<Upload = U>>(&mut self, store: &mut S, at_least: usize) -> Result<(), StoreError> {
-        let large = |object: &&mut Object<U>| object.ready_bytes() >= at_least.max(1);
-        let mut objects = self.groups.iter_mut().flat_map(|group| &mut group.objects).filter(large);
-        match objects.try_for_each(|object| object.stream(store)) {
-            Ok(()) => Ok(()),
-            Err(Fault::Kept(error)) => Err(error),
-            Err(Fault::Lost(error)) => {
-                self.lose(error);
-                Ok(())
+    /// How many uploads are under way.
+    pub(crate) fn uploads(&self) -> usize {
+        self.objects().filter(|object| object.is_streaming()).count()
+    }
+
+    /// Sends the bytes of each object that has at least so many ready. Where no further upload may begin, the object is
+    /// completed before its time instead: that changes how many records it has, and nothing else.
+    pub(crate) fn stream<S: Store<Upload = U>>(
+        &mut self,
+        store: &mut S,
+        at_least: usize,
+        uploads_left: &mut usize,
+    ) -> Result<(), StoreError> {
+        for group in &mut self.groups {
+            for object in group.objects.iter_mut().filter(|object| object.ready_bytes() >= at_least.max(1)) {
+                if !object.is_streaming() {
+                    if *uploads_left == 0 {
+                        group.closed = true;
+                        continue;
+                    }
+                    *uploads_left -= 1;
+                }
+                match object.stream(store) {
+                    Ok(()) => {}
+                    Err(Fault::Kept(error)) => return Err(error),
+                    Err(Fault::Lost(error)) => {
+                        self.lose(error);
+                        return Ok(());
+                    }
+                }
             }
         }
+        Ok(())
     }
 
     /// Gives up what is buffered; all of it is read again.
@@ -204,6 +225,11 @@ impl<U: Upload> Partition<U> {
             self.committed = offset;
             self.folders = folders;
         }
+    }
+
+    /// Where the partition stands, to say that it is looked after though it makes no progress.
+    pub(crate) fn standing(&self, settings: &Settings) -> Position {
+        self.position(self.committed, place::write(&settings.store_name(), &self.folders))
     }
 
     /// What broke off and was not told yet.

@@ -16,6 +16,8 @@ use crate::{Settings, Store};
 
 /// From here on an object is streamed instead of kept: the smallest part that S3 takes.
 const STREAM_BYTES: usize = 5 * 1024 * 1024;
+/// The host keeps the handles of a task within bounds, and each upload holds memory there.
+const UPLOADS_MAX: usize = 128;
 
 /// The task of an S3 sink.
 pub struct S3Sink<S: Store> {
@@ -125,11 +127,13 @@ impl<S: Store> S3Sink<S> {
     pub fn flush(&mut self, handed_over: &[Position]) -> Result<Flushed, ConnectorError> {
         let now_ms = self.clock.now_ms();
         let mut flushed = Flushed::default();
+        let mut standing = Vec::new();
         let mut failed: Option<StoreError> = None;
         for partition in &mut self.partitions {
             partition.settle();
             flushed.rewinds.extend(partition.rewind());
             if failed.as_ref().is_some_and(store::concerns_all) {
+                standing.push(partition.standing(&self.settings));
                 continue;
             }
             let position = handed_over
@@ -138,11 +142,16 @@ impl<S: Store> S3Sink<S> {
                 .map(|position| position.offset);
             match partition.flush(&mut self.store, &self.settings, position, now_ms, &mut self.counts) {
                 Ok(reported) => flushed.offsets.extend(reported),
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    standing.push(partition.standing(&self.settings));
+                    failed = Some(error);
+                }
             }
         }
         self.counts.rewinds += flushed.rewinds.len() as u64;
         if !flushed.offsets.is_empty() || !flushed.rewinds.is_empty() {
+            // Of a partition left out, the worker would commit what it knows to be filtered, though it is not swept yet.
+            flushed.offsets.append(&mut standing);
             return Ok(flushed);
         }
         let lost = self.partitions.iter().find_map(Partition::untold_loss);
@@ -179,17 +188,21 @@ impl<S: Store> S3Sink<S> {
     fn relieve(&mut self) -> Result<(), StoreError> {
         let at_least = STREAM_BYTES.min(self.buffer_bytes_max / 4);
         self.stream(at_least)?;
-        while self.held_bytes() > self.buffer_bytes_max {
+        let mut held = self.held_bytes();
+        while held > self.buffer_bytes_max {
             let largest = self.partitions.iter().map(Partition::largest_ready).max().unwrap_or(0);
-            if largest == 0 {
+            self.stream(largest / 2)?;
+            // What cannot be sent now is completed by the flush that is due.
+            if std::mem::replace(&mut held, self.held_bytes()) <= held {
                 break;
             }
-            self.stream(largest / 2)?;
         }
         Ok(())
     }
 
     fn stream(&mut self, at_least: usize) -> Result<(), StoreError> {
-        self.partitions.iter_mut().try_for_each(|partition| partition.stream(&mut self.store, at_least))
+        let under_way = self.partitions.iter().map(Partition::uploads).sum();
+        let mut left = UPLOADS_MAX.saturating_sub(under_way);
+        self.partitions.iter_mut().try_for_each(|partition| partition.stream(&mut self.store, at_least, &mut left))
     }
 }

@@ -16,7 +16,7 @@ pub fn spec() -> Spec {
         .build()
 }
 
-fn store_keys() -> [KeyDefinition; 6] {
+fn store_keys() -> [KeyDefinition; 7] {
     [
         key("store.url")
             .optional()
@@ -53,6 +53,12 @@ fn store_keys() -> [KeyDefinition; 6] {
             .low()
             .doc("Whether the bucket stands in the path of the URL instead of in its host name.")
             .display("Path style"),
+        key("storage.class")
+            .default("io.confluent.connect.s3.storage.S3Storage")
+            .one_of(&["io.confluent.connect.s3.storage.S3Storage"])
+            .low()
+            .doc("Taken so that configurations of other S3 sinks work as they are; it changes nothing.")
+            .display("Storage class"),
     ]
     .map(|key| key.group("Store"))
 }

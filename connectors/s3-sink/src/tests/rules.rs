@@ -257,7 +257,8 @@ fn one_partition_without_luck_does_not_hold_up_another() {
     bench.sink.flush(&[]).expect("announced");
     bench.store.fail_next([Fault::None, Fault::Before(StoreError::Other("400".to_owned()))]);
     let flushed = bench.sink.flush(&[]).expect("one of them");
-    assert_eq!(flushed.offsets.iter().map(|position| &*position.topic).collect::<Vec<_>>(), ["payments"]);
+    assert_eq!(flushed.offsets.iter().map(|position| &*position.topic).collect::<Vec<_>>(), ["payments", "orders"]);
+    assert_eq!(flushed.offsets[1].offset, 0, "which stands where it stood");
     bench.store.fail_next([Fault::Before(StoreError::Other("400".to_owned()))]);
     assert_eq!(message(bench.sink.flush(&[])), "store failed: 400");
 }
@@ -279,7 +280,7 @@ fn large_objects_are_streamed_and_memory_stays_bounded() {
 
 #[test]
 fn an_upload_that_breaks_off_is_told_and_then_read_again_from_the_log() {
-    let mut bench = bench(&[("flush.size", "1000")]);
+    let mut bench = bench(&[("flush.size", "20")]);
     let value = format!("\"{}\"", "x".repeat(MIB as usize));
     let big = |offsets: std::ops::Range<i64>| {
         batch(offsets.map(|offset| Put::new("orders", 0, offset, &value)).collect::<Vec<_>>())
@@ -298,9 +299,28 @@ fn an_upload_that_breaks_off_is_told_and_then_read_again_from_the_log() {
         panic!("a worker that goes on")
     };
     assert!(message.contains("orders-0 was not read again"), "{message}");
-    bench.sink.put(&big(0..1000)).expect("read again");
-    assert_eq!(bench.drain(1000).expect("progress").offset, 1000);
-    assert_eq!(bench.store.lines(&path(0)).len(), 1000);
+    bench.sink.put(&big(0..20)).expect("read again");
+    assert_eq!(bench.drain(20).expect("progress").offset, 20);
+    assert_eq!(bench.store.lines(&path(0)).len(), 20);
+}
+
+#[test]
+fn beyond_the_uploads_that_may_be_under_way_objects_are_completed_early() {
+    let store = FakeStore::default();
+    let mut bench = bench_on(&store, &[("flush.size", "1000000")]);
+    let value = format!("\"{}\"", "x".repeat(MIB as usize / 2));
+    for number in 0..140 {
+        bench.sink.assigned(&[position("orders", number, 0, "")]);
+        bench.sink.put(&batch([Put::new("orders", number, 0, &value)])).expect("taken");
+    }
+    bench.sink.put(&batch((0..140).map(|number| Put::new("orders", number, 1, &value)))).expect("taken");
+    bench.sink.put(&batch((0..140).map(|number| Put::new("orders", number, 2, &value)))).expect("taken");
+    let begun = store.0.borrow().operations.iter().filter(|name| *name == "upload").count();
+    assert_eq!((begun, bench.sink.next_flush_ms()), (128, Some(0)));
+    while bench.sink.next_flush_ms() == Some(0) {
+        bench.sink.flush(&[]).expect("flushed");
+    }
+    assert_eq!(store.paths().len(), 24, "two each of the partitions that came too late");
 }
 
 #[test]
