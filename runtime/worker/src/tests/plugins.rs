@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use towpath_model::{
     Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Flushed, Form, Importance,
     Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Run, Sink, Source, Spec, TaskContext,
-    TopicPartition, Transform, UnknownPlugin, ValueType, Width,
+    TopicPartition, Transform, Transformed, UnknownPlugin, ValueType, Width,
 };
 
 /// What a source does at a poll.
@@ -110,7 +110,11 @@ impl FakePlugins {
             };
             Arc::new(FakePlugin { spec, digest: format!("{name}-1"), script: Arc::default() })
         };
-        let plugins = vec![plugin("sink", ConnectorKind::Sink), plugin("source", ConnectorKind::Source)];
+        let plugins = vec![
+            plugin("sieve", ConnectorKind::Transform),
+            plugin("sink", ConnectorKind::Sink),
+            plugin("source", ConnectorKind::Source),
+        ];
         Arc::new(Self { plugins: Mutex::new(plugins) })
     }
 }
@@ -178,12 +182,29 @@ impl Plugin for FakePlugin {
 
     async fn sink(&self, context: TaskContext) -> Result<(Box<dyn Sink>, Arc<dyn Interrupt>), ConnectorError> {
         self.script.contexts.lock().unwrap().push(context.clone());
-        let sink = FakeSink { script: self.script.clone(), name: context.task.to_string() };
+        let sink = FakeSink { script: self.script.clone(), name: context.task.to_string(), unflushed: false };
         Ok((Box::new(sink), Arc::new(Raised::default())))
     }
 
     async fn transform(&self, _: TaskContext) -> Result<Box<dyn Transform>, ConnectorError> {
-        Err(ConnectorError::fatal("no transforms here"))
+        Ok(Box::new(Sieve { script: self.script.clone() }))
+    }
+}
+
+/// Drops the records whose value ends in `drop`.
+struct Sieve {
+    script: Arc<Script>,
+}
+
+#[async_trait]
+impl Transform for Sieve {
+    async fn apply(&mut self, records: &Batch) -> Result<Transformed, ConnectorError> {
+        if let Some(error) = self.script.opens.lock().unwrap().pop_front() {
+            return Err(error);
+        }
+        let keep = |record: &towpath_model::Record<'_>| !record.value.bytes.is_some_and(|value| value.ends_with(b"drop"));
+        let origins: Vec<u32> = records.records().filter(keep).map(|record| u32::try_from(record.index).unwrap()).collect();
+        Ok(Transformed { records: crate::batch::select(records, &origins), origins })
     }
 }
 
@@ -284,6 +305,7 @@ pub(super) fn records(topic: &str, values: &[String]) -> Batch {
 struct FakeSink {
     script: Arc<Script>,
     name: String,
+    unflushed: bool,
 }
 
 #[async_trait]
@@ -335,10 +357,12 @@ impl Sink for FakeSink {
             }
         };
         self.script.write(format!("put {}", values.join(" ")));
+        self.unflushed = true;
         answer
     }
 
     async fn flush(&mut self, handed_over: &[Position]) -> Result<Flushed, ConnectorError> {
+        self.unflushed = false;
         if let Some(flushed) = self.script.flushes.lock().unwrap().pop_front() {
             return flushed;
         }
@@ -347,7 +371,7 @@ impl Sink for FakeSink {
     }
 
     async fn next_flush(&mut self) -> Result<Option<Duration>, ConnectorError> {
-        Ok((!*self.script.buffers.lock().unwrap()).then_some(Duration::ZERO))
+        Ok((self.unflushed && !*self.script.buffers.lock().unwrap()).then_some(Duration::ZERO))
     }
 
     async fn close(&mut self) {

@@ -208,19 +208,31 @@ async fn a_record_that_is_too_large_follows_the_rules() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn filtered_batches_still_move_the_offset() {
+async fn a_batch_that_is_filtered_away_still_moves_the_offset() {
     let rig = Rig::new().await;
-    rig.source().poll(Poll::Records("t", vec!["k:0".into()], 4));
-    rig.create("s", "source", &[("transforms", "f"), ("transforms.f.type", "Filter")]).await;
-    rig.until("offsets or failure", |rig| {
-        let status = rig.status("s");
-        status.trace.is_some() || !rig.handle.offsets(&name("s")).expect("known").is_empty()
-    })
-    .await;
-    if rig.status("s").trace.is_none() {
-        assert!(rig.log.values("t").is_empty());
-        assert_eq!(rig.status("s").tasks[0].metrics.filtered_total, 1);
-    }
+    rig.source().poll(Poll::Records("t", vec!["k:drop".into()], 4));
+    rig.create("s", "source", &[("transforms", "f"), ("transforms.f.type", "sieve")]).await;
+    rig.until_written(&rig.source(), r#"commit {"lsn":4}"#).await;
+    assert!(rig.log.values("t").is_empty());
+    assert_eq!(rig.status("s").tasks[0].metrics.filtered_total, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transform_is_repeated_for_as_long_as_the_configuration_says() {
+    let rig = Rig::new().await;
+    let fail = |times| rig.plugins.script("sieve").opens.lock().unwrap().extend(
+        (0..times).map(|_| ConnectorError::retriable("lookup service is away")),
+    );
+    fail(2);
+    rig.source().poll(Poll::Records("t", values(0..1), 1));
+    let transform = [("transforms", "f"), ("transforms.f.type", "sieve"), ("errors.retry.timeout", "60000")];
+    rig.create("s", "source", &transform).await;
+    rig.until("records", |rig| rig.log.values("t").len() == 1).await;
+    fail(1_000);
+    rig.source().poll(Poll::Records("t", values(1..2), 2));
+    rig.until("failed", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Failed)).await;
+    assert!(rig.status("s").tasks[0].trace.as_ref().is_some_and(|trace| trace.contains("lookup service is away")));
+    assert_eq!(rig.log.values("t").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -307,7 +307,7 @@ impl Driver {
             self.lanes.fetched(partition, *next_offset, *high_watermark);
         }
         // A batch of which nothing is left moves offsets all the same, in its turn.
-        let something = !fetched.ends.is_empty();
+        let something = !fetched.original.is_empty();
         if !fetched.records.is_empty() {
             self.task.meters.work_waits(self.task.shared.clock.now_ms());
         }

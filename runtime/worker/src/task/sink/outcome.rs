@@ -14,6 +14,8 @@ use crate::errors::Stage;
 use crate::settings::Reset;
 use crate::task::{Failure, Notice, wait_of};
 
+/// The least time between a flush and the next one that no put has asked for.
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 /// The most bytes read to find one record again.
 const ONE_RECORD_BYTES: usize = 1 << 20;
 
@@ -41,7 +43,7 @@ impl Driver {
                 Ok(event)
             }
             Answer::Flushed(Ok((flushed, next))) => {
-                self.flush_at = next.map(|next| Instant::now() + next);
+                self.flush_at = next.map(|next| Instant::now() + next.max(FLUSH_PAUSE));
                 self.flushed(flushed).await
             }
             Answer::Flushed(Err(error)) => self.failed(Step::Flush, "flushing", &error),
