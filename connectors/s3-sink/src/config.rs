@@ -67,14 +67,14 @@ impl Settings {
         let mut reader = Reader { config: spec().complete(config), faults: Vec::new() };
         let settings = Self {
             store: StoreOptions {
-                url: reader.optional("store.url"),
+                url: reader.url(),
                 bucket: reader.bucket(),
                 region: reader.text("s3.region"),
                 access_key_key: reader.key_if_set("aws.access.key.id"),
                 secret_key_key: reader.secret_key(),
                 path_style: reader.text("s3.path.style.access.enabled") != "false",
             },
-            topics_dir: reader.text("topics.dir").trim_matches('/').to_owned(),
+            topics_dir: reader.topics_dir(),
             format: match reader.text("format.class").as_str() {
                 "raw" | "io.confluent.connect.s3.format.bytearray.ByteArrayFormat" => Format::Raw,
                 _ => Format::Jsonl,
@@ -157,6 +157,22 @@ impl Reader {
         self.key_if_set("aws.access.key.id").map(|_| "aws.secret.access.key".to_owned())
     }
 
+    fn url(&mut self) -> Option<String> {
+        let url = self.optional("store.url")?;
+        if !["file:///", "http://", "https://", "memory:"].iter().any(|kind| url.starts_with(kind)) {
+            self.fault("store.url", "a store is file:///folder, http(s)://host:port, or memory:".to_owned());
+        }
+        Some(url)
+    }
+
+    fn topics_dir(&mut self) -> String {
+        let folder = self.text("topics.dir").trim_matches('/').to_owned();
+        if !folder.is_empty() && folder.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            self.fault("topics.dir", format!("`{folder}` is not a plain path"));
+        }
+        folder
+    }
+
     fn bucket(&mut self) -> String {
         let bucket = self.text("s3.bucket.name");
         if bucket.is_empty() || bucket.contains('/') {
@@ -225,6 +241,8 @@ mod tests {
     #[test]
     fn all_faults_are_told_at_once() {
         let faults = parse(&[
+            ("store.url", "s3://lake"),
+            ("topics.dir", "a/../b"),
             ("flush.size", "0"),
             ("rotate.interval.ms", "1m"),
             ("s3.compression.type", "gzip"),
@@ -233,7 +251,9 @@ mod tests {
         assert_eq!(
             faults.unwrap_err(),
             [
+                "a store is file:///folder, http(s)://host:port, or memory:",
                 "`` is not the name of a bucket",
+                "`a/../b` is not a plain path",
                 "10 is not between -1 and 9",
                 "0 is too small; the least is 1",
                 "`1m` is not a whole number"

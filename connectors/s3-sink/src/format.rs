@@ -48,10 +48,13 @@ fn is_json(bytes: &[u8]) -> bool {
 
 /// A line feed can only stand between the tokens of a JSON document, never within one, so a blank means the same there.
 fn append_on_one_line(out: &mut Vec<u8>, document: &[u8]) {
+    let document = document.trim_ascii();
     let start = out.len();
-    out.extend_from_slice(document.trim_ascii());
-    for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
+    out.extend_from_slice(document);
+    if document.contains(&b'\n') || document.contains(&b'\r') {
+        for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
     }
 }
 
