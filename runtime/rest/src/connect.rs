@@ -60,6 +60,7 @@ pub(crate) async fn create(
     let config =
         config.ok_or_else(|| Fault::bad_request("The request body lacks the field config: a map of settings"))?;
     let config = named(Config(config_without_nulls(config)?), &name);
+    refuse_paths(&config)?;
     let connector = served.worker.create(ConnectorName::new(name.as_str()), config, initial).await?;
     Ok(created(&headers, &name, Connector::from(connector)))
 }
@@ -88,6 +89,7 @@ pub(crate) async fn put_config(
     JsonBody(config): JsonBody<Value>,
 ) -> Result<Response, Fault> {
     let config = named(Config(config_without_nulls(config)?), &name);
+    refuse_paths(&config)?;
     let put = served.worker.put_config(ConnectorName::new(name.as_str()), config).await?;
     let connector = Connector::from(put.connector);
     Ok(if put.created { created(&headers, &name, connector) } else { Json(connector).into_response() })
@@ -99,7 +101,10 @@ pub(crate) async fn patch_config(
     name: Path<String>,
     JsonBody(patch): JsonBody<Value>,
 ) -> Result<Json<Connector>, Fault> {
-    let patched = served.worker.patch_config(connector(name), config_map(patch)?).await?;
+    let patch = config_map(patch)?;
+    let set = patch.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+    refuse_paths(&set.collect())?;
+    let patched = served.worker.patch_config(connector(name), patch).await?;
     Ok(Json(patched.into()))
 }
 
@@ -194,6 +199,17 @@ fn task(Path((name, task)): Path<(String, String)>) -> Result<TaskId, Fault> {
 fn named(mut config: Config, name: &str) -> Config {
     config.0.entry("name".to_owned()).or_insert_with(|| name.to_owned());
     config
+}
+
+/// A file of this machine can be named as a class or transform in the operator's own folder, never by a client.
+pub(crate) fn refuse_paths(config: &Config) -> Result<(), Fault> {
+    let is_class = |key: &str| key == "connector.class" || key.starts_with("transforms.") && key.ends_with(".type");
+    match config.iter().find(|(key, value)| is_class(key) && value.ends_with(".wasm")) {
+        None => Ok(()),
+        Some((key, value)) => Err(Fault::bad_request(format!(
+            "Invalid value {value} for configuration {key}: a .wasm file can be named in files of the folder only; here name the plugin"
+        ))),
+    }
 }
 
 fn initial_state(word: Option<&str>) -> Result<TargetState, Fault> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use towpath_model::Config;
 
 use crate::body::{JsonBody, config_without_nulls};
-use crate::connect::{Parameters, flag};
+use crate::connect::{Parameters, flag, refuse_paths};
 use crate::entities::{ConfigInfos, ConfigKeyInfo, Plugin};
 use crate::fault::Fault;
 use crate::server::App;
@@ -25,6 +25,7 @@ pub(crate) async fn keys(
     Path(plugin): Path<String>,
     Query(query): Parameters,
 ) -> Result<Json<Vec<ConfigKeyInfo>>, Fault> {
+    refuse_file(&plugin)?;
     let version = query.iter().find(|(key, _)| key == "version").map(|(_, value)| value.as_str());
     let class = match version {
         None | Some("latest" | "") => plugin,
@@ -40,7 +41,14 @@ pub(crate) async fn validate(
     JsonBody(config): JsonBody<Value>,
 ) -> Result<Json<ConfigInfos>, Fault> {
     let config = Config(config_without_nulls(config)?);
+    refuse_paths(&config)?;
+    refuse_file(&plugin)?;
     Ok(Json(served.worker.validate(&plugin, config).await?.into()))
+}
+
+/// Files of this machine are no plugins that a client could name.
+fn refuse_file(plugin: &str) -> Result<(), Fault> {
+    if plugin.ends_with(".wasm") { Err(Fault::not_found(format!("Unknown plugin {plugin}."))) } else { Ok(()) }
 }
 
 /// The class of exactly this version.

@@ -348,6 +348,22 @@ async fn a_faulty_configuration_is_refused_with_every_fault() {
 }
 
 #[tokio::test]
+async fn clients_name_plugins_and_never_files_of_this_machine() {
+    let running = Running::start().await;
+    let check =
+        async |line: &str, status: u16| assert_eq!(ask(&running.server, request(line)).await.status, status, "{line}");
+    check(r#"POST /connectors {"name":"a","config":{"connector.class":"./mine.wasm"}}"#, 400).await;
+    check(r#"PUT /connectors/a/config {"connector.class":"/etc/mine.wasm"}"#, 400).await;
+    let transform = r#"{"connector.class":"fake-source","path":"/a","transforms":"t","transforms.t.type":"../t.wasm"}"#;
+    check(&format!("PUT /connectors/a/config {transform}"), 400).await;
+    check(r#"PATCH /connectors/a/config {"connector.class":"mine.wasm"}"#, 400).await;
+    check(r#"PUT /connector-plugins/a/config/validate {"connector.class":"mine.wasm"}"#, 400).await;
+    check(r#"PUT /connector-plugins/mine.wasm/config/validate {"connector.class":"fake-source"}"#, 404).await;
+    check("GET /connector-plugins/mine.wasm/config", 404).await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_request_are_located() {
     let running = Running::start().await;
     let check = async |line: &str, parts: &[&str]| {
