@@ -16,12 +16,15 @@ use crate::journal::{JournalWriter, NoSpace};
 use crate::partition::{Partition, TailBatch, TopicEntry};
 use crate::segment::{Appender, SegmentFiles};
 use crate::sync::{lock, read};
-use crate::vfs::{Open, write_all_at};
+use crate::vfs::{Open, fill_with_zeros, write_all_at};
 
 /// Partitions whose files are open at the same time.
 const PARTITIONS_AT_ONCE: usize = 64;
 /// Journal files that are kept for use again.
 const SPARE_JOURNAL_FILES: usize = 4;
+
+/// Holds space back by its mere size.
+const RESERVE_FILE: &str = "reserve";
 
 /// What a checkpoint will hold of one partition.
 struct Part {
@@ -59,7 +62,13 @@ impl Core {
             })
             .collect();
         let checkpoint = Checkpoint { epoch: self.epoch, sequence, clean, partitions, groups };
-        checkpoint.write(self.vfs.as_ref(), &self.config.dir).inspect_err(|error| {
+        let write = || checkpoint.write(self.vfs.as_ref(), &self.config.dir);
+        let written = write().or_else(|error| match error {
+            // The space that is held back is for this: without a checkpoint nothing could ever be removed.
+            Error::DiskFull(_) if self.release_reserve() => write(),
+            error => Err(error),
+        });
+        written.inspect_err(|error| {
             if !matches!(error, Error::DiskFull(_)) {
                 self.fail(error.clone());
             }
@@ -148,6 +157,26 @@ impl Core {
             file.sync()?;
         }
         self.vfs.sync_dir(&self.config.dir)
+    }
+
+    /// Gives up the space that is held back. Says whether there was any.
+    fn release_reserve(&self) -> bool {
+        self.vfs.remove(&self.config.dir.join(RESERVE_FILE)).is_ok()
+    }
+
+    /// Holds back some space, if that is not done already. Without space for it, the log works all the same.
+    pub(crate) fn hold_reserve(&self) {
+        let path = self.config.dir.join(RESERVE_FILE);
+        let bytes = self.config.reserve_bytes;
+        let hold = || {
+            let file = self.vfs.open(&path, Open::WriteOrCreate)?;
+            if file.length()? < bytes { fill_with_zeros(file.as_ref(), bytes) } else { Ok(()) }
+        };
+        if let Err(error) = hold() {
+            tracing::warn!(%error, "no space could be held back for the time when the disk is full");
+            // A part of it would be taken for all of it.
+            let _ = self.vfs.remove(&path);
+        }
     }
 
     fn recycle(&self, sequence: u64) -> Result<(), Error> {

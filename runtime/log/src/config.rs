@@ -22,6 +22,8 @@ pub struct LogConfig {
     pub journal_file_bytes: u64,
     /// What the journal may take on disk before commits are refused.
     pub journal_bytes_max: u64,
+    /// Disk space that is held back, so that retention can still make room when the disk is full.
+    pub reserve_bytes: u64,
     /// A checkpoint is made after this many bytes of commits …
     pub checkpoint_bytes: u64,
     /// … or this long after the first of them.
@@ -49,6 +51,7 @@ impl LogConfig {
             internal_topics: internal.map(String::from).into(),
             journal_file_bytes: 16 << 20,
             journal_bytes_max: 256 << 20,
+            reserve_bytes: 1 << 20,
             checkpoint_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(5),
             idle_mark_after: Duration::from_millis(50),

@@ -367,6 +367,7 @@ impl Core {
         let probe = usize::try_from(self.config.journal_file_bytes).unwrap_or(usize::MAX);
         if writer.reserve(std::iter::once(probe)).is_ok() {
             lock(&self.sequencer).disk_full = None;
+            self.hold_reserve();
             tracing::info!("there is space again, commits are taken");
         }
     }

@@ -59,6 +59,7 @@ pub(crate) fn writable(
     let sizes = (core.config.journal_file_bytes, core.config.journal_bytes_max);
     let journal = JournalWriter::open(vfs, dir.join(JOURNAL_DIR), sizes, epoch).map_err(failed)?;
     *lock(&core.journal) = Some(journal);
+    core.hold_reserve();
     if core.topic(OFFSETS_TOPIC).is_none() {
         let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")];
         let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();

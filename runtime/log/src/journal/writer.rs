@@ -12,9 +12,8 @@ use bytes::Bytes;
 use towpath_model::crash_point;
 
 use super::frame::{self, FRAME_HEAD_BYTES};
-use crate::vfs::{Open, Vfs, VfsFile, write_all_at};
+use crate::vfs::{Open, Vfs, VfsFile, fill_with_zeros, write_all_at};
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Frames below this are gathered into one write.
 const GATHER_BELOW_BYTES: usize = 256 << 10;
 const GATHER_BYTES_MAX: usize = 1 << 20;
@@ -271,14 +270,4 @@ fn name_of(number: u64) -> String {
 
 fn number_of(name: &str) -> Option<u64> {
     name.strip_suffix(".journal")?.parse().ok()
-}
-
-fn fill_with_zeros(file: &dyn VfsFile, bytes: u64) -> io::Result<()> {
-    let mut at = 0;
-    while at < bytes {
-        let step = (bytes - at).min(ZEROS.len() as u64);
-        write_all_at(file, ZEROS.get(..step as usize).unwrap_or_default(), at)?;
-        at += step;
-    }
-    file.sync()
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use towpath_model::{ManualClock, TopicPartition};
@@ -9,7 +10,7 @@ use towpath_model::{ManualClock, TopicPartition};
 use super::{batch, commit, topic};
 use crate::sim::{Faults, SimDisk};
 use crate::vfs::{Open, Vfs, write_all_at};
-use crate::{Appends, Committed, Embedded, Error, Fetch, LogConfig};
+use crate::{Appends, Committed, Embedded, Error, Fetch, Fetches, LogConfig, NewTopic};
 
 fn open(disk: &SimDisk) -> Result<Embedded, Error> {
     let config = LogConfig {
@@ -99,4 +100,28 @@ fn a_newer_format_is_refused_and_a_missing_file_is_damage() {
     assert_eq!(refusal("a newer catalog"), "log.unsupported_format");
     disk.remove(Path::new("/log/catalog")).expect("removed");
     assert_eq!(refusal("a log without a catalog"), "log.corrupt");
+}
+
+#[test]
+fn retention_makes_room_on_a_disk_without_a_byte_left() {
+    let (disk, clock) = (SimDisk::new(4), Arc::new(ManualClock::at(1)));
+    let config = LogConfig {
+        journal_file_bytes: 16 << 10,
+        journal_bytes_max: 64 << 10,
+        offsets_topic_partitions: 1,
+        ..LogConfig::new("/log")
+    };
+    let log = Embedded::open_stepped(config, Arc::new(disk.clone()), clock.clone(), 1).expect("opened");
+    let configs =
+        [("retention.ms".to_owned(), "1000".to_owned()), ("segment.bytes".to_owned(), "4000".to_owned())].into();
+    log.create_topic_now(NewTopic { configs, ..topic("orders", 1) }).expect("created");
+    for _ in 0..20 {
+        write(&log, &"v".repeat(1_000)).expect("answered").expect("taken");
+    }
+    log.step_checkpoint().expect("a checkpoint");
+    let used: u64 = disk.files().iter().map(|(_, length)| length).sum();
+    disk.set_faults(Faults { capacity: Some(used), ..Faults::default() });
+    clock.advance(Duration::from_secs(60));
+    assert!(log.step_retention().expect("the space that was held back suffices") > 0);
+    assert_eq!(log.offsets(&TopicPartition::new("orders", 0)).expect("offsets").start, 20);
 }

@@ -95,3 +95,16 @@ pub(crate) fn read_whole(file: &dyn VfsFile) -> io::Result<Vec<u8>> {
     bytes.truncate(read);
     Ok(bytes)
 }
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Fills a file with zeros up to a length, durably, so that the space is its own.
+pub(crate) fn fill_with_zeros(file: &dyn VfsFile, bytes: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < bytes {
+        let step = (bytes - at).min(ZEROS.len() as u64);
+        write_all_at(file, ZEROS.get(..step as usize).unwrap_or_default(), at)?;
+        at += step;
+    }
+    file.sync()
+}
