@@ -3,11 +3,15 @@
 //! All that is constant (the head of the source block, schemas, topics) is written once; a record costs no allocation. A
 //! record is put together apart and joins the batch whole, so that a value that cannot be represented leaves no half of it.
 
+mod block;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use towpath_model::{Batch, BatchBuilder, CommonHeader, Form, Run, datum};
+
+use block::Block;
 
 use crate::error::Error;
 use crate::schema::{STRING_SCHEMA, Source, Table};
@@ -77,7 +81,9 @@ pub struct Writer {
     database: Vec<u8>,
     headers: Vec<(&'static str, Bytes)>,
     tombstones: bool,
-    now: Moment,
+    /// The moment that records are stamped with, as it stands at their end.
+    stamp: Vec<u8>,
+    block: Block,
     key: Vec<u8>,
     value: Vec<u8>,
     other_key: Vec<u8>,
@@ -105,11 +111,13 @@ impl Writer {
             database,
             headers: headers.iter().map(header).collect(),
             tombstones,
-            now: Moment::default(),
+            stamp: Vec::new(),
+            block: Block::default(),
             key: Vec::new(),
             value: Vec::new(),
             other_key: Vec::new(),
         };
+        writer.set_now(Moment::default());
         writer.begin();
         writer
     }
@@ -131,7 +139,11 @@ impl Writer {
 
     /// Sets the moment that records are stamped with.
     pub fn set_now(&mut self, now: Moment) {
-        self.now = now;
+        self.stamp.clear();
+        for moment in [now.0 / 1_000_000, now.0 / 1000, now.0] {
+            datum::write_long(&mut self.stamp, 1);
+            datum::write_long(&mut self.stamp, moment);
+        }
     }
 
     /// The batch; a new one begins.
@@ -150,6 +162,8 @@ impl Writer {
     fn begin(&mut self) {
         self.runs.clear();
         self.current = 0;
+        // Tables of this batch are held by their runs; those of the last may be gone, and their addresses taken.
+        self.block = Block::default();
         if !self.headers.is_empty() {
             let form = Form::connect(self.builder.schema(STRING_SCHEMA));
             for (name, value) in &self.headers {
@@ -269,15 +283,12 @@ impl Writer {
                 table.write_row(cells, bytes, out)?;
             }
         }
-        out.extend_from_slice(&self.head);
-        write_origin(table, &self.database, origin, out);
-        // There is no transaction block.
-        datum::write_long(out, 0);
-        datum::write_bytes(out, operation.letter());
-        for moment in [self.now.0 / 1_000_000, self.now.0 / 1000, self.now.0] {
-            datum::write_long(out, 1);
-            datum::write_long(out, moment);
+        if !self.block.is_of(self.current, origin) {
+            self.block.fill(self.current, &self.head, &self.database, table, origin);
         }
+        self.block.write(origin.lsn, out);
+        datum::write_bytes(out, operation.letter());
+        out.extend_from_slice(&self.stamp);
         Ok(())
     }
 
@@ -292,74 +303,6 @@ impl Writer {
         }
         self.builder.end(None, None);
     }
-}
-
-/// The source block from `ts_ms` on.
-#[inline]
-fn write_origin(table: &Table, database: &[u8], origin: &Origin<'_>, out: &mut Vec<u8>) {
-    datum::write_long(out, origin.ts_us.div_euclid(1000));
-    // The field has a default, so the value's branch comes first.
-    datum::write_long(out, 0);
-    datum::write_bytes(out, origin.snapshot.as_bytes());
-    out.extend_from_slice(database);
-    datum::write_long(out, 1);
-    write_sequence(origin, out);
-    for moment in [origin.ts_us, origin.ts_us.saturating_mul(1000)] {
-        datum::write_long(out, 1);
-        datum::write_long(out, moment);
-    }
-    out.extend_from_slice(&table.source_names);
-    for number in [origin.xid, origin.lsn] {
-        datum::write_long(out, 1);
-        datum::write_long(out, number.cast_signed());
-    }
-    // No xmin is fetched.
-    datum::write_long(out, 0);
-    match origin.upstream {
-        None => out.extend_from_slice(&[0, 0]),
-        Some((name, lsn)) => {
-            datum::write_long(out, 1);
-            datum::write_bytes(out, name.as_bytes());
-            datum::write_long(out, 1);
-            datum::write_long(out, lsn.cast_signed());
-        }
-    }
-}
-
-/// `["<last commit>","<lsn>"]`, of fewer than 64 bytes.
-#[inline]
-fn write_sequence(origin: &Origin<'_>, out: &mut Vec<u8>) {
-    let at = out.len();
-    out.push(0);
-    match origin.last_commit {
-        None => out.extend_from_slice(b"[null,\""),
-        Some(commit) => {
-            out.extend_from_slice(b"[\"");
-            write_number(commit, out);
-            out.extend_from_slice(b"\",\"");
-        }
-    }
-    write_number(origin.lsn, out);
-    out.extend_from_slice(b"\"]");
-    let length = out.len() - at - 1;
-    if let Some(byte) = out.get_mut(at) {
-        *byte = (length as u8) << 1;
-    }
-}
-
-#[inline]
-fn write_number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0u8; 20];
-    let mut first = digits.len();
-    for (place, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-        first = place;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 #[cfg(test)]

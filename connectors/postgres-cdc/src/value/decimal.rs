@@ -83,19 +83,25 @@ fn write_unscaled(parts: &Parts<'_>, scale: i32, out: &mut Vec<u8>) -> Result<()
         fraction = &[];
     }
     let count = whole.len() + fraction.len() + zeros;
+    if count <= 18 {
+        let sum = whole.iter().chain(fraction).fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let value = sum * 10i64.pow(zeros as u32);
+        write_minimal(&(if parts.negative { -value } else { value }).to_be_bytes(), out);
+        return Ok(());
+    }
     let digits = whole.iter().chain(fraction).map(|digit| digit - b'0').chain(std::iter::repeat_n(0, zeros));
     if count <= 38 {
         let value = digits.fold(0i128, |sum, digit| sum * 10 + i128::from(digit));
-        write_i128(if parts.negative { -value } else { value }, out);
+        write_minimal(&(if parts.negative { -value } else { value }).to_be_bytes(), out);
     } else {
         write_large(digits, parts.negative, out);
     }
     Ok(())
 }
 
-fn write_i128(value: i128, out: &mut Vec<u8>) {
-    let bytes = value.to_be_bytes();
-    let sign = if value < 0 { 0xff } else { 0 };
+/// Leaves out the bytes at the front that only repeat the sign.
+fn write_minimal(bytes: &[u8], out: &mut Vec<u8>) {
+    let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) { 0xff } else { 0 };
     let redundant = bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) & 0x80 == 0).count();
     datum::write_bytes(out, bytes.get(redundant..).unwrap_or_default());
 }
@@ -135,7 +141,5 @@ fn write_large(digits: impl Iterator<Item = u8>, negative: bool, out: &mut Vec<u
             (*byte, carry) = (sum, over);
         }
     }
-    let sign = if negative { 0xff } else { 0 };
-    let redundant = bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) & 0x80 == 0).count();
-    datum::write_bytes(out, bytes.get(redundant..).unwrap_or_default());
+    write_minimal(&bytes, out);
 }

@@ -73,7 +73,44 @@ pub(super) fn time(text: &[u8]) -> Result<i64, Fault> {
     if rest.is_empty() { Ok(micros) } else { Err(FAULT) }
 }
 
+/// The parts of `YYYY-MM-DD HH:MM:SS`, as nearly every timestamp begins, and what follows them.
+#[inline]
+fn plain(text: &[u8]) -> Option<(Civil, i64, &[u8])> {
+    let (head, rest) = text.split_first_chunk::<19>()?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ', h0, h1, b':', n0, n1, b':', s0, s1] = *head else {
+        return None;
+    };
+    let mut odd = 0;
+    let mut pair = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        odd |= u8::from(tens > 9) | u8::from(ones > 9);
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let year = pair(y0, y1) * 100 + pair(y2, y3);
+    let civil = Civil { year, month: pair(m0, m1), day: pair(d0, d1) };
+    let seconds = (pair(h0, h1) * 60 + pair(n0, n1)) * 60 + pair(s0, s1);
+    let sound = odd == 0 && (1..=12).contains(&civil.month) && (1..=31).contains(&civil.day) && seconds < 86_400;
+    sound.then_some((civil, seconds, rest))
+}
+
+/// `.ffffff`, perhaps, as microseconds, and what follows.
+#[inline]
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let [b'.', digits @ ..] = text else { return Some((0, text)) };
+    let (mut micros, mut places) = (0, 0);
+    for digit in digits.iter().take(6).map(|digit| digit.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        micros = micros * 10 + i64::from(digit);
+        places += 1;
+    }
+    (places > 0).then_some((micros * 10i64.pow(6 - places), digits.get(places as usize..).unwrap_or_default()))
+}
+
 pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<i64, Fault> {
+    if let Some((civil, seconds, rest)) = plain(text)
+        && let Some((micros, [])) = fraction(rest)
+    {
+        return unit.of_micros(i128::from((civil.days() * 86_400 + seconds) * 1_000_000 + micros));
+    }
     match text {
         b"infinity" => return Ok(INFINITY),
         b"-infinity" => return Ok(MINUS_INFINITY),
@@ -103,6 +140,18 @@ pub(super) fn write_time_with_zone(text: &[u8], out: &mut Vec<u8>) -> Result<(),
 
 /// `2018-06-20T13:13:16.945104Z`, with `width` digits after the second, or as many as it needs when that is 0.
 pub(super) fn write_timestamp_with_zone(text: &[u8], width: usize, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if let Some((.., rest)) = plain(text)
+        && let Some((micros, b"+00")) = fraction(rest)
+    {
+        write_short_string(out, |out| {
+            out.extend_from_slice(text.get(..10).unwrap_or_default());
+            out.push(b'T');
+            out.extend_from_slice(text.get(11..19).unwrap_or_default());
+            write_fraction(micros, width, out);
+            out.push(b'Z');
+        });
+        return Ok(());
+    }
     if matches!(text, b"infinity" | b"-infinity") {
         datum::write_bytes(out, text);
         return Ok(());
@@ -149,7 +198,11 @@ fn write_clock(micros: i64, width: usize, out: &mut Vec<u8>) {
         }
         write_digits(part, 2, out);
     }
-    let mut fraction = micros % 1_000_000;
+    write_fraction(micros % 1_000_000, width, out);
+}
+
+#[inline]
+fn write_fraction(mut fraction: i64, width: usize, out: &mut Vec<u8>) {
     let mut digits = 6;
     if width == 0 {
         while digits > 0 && fraction % 10 == 0 {

@@ -34,28 +34,27 @@ impl std::fmt::Display for Ctid {
 #[inline]
 pub fn read_copy_row(line: &[u8], cells: &mut Cells, unescaped: &mut Vec<u8>) -> Result<(Ctid, bool), Error> {
     let line = line.strip_suffix(b"\n").ok_or(Error::Protocol("a COPY row without an end"))?;
-    let tab = line.iter().position(|byte| *byte == b'\t').unwrap_or(line.len());
+    let tab = memchr::memchr(b'\t', line).unwrap_or(line.len());
     let ctid = line.get(..tab).and_then(Ctid::parse).ok_or(Error::Protocol("a COPY row without its place"))?;
     cells.0.clear();
-    if tab == line.len() {
-        return Ok((ctid, false));
+    let Some(fields) = line.get(tab + 1..) else { return Ok((ctid, false)) };
+    let mut start = tab + 1;
+    for at in memchr::memchr2_iter(b'\t', b'\\', fields) {
+        if fields.get(at) == Some(&b'\\') {
+            unescape(fields, cells, unescaped);
+            return Ok((ctid, true));
+        }
+        let end = tab + 1 + at;
+        cells.0.push(Cell::Text(start..end));
+        start = end + 1;
     }
-    let first = tab + 1;
-    let fields = line.get(first..).unwrap_or_default();
-    if fields.contains(&b'\\') {
-        unescape(fields, cells, unescaped);
-        return Ok((ctid, true));
-    }
-    let mut start = first;
-    for field in fields.split(|byte| *byte == b'\t') {
-        cells.0.push(Cell::Text(start..start + field.len()));
-        start += field.len() + 1;
-    }
+    cells.0.push(Cell::Text(start..line.len()));
     Ok((ctid, false))
 }
 
 fn unescape(fields: &[u8], cells: &mut Cells, out: &mut Vec<u8>) {
     out.clear();
+    cells.0.clear();
     for field in fields.split(|byte| *byte == b'\t') {
         if field == b"\\N" {
             cells.0.push(Cell::Null);
