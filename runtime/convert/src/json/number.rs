@@ -1,39 +1,39 @@
 //! Numbers as Java writes them: `Double.toString` and `Float.toString` of JDK 19 and later, with which Jackson agrees.
 
-use std::io::Write;
-
 /// Writes a double; NaN and the infinities in quotes.
 pub(crate) fn write_double(out: &mut Vec<u8>, value: f64) {
+    if is_plain(value) {
+        return out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
     if write_special(out, value) {
         return;
     }
-    let before = out.len();
     // Java weighs two digits where one would do, which matters for the very smallest numbers only.
-    let written = if value != 0.0 && value.abs() < 1e-300 {
-        write!(out, "{}", smallest(value))
-    } else {
-        write!(out, "{value:e}")
-    };
-    written.expect("writing to memory does not fail");
-    respell(out, before);
+    let two = (value != 0.0 && value.abs() < 1e-300).then(|| format!("{value:.1e}"));
+    match two.filter(|two| two.parse() == Ok(value)) {
+        Some(two) => respell(out, &two),
+        None => respell(out, zmij::Buffer::new().format_finite(value)),
+    }
 }
 
 /// Writes a float; NaN and the infinities in quotes.
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f32) {
-    if write_special(out, f64::from(value)) {
+    if is_plain(value.into()) {
+        return out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+    if write_special(out, value.into()) {
         return;
     }
-    let before = out.len();
-    let two =
-        (value != 0.0 && value.abs() < 1e-37).then(|| format!("{value:.1e}")).filter(|two| two.parse() == Ok(value));
-    let written = if let Some(two) = two { write!(out, "{two}") } else { write!(out, "{value:e}") };
-    written.expect("writing to memory does not fail");
-    respell(out, before);
+    let two = (value != 0.0 && value.abs() < 1e-37).then(|| format!("{value:.1e}"));
+    match two.filter(|two| two.parse() == Ok(value)) {
+        Some(two) => respell(out, &two),
+        None => respell(out, zmij::Buffer::new().format_finite(value)),
+    }
 }
 
-fn smallest(value: f64) -> String {
-    let two = format!("{value:.1e}");
-    if two.parse() == Ok(value) { two } else { format!("{value:e}") }
+/// Whether Java spells the shortest digits of a number of this size as everybody does.
+fn is_plain(value: f64) -> bool {
+    (1e-3..1e7).contains(&value.abs())
 }
 
 fn write_special(out: &mut Vec<u8>, value: f64) -> bool {
@@ -47,51 +47,46 @@ fn write_special(out: &mut Vec<u8>, value: f64) -> bool {
     true
 }
 
-/// Turns Rust's `-1.25e7` from `start` on into Java's spelling: plain from 10^-3 to 10^7, else `-1.25E7`.
-fn respell(out: &mut Vec<u8>, start: usize) {
-    let mut copy = [0u8; 40];
-    let length = (out.len() - start).min(copy.len());
-    copy[..length].copy_from_slice(&out[start..start + length]);
-    let text = &copy[..length];
-    let Some(at) = text.iter().position(|byte| *byte == b'e') else { return };
-    let exponent = std::str::from_utf8(&text[at + 1..]).ok().and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
-    let (negative, mantissa) = match text[..at].split_first() {
-        Some((b'-', rest)) => (true, rest),
-        _ => (false, &text[..at]),
-    };
-    let (first, rest) = (mantissa.first().copied().unwrap_or(b'0'), mantissa.get(2..).unwrap_or_default());
-    let rest = if rest == b"0" { &rest[..0] } else { rest };
-    out.truncate(start);
+/// Writes the digits of a number that is nought, at least 10^7 or below 10^-3, in Java's spelling: `0.0`, `-1.25E7`.
+fn respell(out: &mut Vec<u8>, text: &str) {
+    let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    digits.drain(..zeros);
+    let kept = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    digits.truncate(kept);
     if negative {
         out.push(b'-');
     }
-    match exponent {
-        -3..=-1 => {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + exponent.unsigned_abs() as usize - 1, b'0');
-            out.push(first);
-            out.extend_from_slice(rest);
-        }
-        0..=6 => {
-            let whole = exponent as usize;
-            out.push(first);
-            out.extend_from_slice(&rest[..whole.min(rest.len())]);
-            out.resize(out.len() + whole.saturating_sub(rest.len()), b'0');
-            out.push(b'.');
-            out.extend_from_slice(rest.get(whole..).filter(|rest| !rest.is_empty()).unwrap_or(b"0"));
-        }
-        _ => {
-            out.extend_from_slice(&[first, b'.']);
-            out.extend_from_slice(if rest.is_empty() { b"0" } else { rest });
-            out.push(b'E');
-            out.extend_from_slice(&text[at + 1..]);
-        }
-    }
+    let Some((first, rest)) = digits.split_first() else { return out.extend_from_slice(b"0.0") };
+    let exponent = exponent.parse::<i64>().unwrap_or(0) + whole.len() as i64 - 1 - zeros as i64;
+    out.extend_from_slice(&[*first, b'.']);
+    out.extend_from_slice(if rest.is_empty() { b"0" } else { rest });
+    out.push(b'E');
+    out.extend_from_slice(itoa::Buffer::new().format(exponent).as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_number_is_read_back_as_it_was(double: f64, float: f32) {
+            let mut out = Vec::new();
+            write_double(&mut out, double);
+            let text = String::from_utf8(out).expect("ASCII");
+            prop_assert!(double.is_nan() || text.trim_matches('"').parse() == Ok(double), "{text}");
+            let mut out = Vec::new();
+            write_float(&mut out, float);
+            let text = String::from_utf8(out).expect("ASCII");
+            prop_assert!(float.is_nan() || text.trim_matches('"').parse() == Ok(float), "{text}");
+        }
+    }
 
     #[test]
     fn doubles_are_spelt_as_java_does() {
@@ -127,9 +122,13 @@ mod tests {
 
     #[test]
     fn floats_have_their_own_shortest_digits() {
-        for (value, expected) in
-            [(1.1f32, "1.1"), (3.4e38, "3.4E38"), (1e-45, "1.4E-45"), (16_777_216.0, "1.6777216E7")]
-        {
+        for (value, expected) in [
+            (1.1f32, "1.1"),
+            (3.4e38, "3.4E38"),
+            (1e-45, "1.4E-45"),
+            (16_777_216.0, "1.6777216E7"),
+            (3_237_896.2, "3237896.2"),
+        ] {
             let mut out = Vec::new();
             write_float(&mut out, value);
             assert_eq!(String::from_utf8(out).expect("ASCII"), expected);

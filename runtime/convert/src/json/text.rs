@@ -31,19 +31,35 @@ pub(crate) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// Whether all bytes are ASCII that stands in a JSON string as it is. Eight bytes at a time.
+/// Whether all bytes are ASCII that stands in a JSON string as it is. Eight bytes at a time, the last ones twice if need be.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
+    let mut found = 0;
     let mut chunks = bytes.chunks_exact(8);
-    let mut found = 0u64;
     for chunk in &mut chunks {
-        let word = u64::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7]]);
-        let (quote, backslash) = (word ^ (LOW * u64::from(b'"')), word ^ (LOW * u64::from(b'\\')));
-        // The high bit of a byte is set where it is below 0x20, a quote, a backslash, or not ASCII.
-        found |= word | word.wrapping_sub(LOW * 0x20) | quote.wrapping_sub(LOW) | backslash.wrapping_sub(LOW);
+        found |= special(word(chunk));
     }
-    found & HIGH == 0
-        && chunks.remainder().iter().all(|byte| (0x20..0x80).contains(byte) && !matches!(byte, b'"' | b'\\'))
+    let rest = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(last), ..) => u64::from_le_bytes(*last),
+        (None, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        // At most three bytes, filled up with spaces.
+        _ => bytes.iter().fold(LOW * u64::from(b' '), |word, byte| word << 8 | u64::from(*byte)),
+    };
+    (found | special(rest)) & HIGH == 0
+}
+
+#[inline]
+fn word(chunk: &[u8]) -> u64 {
+    chunk.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Sets the high bit of a byte where one is below 0x20, a quote, a backslash, or not ASCII.
+#[inline]
+fn special(word: u64) -> u64 {
+    let (quote, backslash) = (word ^ (LOW * u64::from(b'"')), word ^ (LOW * u64::from(b'\\')));
+    word | word.wrapping_sub(LOW * 0x20) | quote.wrapping_sub(LOW) | backslash.wrapping_sub(LOW)
 }
 
 fn write_escaped(out: &mut Vec<u8>, text: &str) {
