@@ -45,10 +45,10 @@ impl Core {
     /// The same, for one who keeps others from changing segments already.
     pub(crate) fn checkpoint_holding(&self, maintenance: &mut Maintenance, clean: bool) -> Result<(), Error> {
         lock(&self.chores).journal_bytes = 0;
-        let (sequence, groups, mut parts) = self.cut();
-        if sequence == maintenance.sequence && !maintenance.dirty && !clean {
+        if read(&self.visible).sequence == maintenance.sequence && !maintenance.dirty && !clean {
             return Ok(());
         }
+        let (sequence, groups, mut parts) = self.cut();
         let mut unwritten: Vec<&mut Part> = parts.iter_mut().filter(|part| !part.tail.is_empty()).collect();
         for parts in unwritten.chunks_mut(PARTITIONS_AT_ONCE) {
             self.flush(parts)?;

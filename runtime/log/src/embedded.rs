@@ -4,6 +4,7 @@
 //! [`Embedded::close`] ends and joins them; dropping the engine does so too, without a last checkpoint, as a crash would.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -47,7 +48,13 @@ impl Embedded {
         let embedded = Self::open_without_threads(config, vfs, clock, seed)?;
         let spawn = |name: &str, body: fn(&Core)| {
             let core = embedded.core.clone();
-            let spawned = std::thread::Builder::new().name(name.into()).spawn(move || body(&core));
+            let run = move || {
+                // A thread that panics has broken an invariant: whoever waits for it must learn that it is gone.
+                if catch_unwind(AssertUnwindSafe(|| body(&core))).is_err() {
+                    core.fail(Error::Closed("a thread of the log has panicked".into()));
+                }
+            };
+            let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
             spawned.map_err(|error| Error::io("starting a thread", error))
         };
         let mut threads = lock(&embedded.threads);

@@ -162,3 +162,37 @@ async fn the_first_record_at_or_after_a_time_is_found_in_memory_and_in_segments(
         log.step_checkpoint().expect("a checkpoint");
     }
 }
+
+#[tokio::test]
+async fn a_missing_or_wrong_index_is_built_anew_and_never_believed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let orders = TopicPartition::new("orders", 0);
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    let value = "v".repeat(1_000);
+    for _ in 0..300 {
+        let records: Vec<_> = (0..10).map(|_| (0, None, value.as_str())).collect();
+        log.commit_atomic(commit(batch("orders", &records))).await.expect("committed");
+    }
+    log.close().await.expect("closed");
+    drop(log);
+    let index = dir.path().join("orders-0/00000000000000000000.index");
+    let whole = std::fs::read(&index).expect("there is an index");
+    let mut wrong = whole.clone();
+    for entry in wrong.as_chunks_mut::<8>().0 {
+        entry[7] ^= 1;
+    }
+    for damaged in [None, Some(Vec::new()), Some(wrong), Some(vec![0; 64])] {
+        match &damaged {
+            None => std::fs::remove_file(&index).expect("removed"),
+            Some(bytes) => std::fs::write(&index, bytes).expect("written"),
+        }
+        let log = open(dir.path());
+        let wanted = [Fetch { partition: orders.clone(), offset: 2_345 }];
+        let fetched = log.fetch(&wanted, 1, Duration::ZERO).await.expect("fetched");
+        assert_eq!(fetched[0].records.records().next().and_then(|record| record.offset), Some(2_345));
+        drop(log);
+        let rebuilt = std::fs::read(&index).expect("there is an index again");
+        assert!(rebuilt.len() > 100 && Some(&rebuilt) != damaged.as_ref(), "{} bytes", rebuilt.len());
+    }
+}
