@@ -223,8 +223,9 @@ impl Stream {
                     return Ok(false);
                 }
             }
-            if self.reply {
-                self.tell(false)?;
+            // Also while changes never cease, the server hears of us before it takes us for dead.
+            if self.reply || self.clock.monotonic() >= self.next_told(settings) {
+                self.tell(self.start.until.is_some())?;
             }
             if writer.len() >= limits.records || writer.bytes() >= limits.bytes {
                 return Ok(true);
@@ -233,10 +234,6 @@ impl Stream {
                 continue;
             }
             let now = self.clock.monotonic();
-            let next_told = self.next_told(settings);
-            if now >= next_told {
-                self.tell(self.start.until.is_some())?;
-            }
             if !writer.is_empty() || self.is_advance_due(settings) || now >= deadline {
                 return Ok(false);
             }
@@ -312,9 +309,9 @@ impl Stream {
             }
             (Message::Commit { end_lsn }, open @ Some(_)) => {
                 let Some(ended) = open.take() else { return Ok(()) };
-                if !writer.is_empty() {
-                    ends.push((writer.len() - 1) as u32);
-                }
+                let last = writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
+                // A transaction without records in this batch ends where another did already.
+                ends.extend(last.filter(|last| ends.last() != Some(last)));
                 *position = Position { lsn: end_lsn, ordinal: 0 }.max(*position);
                 *event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
                 self.last_commit = Some(end_lsn);
