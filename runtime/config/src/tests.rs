@@ -525,6 +525,19 @@ fn keys_of_ours_are_known_and_checked_and_no_part_of_connects_answer() {
 }
 
 #[test]
+fn an_examination_hides_literal_secrets_and_shows_references() {
+    let password = |value: &str| {
+        let config =
+            [("name", "c"), ("connector.class", "postgres-cdc"), ("topic.prefix", "p"), ("database.password", value)];
+        let examination = examine(&config.into_iter().collect(), Some(&spec(ConnectorKind::Source)), &words());
+        let report = examination.keys.into_iter().find(|key| key.definition.name == "database.password");
+        report.and_then(|key| key.value)
+    };
+    assert_eq!(password("hunter2").as_deref(), Some("[hidden]"));
+    assert_eq!(password("${env:PGPASSWORD}").as_deref(), Some("${env:PGPASSWORD}"));
+}
+
+#[test]
 fn transforms_may_name_a_version_or_a_file() {
     let transform = |class: &str| {
         let config = [("name", "c"), ("connector.class", "postgres-cdc"), ("topic.prefix", "p"), ("transforms", "t")];

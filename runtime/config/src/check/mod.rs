@@ -9,7 +9,7 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use towpath_model::{Config, ConfigKey, ConnectorKind, Spec};
+use towpath_model::{Config, ConfigKey, ConnectorKind, Spec, ValueType};
 
 pub use self::framework::framework_keys;
 use self::framework::own_keys;
@@ -49,7 +49,7 @@ pub struct Vocabulary {
 pub struct KeyReport {
     /// The definition.
     pub definition: ConfigKey,
-    /// The value, or the default; none for an unset key without one. Secrets are shown as they are written.
+    /// The value, or the default; none for an unset key without one. Literal secrets are hidden, references are shown.
     pub value: Option<String>,
     /// Values that would be allowed.
     pub recommended: Vec<String>,
@@ -208,13 +208,18 @@ impl Examiner<'_> {
             }
             _ => {}
         }
-        if value.is_some_and(|value| definition.secret && !value.is_empty() && !has_reference(value)) {
+        let is_hidden = |value: &str| {
+            let secret = definition.secret || definition.value_type == ValueType::Password;
+            secret && !value.is_empty() && !has_reference(value)
+        };
+        if value.is_some_and(is_hidden) {
             let message = format!("the value of `{path}` is a secret and stands here for all to read");
             let variable = path.to_uppercase().replace(|character: char| !character.is_ascii_alphanumeric(), "_");
             let hint = format!("Write \"${{env:{variable}}}\" or \"${{file:/path:key}}\" and keep the value there.");
             findings.push(Finding::warning("config.literal_secret", message).on(path).suggest(hint));
         }
-        let value = value.map(str::to_owned).or_else(|| definition.default.clone());
+        let shown = value.map(|value| if is_hidden(value) { "[hidden]" } else { value });
+        let value = shown.map(str::to_owned).or_else(|| definition.default.clone());
         self.out.findings.append(&mut findings);
         if reported {
             self.note_group(definition.group.as_deref());

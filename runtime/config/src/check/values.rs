@@ -13,7 +13,7 @@ pub(super) struct Fault {
 
 /// What is wrong with a value, if anything is.
 pub(super) fn fault(key: &ConfigKey, value: &str) -> Option<Fault> {
-    let shown = if key.secret { "[hidden]" } else { value };
+    let shown = if key.secret || key.value_type == ValueType::Password { "[hidden]" } else { value };
     let fault = |reason: String, suggestion: Option<String>| {
         let message = format!("Invalid value {shown} for configuration {}: {reason}", key.name);
         Some(Fault { code: "config.invalid_value", message, suggestion })

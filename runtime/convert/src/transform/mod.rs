@@ -7,6 +7,8 @@ mod extract_new_record_state;
 mod insert_field;
 mod regex_router;
 mod structs;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
