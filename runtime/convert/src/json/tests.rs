@@ -146,16 +146,20 @@ fn finite(value: f64) -> Value {
     }
 }
 
+/// A float as the double with its shortest digits, which is how Java shows it.
+fn narrow(value: f32) -> Value {
+    if value.is_finite() {
+        return finite(zmij::Buffer::new().format_finite(value).parse().expect("a number"));
+    }
+    finite(value.into())
+}
+
 fn sample() -> impl Strategy<Value = Sample> {
     let leaf = prop_oneof![
         any::<i8>().prop_map(|value| Sample::new(Type::Int8, |out| write_long(out, value.into()), json!(value))),
         any::<i64>().prop_map(|value| Sample::new(Type::Int64, |out| write_long(out, value), json!(value))),
         any::<f64>().prop_map(|value| Sample::new(Type::Float64, |out| write_double(out, value), finite(value))),
-        any::<f32>().prop_map(|value| Sample::new(
-            Type::Float32,
-            |out| write_float(out, value),
-            finite(value.to_string().parse().expect("a number"))
-        )),
+        any::<f32>().prop_map(|value| Sample::new(Type::Float32, |out| write_float(out, value), narrow(value))),
         any::<bool>().prop_map(|value| Sample::new(Type::Boolean, |out| write_boolean(out, value), json!(value))),
         any::<String>().prop_map(|value| Sample::new(
             Type::String,
