@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use towpath_model::{Config, ConfigKey, ConnectorKind, ConnectorName, ConnectorState, Health, TargetState, TaskId, TaskState};
+use towpath_model::{
+    Config, ConfigKey, ConnectorKind, ConnectorName, ConnectorState, Health, TargetState, TaskId, TaskState,
+};
 
 /// Who may change a connector.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,8 @@ impl ConnectorStatus {
 
     /// Records that the sink has not yet delivered, or none for a source.
     pub fn lag_records(&self) -> Option<i64> {
-        let mut lags = self.tasks.iter().flat_map(|task| &task.metrics.partitions).map(|partition| partition.lag).peekable();
+        let mut lags =
+            self.tasks.iter().flat_map(|task| &task.metrics.partitions).map(|partition| partition.lag).peekable();
         lags.peek()?;
         Some(lags.sum())
     }

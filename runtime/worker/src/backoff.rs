@@ -52,11 +52,8 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const SETTINGS: RetrySettings = RetrySettings {
-        delay: Duration::from_millis(100),
-        delay_max: Duration::from_secs(2),
-        retries_max: None,
-    };
+    const SETTINGS: RetrySettings =
+        RetrySettings { delay: Duration::from_millis(100), delay_max: Duration::from_secs(2), retries_max: None };
 
     #[test]
     fn delays_double_with_jitter_up_to_the_cap_without_end() {
@@ -74,6 +71,9 @@ mod tests {
     fn what_the_other_side_asks_for_is_waited_and_a_bound_ends_it() {
         let mut backoff = Backoff::new(RetrySettings { retries_max: Some(2), ..SETTINGS }, 7);
         let asked = Duration::from_secs(9);
-        assert_eq!([backoff.next(Some(asked)), backoff.next(Some(asked)), backoff.next(None)], [Some(asked), Some(asked), None]);
+        assert_eq!(
+            [backoff.next(Some(asked)), backoff.next(Some(asked)), backoff.next(None)],
+            [Some(asked), Some(asked), None]
+        );
     }
 }

@@ -14,11 +14,11 @@ pub(crate) fn slice(batch: &Batch, range: Range<usize>) -> Batch {
     if range == (0..batch.len()) {
         return batch.clone();
     }
-    let headers_before = |record: usize| -> usize {
-        columns.header_counts.iter().take(record).map(|count| *count as usize).sum()
-    };
+    let headers_before =
+        |record: usize| -> usize { columns.header_counts.iter().take(record).map(|count| *count as usize).sum() };
     let headers = headers_before(range.start)..headers_before(range.end);
-    let bytes_of = |lengths: &[i32]| -> usize { lengths.iter().map(|length| usize::try_from(*length).unwrap_or(0)).sum() };
+    let bytes_of =
+        |lengths: &[i32]| -> usize { lengths.iter().map(|length| usize::try_from(*length).unwrap_or(0)).sum() };
     let arena_at = |records: usize, headers: usize| {
         bytes_of(&columns.key_lengths[..records])
             + bytes_of(&columns.value_lengths[..records])

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use towpath_model::{Clock, Config, ConnectorKind, ConnectorName, ConnectorState, Health, HealthLevel, TargetState, TaskId, TaskState};
+use towpath_model::{
+    Clock, Config, ConnectorKind, ConnectorName, ConnectorState, Health, HealthLevel, TargetState, TaskId, TaskState,
+};
 
 use crate::answers::{ConnectorInfo, ConnectorStatus, ErrorEntry, Owner, TaskStatus};
 use crate::health;

@@ -40,6 +40,9 @@ impl Default for WorkerConfig {
     }
 }
 
+/// Reads a variable of the environment.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Where references to secrets lead.
 #[derive(Clone)]
 pub struct Secrets {
@@ -48,7 +51,7 @@ pub struct Secrets {
     /// Where references of configurations that came over REST may point.
     pub api_policy: Policy,
     /// Reads the environment.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: Environment,
 }
 
 impl Default for Secrets {
@@ -123,7 +126,7 @@ impl Default for Limits {
             commits_in_flight: 4,
             poll_wait: Duration::from_secs(60),
             keep_alive: Duration::from_secs(5),
-            offset_commit_interval: Duration::from_secs(5),
+            offset_commit_interval: Duration::from_secs(1),
             buffer_bytes: 64 << 20,
             errors_kept: 20,
             stall_after: Duration::from_secs(60),

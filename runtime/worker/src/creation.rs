@@ -61,7 +61,8 @@ fn group(config: &Config, name: &str) -> Result<Group, SettingError> {
                 *(if key == "include" { &mut found.include } else { &mut found.exclude }) = patterns;
             }
             "partitions" => {
-                let partitions: i32 = value.parse().map_err(|_| fault(format!("{prefix}partitions: {value:?} is no number")))?;
+                let partitions: i32 =
+                    value.parse().map_err(|_| fault(format!("{prefix}partitions: {value:?} is no number")))?;
                 found.partitions = (partitions > 0).then_some(partitions);
             }
             // One machine keeps one copy.
@@ -82,7 +83,12 @@ impl KnownTopics {
     }
 
     /// Sees to it that the topic is there.
-    pub(crate) async fn ensure(&mut self, log: &dyn LogEngine, creation: &Creation, topic: &Arc<str>) -> Result<(), LogError> {
+    pub(crate) async fn ensure(
+        &mut self,
+        log: &dyn LogEngine,
+        creation: &Creation,
+        topic: &Arc<str>,
+    ) -> Result<(), LogError> {
         if log.topic(topic).is_none() {
             match log.create_topic(creation.topic(topic)).await {
                 Ok(created) => tracing::info!(topic = %topic, partitions = created.partitions, "topic created"),

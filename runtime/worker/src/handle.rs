@@ -166,7 +166,11 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::NotFound`] and those of [`put_config`](Self::put_config).
-    pub async fn patch_config(&self, name: ConnectorName, patch: BTreeMap<String, Option<String>>) -> Result<ConnectorInfo> {
+    pub async fn patch_config(
+        &self,
+        name: ConnectorName,
+        patch: BTreeMap<String, Option<String>>,
+    ) -> Result<ConnectorInfo> {
         let mut config = self.connector(&name)?.config;
         for (key, value) in &patch {
             match value {
@@ -214,7 +218,12 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::UnknownToRestart`].
-    pub async fn restart(&self, name: ConnectorName, include_tasks: bool, only_failed: bool) -> Result<ConnectorStatus> {
+    pub async fn restart(
+        &self,
+        name: ConnectorName,
+        include_tasks: bool,
+        only_failed: bool,
+    ) -> Result<ConnectorStatus> {
         self.ask(|reply| Command::Restart { name, include_tasks, only_failed, reply }).await
     }
 
@@ -270,7 +279,9 @@ impl Handle {
             return Err(Error::FileOwned { name: name.clone(), file: path });
         }
         if name.as_str().is_empty() {
-            return Err(Error::InvalidConfig(vec!["Invalid value  for configuration name: String may not be empty".into()]));
+            return Err(Error::InvalidConfig(vec![
+                "Invalid value  for configuration name: String may not be empty".into(),
+            ]));
         }
         match config.get("name") {
             Some(configured) if configured != name.as_str() => {

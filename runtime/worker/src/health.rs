@@ -72,16 +72,23 @@ pub(crate) fn of_connector(view: &ConnectorView<'_>, tasks: &[(u32, Assessment)]
     }
     let worst = tasks.iter().max_by_key(|(task, (level, _))| (*level, std::cmp::Reverse(*task)));
     let worst = worst.map(|(task, (level, reason))| {
-        let reason = if tasks.len() > 1 && !reason.is_empty() { format!("task {task}: {reason}") } else { reason.clone() };
+        let reason =
+            if tasks.len() > 1 && !reason.is_empty() { format!("task {task}: {reason}") } else { reason.clone() };
         (*level, reason)
     });
     let worst = worst.unwrap_or((HealthLevel::Ok, String::new()));
     match view.rejected {
-        Some(rejected) if worst.0 < HealthLevel::Degraded => (HealthLevel::Degraded, format!("config rejected: {rejected}")),
-        _ if worst.0 == HealthLevel::Ok && view.target == TargetState::Started && tasks.is_empty() => match view.state {
-            ConnectorState::Running => (HealthLevel::Stalled, "the plan has no tasks: there is nothing to do".to_owned()),
-            _ => (HealthLevel::Ok, "starting".to_owned()),
-        },
+        Some(rejected) if worst.0 < HealthLevel::Degraded => {
+            (HealthLevel::Degraded, format!("config rejected: {rejected}"))
+        }
+        _ if worst.0 == HealthLevel::Ok && view.target == TargetState::Started && tasks.is_empty() => {
+            match view.state {
+                ConnectorState::Running => {
+                    (HealthLevel::Stalled, "the plan has no tasks: there is nothing to do".to_owned())
+                }
+                _ => (HealthLevel::Ok, "starting".to_owned()),
+            }
+        }
         _ => worst,
     }
 }

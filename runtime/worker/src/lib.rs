@@ -30,10 +30,10 @@ mod tests;
 mod worker;
 
 pub use answers::{
-    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind, Put, RetryState,
-    SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
+    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind, Put,
+    RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
 };
-pub use config::{InternalTopics, Limits, Restarts, Secrets, WorkerConfig};
+pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};
 pub use error::{Error, Result};
 pub use folder::Applied;
 pub use handle::Handle;

@@ -146,8 +146,10 @@ impl Meters {
         let inner = self.lock();
         let (records_per_second, bytes_per_second) = rates(&inner.samples);
         let snapshot_rows = |name: &str| inner.connector.get(name).map(|rows| *rows as u64);
-        let snapshot = snapshot_rows("snapshot_rows_done")
-            .map(|rows_done| SnapshotProgress { rows_done, rows_total: snapshot_rows("snapshot_rows_total").unwrap_or(0) });
+        let snapshot = snapshot_rows("snapshot_rows_done").map(|rows_done| SnapshotProgress {
+            rows_done,
+            rows_total: snapshot_rows("snapshot_rows_total").unwrap_or(0),
+        });
         let last_progress_ms = self.last_progress_ms.load(Ordering::Relaxed);
         TaskMetrics {
             records_total: self.records.get(),

@@ -56,7 +56,8 @@ pub(crate) fn listed(plugins: &dyn Plugins, connectors_only: bool) -> Vec<Plugin
         listed.extend(towpath_convert::converters().into_iter().map(|class| built_in(class, PluginKind::Converter)));
         let header_converters = towpath_convert::header_converters().into_iter();
         listed.extend(header_converters.map(|class| built_in(class, PluginKind::HeaderConverter)));
-        let transforms = towpath_convert::transforms().into_iter().filter_map(|transform| transform.names.into_iter().next());
+        let transforms =
+            towpath_convert::transforms().into_iter().filter_map(|transform| transform.names.into_iter().next());
         listed.extend(transforms.map(|class| built_in(class, PluginKind::Transformation)));
     }
     listed
@@ -68,15 +69,18 @@ pub(crate) fn keys(spec: &Spec) -> Vec<ConfigKey> {
 }
 
 /// Checks a configuration that came over REST, in the end with the plugin's own checks.
-pub(crate) async fn validate(plugins: &dyn Plugins, secrets: &Secrets, class: &str, config: &Config) -> Result<Validation> {
-    let included = config.get("connector.class").ok_or_else(|| Error::UnknownClass {
-        class: String::new(),
-        available: available(plugins),
-    })?;
-    let plugin = plugins.find(included).map_err(|unknown| Error::UnknownClass {
-        class: unknown.class,
-        available: unknown.available,
-    })?;
+pub(crate) async fn validate(
+    plugins: &dyn Plugins,
+    secrets: &Secrets,
+    class: &str,
+    config: &Config,
+) -> Result<Validation> {
+    let included = config
+        .get("connector.class")
+        .ok_or_else(|| Error::UnknownClass { class: String::new(), available: available(plugins) })?;
+    let plugin = plugins
+        .find(included)
+        .map_err(|unknown| Error::UnknownClass { class: unknown.class, available: unknown.available })?;
     let requested = plugins.find(class).map(|requested| requested.spec().name.clone());
     if class != included && requested.as_ref().ok() != Some(&plugin.spec().name) {
         return Err(Error::ClassMismatch { included: included.to_owned(), requested: class.to_owned() });

@@ -230,13 +230,15 @@ mod tests {
 
     #[test]
     fn a_negative_retry_timeout_is_for_ever() {
-        let settings = TaskSettings::new(&config(&[("errors.retry.timeout", "-1")]), &Limits::default()).expect("sound");
+        let settings =
+            TaskSettings::new(&config(&[("errors.retry.timeout", "-1")]), &Limits::default()).expect("sound");
         assert_eq!(settings.errors.retry_timeout, None);
     }
 
     #[test]
     fn a_topic_pattern_matches_whole_names() {
-        let settings = SinkSettings::new(&config(&[("topics.regex", "shop\\..*|audit")]), &Limits::default()).expect("sound");
+        let settings =
+            SinkSettings::new(&config(&[("topics.regex", "shop\\..*|audit")]), &Limits::default()).expect("sound");
         let selected = ["shop.orders", "audit", "audits", "my.shop.orders"].map(|topic| settings.topics.selects(topic));
         assert_eq!(selected, [true, true, false, false]);
     }

@@ -42,7 +42,12 @@ impl DeadLetters {
     /// A collector, if a dead letter queue is configured.
     pub(crate) fn new(settings: &ErrorSettings, task: &TaskId) -> Option<Self> {
         let topic = settings.dead_letter_topic.clone()?;
-        Some(Self { topic, headers: settings.dead_letter_headers, task: task.clone(), builder: BatchBuilder::default() })
+        Some(Self {
+            topic,
+            headers: settings.dead_letter_headers,
+            task: task.clone(),
+            builder: BatchBuilder::default(),
+        })
     }
 
     /// Adds a record.

@@ -71,7 +71,12 @@ pub(crate) fn on_refused_record(kind: Kind, settings: &ErrorSettings) -> Action 
 }
 
 /// What is done about a call that failed as a whole; `elapsed` is the time since it first failed.
-pub(crate) fn on_failed_call(stage: Stage, kind: Kind, elapsed: std::time::Duration, settings: &ErrorSettings) -> Action {
+pub(crate) fn on_failed_call(
+    stage: Stage,
+    kind: Kind,
+    elapsed: std::time::Duration,
+    settings: &ErrorSettings,
+) -> Action {
     match (stage, kind) {
         (Stage::Transformation | Stage::Convert(_), Kind::Retry) => match settings.retry_timeout {
             Some(timeout) if elapsed >= timeout => Action::Fail,
@@ -113,7 +118,11 @@ mod tests {
             (Kind::Corrupt, all, false, Action::Fail),
         ];
         for (kind, tolerance, queue, expected) in cases {
-            assert_eq!(on_refused_record(kind, &settings(tolerance, queue)), expected, "{kind:?} {tolerance:?} {queue}");
+            assert_eq!(
+                on_refused_record(kind, &settings(tolerance, queue)),
+                expected,
+                "{kind:?} {tolerance:?} {queue}"
+            );
         }
     }
 

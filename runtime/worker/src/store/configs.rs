@@ -76,7 +76,11 @@ impl Restored {
             struct Tasks {
                 tasks: u32,
             }
-            set(&mut self.tasks, name, value.map(serde_json::from_slice::<Tasks>).transpose()?.map(|value| value.tasks));
+            set(
+                &mut self.tasks,
+                name,
+                value.map(serde_json::from_slice::<Tasks>).transpose()?.map(|value| value.tasks),
+            );
         }
         Ok(())
     }
@@ -177,7 +181,8 @@ impl ConfigStore {
     }
 
     async fn write(&self, entries: Vec<(String, Option<serde_json::Value>)>) -> Result<()> {
-        let texts: Vec<_> = entries.into_iter().map(|(key, value)| (key, value.map(|value| value.to_string()))).collect();
+        let texts: Vec<_> =
+            entries.into_iter().map(|(key, value)| (key, value.map(|value| value.to_string()))).collect();
         let entries = texts.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().map(str::as_bytes)));
         let commit = Commit { records: vec![records::batch(&self.topic, entries)], ..Commit::default() };
         self.log.commit_atomic(commit).await?;

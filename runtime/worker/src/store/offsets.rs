@@ -24,12 +24,15 @@ impl SourceOffsets {
     pub(crate) fn of(&self, name: &ConnectorName) -> Vec<Checkpoint> {
         let positions = self.lock();
         let found = positions.get(name).into_iter().flatten();
-        found.map(|(partition, offset)| Checkpoint { partition: partition.clone(), offset: Some(offset.clone()) }).collect()
+        found
+            .map(|(partition, offset)| Checkpoint { partition: partition.clone(), offset: Some(offset.clone()) })
+            .collect()
     }
 
     /// The positions of a connector as Connect shows them.
     pub(crate) fn entries(&self, name: &ConnectorName) -> Vec<OffsetEntry> {
-        let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.to_owned()));
+        let json =
+            |text: &str| serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.to_owned()));
         let positions = self.lock();
         let found = positions.get(name).into_iter().flatten();
         found.map(|(partition, offset)| OffsetEntry { partition: json(partition), offset: json(offset) }).collect()
@@ -96,7 +99,7 @@ mod tests {
         let (key, value) = offset_record(&name, &checkpoint);
         let offsets = SourceOffsets::default();
         offsets.restore(&key, value.as_deref()).expect("well formed");
-        assert_eq!(offsets.of(&name), [checkpoint.clone()]);
+        assert_eq!(offsets.of(&name), std::slice::from_ref(&checkpoint));
         offsets.restore(&key, None).expect("well formed");
         assert_eq!(offsets.of(&name), []);
     }

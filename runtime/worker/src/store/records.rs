@@ -45,7 +45,9 @@ pub(crate) async fn read(log: &dyn LogEngine, topic: &Topic, mut each: impl FnMu
         while offset < ends.high_watermark {
             let wanted = [Fetch { partition: partition.clone(), offset }];
             let fetched = log.fetch(&wanted, READ_BYTES, Duration::ZERO).await?;
-            let Some(fetched) = fetched.into_iter().next().filter(|fetched| fetched.next_offset > offset) else { break };
+            let Some(fetched) = fetched.into_iter().next().filter(|fetched| fetched.next_offset > offset) else {
+                break;
+            };
             for record in fetched.records.records() {
                 if let Some(key) = record.key.bytes {
                     each(key, record.value.bytes);

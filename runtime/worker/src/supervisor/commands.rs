@@ -135,7 +135,7 @@ impl Supervisor {
     }
 
     fn restart(&mut self, name: &ConnectorName, include_tasks: bool, only_failed: bool) -> Result<ConnectorStatus> {
-        if !self.connectors.get(name).is_some_and(|connector| !connector.deleting) {
+        if self.connectors.get(name).is_none_or(|connector| connector.deleting) {
             return Err(Error::UnknownToRestart(name.clone()));
         }
         self.on(name, Event::Restart { include_tasks, only_failed });

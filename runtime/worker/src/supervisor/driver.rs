@@ -62,7 +62,8 @@ pub(crate) struct Supervisor {
     tasks: JoinSet<Ended>,
     plans: JoinSet<PlanEnded>,
     waits: FuturesUnordered<BoxFuture<'static, (ConnectorName, u64)>>,
-    notices: (mpsc::Sender<(TaskId, Notice)>, mpsc::Receiver<(TaskId, Notice)>),
+    notices_in: mpsc::Sender<(TaskId, Notice)>,
+    notices: mpsc::Receiver<(TaskId, Notice)>,
     random: StdRng,
     /// Answers that wait for the end of a deletion.
     pub(super) deletions: Vec<(ConnectorName, crate::handle::Reply<()>)>,
@@ -71,12 +72,14 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(given: Given) -> Self {
         let Given { config, shared, configs, stored, memories, seed } = given;
+        let (notices_in, notices) = mpsc::channel(NOTICES_MAX);
         let mut supervisor = Self {
             connectors: BTreeMap::new(),
             tasks: JoinSet::new(),
             plans: JoinSet::new(),
             waits: FuturesUnordered::new(),
-            notices: mpsc::channel(NOTICES_MAX),
+            notices_in,
+            notices,
             random: StdRng::seed_from_u64(seed),
             deletions: Vec::new(),
             config,
@@ -114,7 +117,7 @@ impl Supervisor {
                 Some((name, wait)) = self.waits.next(), if !self.waits.is_empty() => {
                     self.on(&name, Event::WaitOver { wait });
                 }
-                Some((task, notice)) = self.notices.1.recv() => self.notice(&task, notice),
+                Some((task, notice)) = self.notices.recv() => self.notice(&task, notice),
                 _ = tick.tick() => self.shared.board.tick(),
             }
         }
@@ -182,7 +185,8 @@ impl Supervisor {
         let (plugins, secrets) = (self.shared.plugins.clone(), self.config.secrets.clone());
         let limits = self.config.limits.clone();
         self.plans.spawn(async move {
-            let planned = AssertUnwindSafe(start::plan(&stored, plugins.as_ref(), &secrets, &limits)).catch_unwind().await;
+            let planned =
+                AssertUnwindSafe(start::plan(&stored, plugins.as_ref(), &secrets, &limits)).catch_unwind().await;
             let panicked = || Err(Fault { trace: "planning ended by a panic of the worker".into(), restart: true });
             (name, plan, planned.unwrap_or_else(|_| panicked()))
         });
@@ -241,12 +245,12 @@ impl Supervisor {
             resume,
             meters,
             wanted: receiver,
-            notices: self.notices.0.clone(),
+            notices: self.notices_in.clone(),
         };
         let clock = self.shared.clock.clone();
         self.tasks.spawn(async move {
             let began = clock.monotonic();
-            let outcome = AssertUnwindSafe(task.run()).catch_unwind().await;
+            let outcome = Box::pin(AssertUnwindSafe(task.run()).catch_unwind()).await;
             let panicked = |_| Outcome::Failed(Failure::internal("the task ended by a panic of the worker"));
             let ran = clock.monotonic().saturating_sub(began);
             Ended { id, start, outcome: outcome.unwrap_or_else(panicked), ran }

@@ -30,12 +30,12 @@ impl Supervisor {
         });
         self.refuse_names_of_the_api(&mut reading);
         let steps = plan(&self.running(), &reading);
-        for connector in self.connectors.values_mut() {
-            connector.rejected = None;
-        }
+        let rejected = self.connectors.values_mut();
+        let rejected: Vec<_> = rejected.filter_map(|known| known.rejected.take().map(|_| known.name.clone())).collect();
         for step in &steps {
             self.step(step).await?;
         }
+        rejected.iter().for_each(|name| self.publish(name));
         self.let_go();
         self.resolve_again();
         Ok(Applied { steps, findings: reading.findings })
@@ -67,7 +67,10 @@ impl Supervisor {
                     line: document.start.line,
                     column: document.start.column,
                     path: String::new(),
-                    message: format!("connector {} was created over REST and is not the folder's to change", document.name),
+                    message: format!(
+                        "connector {} was created over REST and is not the folder's to change",
+                        document.name
+                    ),
                     suggestion: Some("Delete it over REST first, or give this one another name.".to_owned()),
                 });
             }
@@ -80,7 +83,11 @@ impl Supervisor {
             Step::Remove { name, file } => self.removed(&ConnectorName::new(name.as_str()), file).await,
             Step::Create { document, renamed_from } => {
                 if let Some(before) = renamed_from {
-                    tracing::warn!(connector = document.name, before, "a renamed file is a new connector and starts anew");
+                    tracing::warn!(
+                        connector = document.name,
+                        before,
+                        "a renamed file is a new connector and starts anew"
+                    );
                 }
                 self.put_document(document).await
             }
@@ -114,7 +121,8 @@ impl Supervisor {
     async fn put_document(&mut self, document: &Document) -> Result<()> {
         let name = ConnectorName::new(document.name.as_str());
         let known = self.connectors.get(&name).filter(|connector| !connector.deleting);
-        let (target, tasks) = known.map_or((TargetState::Started, 0), |known| (known.machine.target(), known.stored.tasks));
+        let (target, tasks) =
+            known.map_or((TargetState::Started, 0), |known| (known.machine.target(), known.stored.tasks));
         let config = with_name(&document.config, &name);
         self.configure(&name, Stored { config, owner: ownership(&document.origin), target, tasks }).await
     }
@@ -136,9 +144,10 @@ impl Supervisor {
 
     /// Starts what was held back until now and is still wanted.
     fn let_go(&mut self) {
-        let held = self.connectors.values_mut().filter_map(|connector| {
-            std::mem::take(&mut connector.held).then(|| connector.name.clone())
-        });
+        let held = self
+            .connectors
+            .values_mut()
+            .filter_map(|connector| std::mem::take(&mut connector.held).then(|| connector.name.clone()));
         for name in held.collect::<Vec<_>>() {
             self.on(&name, Event::Configured);
         }
@@ -175,7 +184,8 @@ impl Supervisor {
             }
             match refusal(connector.stored.config.clone(), plugin.spec(), &words) {
                 Some(reason) => {
-                    connector.notes = vec![format!("plugin {} {} refuses it: {reason}", plugin.spec().name, plugin.spec().version)];
+                    connector.notes =
+                        vec![format!("plugin {} {} refuses it: {reason}", plugin.spec().name, plugin.spec().version)];
                     self.publish(&name);
                 }
                 None => {

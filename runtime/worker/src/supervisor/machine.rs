@@ -29,15 +29,39 @@ pub(crate) enum Event {
     Configured,
     Target(TargetState),
     /// Its task configurations are there; how many.
-    Planned { plan: u64, tasks: u32 },
-    PlanFailed { plan: u64, fault: Fault },
-    TaskOpened { task: u32, start: u64 },
-    TaskStopped { task: u32, start: u64 },
-    TaskFailed { task: u32, start: u64, fault: Fault, ran: Duration },
+    Planned {
+        plan: u64,
+        tasks: u32,
+    },
+    PlanFailed {
+        plan: u64,
+        fault: Fault,
+    },
+    TaskOpened {
+        task: u32,
+        start: u64,
+    },
+    TaskStopped {
+        task: u32,
+        start: u64,
+    },
+    TaskFailed {
+        task: u32,
+        start: u64,
+        fault: Fault,
+        ran: Duration,
+    },
     /// The wait before a new start or plan is over.
-    WaitOver { wait: u64 },
-    Restart { include_tasks: bool, only_failed: bool },
-    RestartTask { task: u32 },
+    WaitOver {
+        wait: u64,
+    },
+    Restart {
+        include_tasks: bool,
+        only_failed: bool,
+    },
+    RestartTask {
+        task: u32,
+    },
     /// It is to be no more.
     Delete,
 }
@@ -45,11 +69,23 @@ pub(crate) enum Event {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    Plan { plan: u64 },
-    StartTask { task: u32, start: u64, wanted: Wanted },
-    Want { task: u32, wanted: Wanted },
+    Plan {
+        plan: u64,
+    },
+    StartTask {
+        task: u32,
+        start: u64,
+        wanted: Wanted,
+    },
+    Want {
+        task: u32,
+        wanted: Wanted,
+    },
     /// Wait before the `attempt`-th new start in a row.
-    Wait { wait: u64, attempt: u32 },
+    Wait {
+        wait: u64,
+        attempt: u32,
+    },
     /// Nothing of it runs any more.
     Deleted,
 }
@@ -60,16 +96,27 @@ enum Plan {
     Due,
     UnderWay(u64),
     Made,
-    Failed { trace: String, wait: Option<u64> },
+    Failed {
+        trace: String,
+        wait: Option<u64>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
-    Running { start: u64, open: bool },
+    Running {
+        start: u64,
+        open: bool,
+    },
     /// Told to stop; `again` says whether it starts anew after that.
-    Stopping { start: u64, again: bool },
+    Stopping {
+        start: u64,
+        again: bool,
+    },
     /// Ended, and to be started anew when the wait is over.
-    Waiting { wait: u64 },
+    Waiting {
+        wait: u64,
+    },
     /// Ended for good.
     Failed,
 }
@@ -155,7 +202,8 @@ impl Machine {
             Event::Planned { plan, tasks } => self.planned(plan, tasks),
             Event::PlanFailed { plan, fault } => self.plan_failed(plan, fault),
             Event::TaskOpened { task, start } => {
-                if let Some(Task { phase: Phase::Running { start: running, open }, .. }) = self.tasks.get_mut(task as usize)
+                if let Some(Task { phase: Phase::Running { start: running, open }, .. }) =
+                    self.tasks.get_mut(task as usize)
                     && *running == start
                 {
                     *open = true;
@@ -320,7 +368,8 @@ impl Machine {
             return vec![];
         }
         let wanted = |task: &Task| !only_failed || matches!(task.phase, Phase::Failed | Phase::Waiting { .. });
-        let tasks: Vec<u32> = (0u32..).zip(&self.tasks).filter(|(_, task)| wanted(task)).map(|(number, _)| number).collect();
+        let tasks: Vec<u32> =
+            (0u32..).zip(&self.tasks).filter(|(_, task)| wanted(task)).map(|(number, _)| number).collect();
         tasks.into_iter().filter_map(|task| self.restart_task(task)).collect()
     }
 

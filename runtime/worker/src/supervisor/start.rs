@@ -27,7 +27,11 @@ pub(super) struct Planned {
 }
 
 /// A connector's configuration with its references resolved.
-pub(super) fn resolved(stored: &Stored, spec: &towpath_model::Spec, secrets: &Secrets) -> Result<towpath_config::Resolved, Fault> {
+pub(super) fn resolved(
+    stored: &Stored,
+    spec: &towpath_model::Spec,
+    secrets: &Secrets,
+) -> Result<towpath_config::Resolved, Fault> {
     let policy = match stored.owner.owner {
         Owner::File { .. } => &Policy::Trusted,
         Owner::Api => &secrets.api_policy,
@@ -41,7 +45,12 @@ pub(super) fn resolved(stored: &Stored, spec: &towpath_model::Spec, secrets: &Se
 }
 
 /// Plans a connector.
-pub(super) async fn plan(stored: &Stored, plugins: &dyn Plugins, secrets: &Secrets, limits: &Limits) -> Result<Planned, Fault> {
+pub(super) async fn plan(
+    stored: &Stored,
+    plugins: &dyn Plugins,
+    secrets: &Secrets,
+    limits: &Limits,
+) -> Result<Planned, Fault> {
     let class = stored.config.get("connector.class").unwrap_or_default();
     let plugin = plugins.find(class).map_err(|error| {
         let hint = error.suggestion.as_ref().map(|name| format!(". Did you mean {name}?")).unwrap_or_default();
@@ -65,7 +74,8 @@ pub(super) async fn plan(stored: &Stored, plugins: &dyn Plugins, secrets: &Secre
     if let Ok(faults) = plugin.validate(&resolved.config).await
         && !faults.is_empty()
     {
-        let faults: Vec<_> = faults.iter().map(|(key, reason)| format!("{key}: {}", resolved.redactor.redact(reason))).collect();
+        let faults: Vec<_> =
+            faults.iter().map(|(key, reason)| format!("{key}: {}", resolved.redactor.redact(reason))).collect();
         return Err(fault(faults.join("\n"), "worker.invalid_config"));
     }
     let planned = plugin.plan(&resolved.config, most).await.map_err(|error| call_fault(&error, &resolved.redactor))?;

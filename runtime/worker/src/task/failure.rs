@@ -46,7 +46,8 @@ impl Failure {
 
     /// The log refused.
     pub(crate) fn log(doing: &str, error: &towpath_log::Error) -> Self {
-        let restart = matches!(error.kind(), Kind::Retry | Kind::Fail);
+        let restart =
+            matches!(error.kind(), Kind::Retry | Kind::Fail) || matches!(error, towpath_log::Error::UnknownTopic(_));
         Self { code: error.code().to_owned(), message: format!("{doing} failed: {error}"), detail: None, restart }
     }
 

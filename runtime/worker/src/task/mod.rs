@@ -101,8 +101,8 @@ impl Task {
             Err(error) => return Outcome::Failed(Failure::config(error.key, &error.reason)),
         };
         let ended = match self.plugin.spec().kind {
-            ConnectorKind::Source => source::run(self, settings).await,
-            ConnectorKind::Sink => sink::run(self, settings).await,
+            ConnectorKind::Source => Box::pin(source::run(self, settings)).await,
+            ConnectorKind::Sink => Box::pin(sink::run(self, settings)).await,
             ConnectorKind::Transform => Err(Failure::config("connector.class", "names a transform, not a connector")),
         };
         ended.map_or_else(Outcome::Failed, |()| Outcome::Stopped)
@@ -127,7 +127,8 @@ impl Task {
         let mut transforms = std::collections::HashMap::new();
         for wanted in towpath_convert::plugin_transforms(&self.config).map_err(|error| Failure::conversion(&error))? {
             let key = format!("transforms.{}.type", wanted.alias);
-            let plugin = self.shared.plugins.find(&wanted.class).map_err(|error| Failure::config(&key, &error.to_string()))?;
+            let plugin =
+                self.shared.plugins.find(&wanted.class).map_err(|error| Failure::config(&key, &error.to_string()))?;
             let context = TaskContext { config: wanted.config, ..self.context() };
             let opened = plugin.transform(context).await;
             transforms.insert(wanted.alias, opened.map_err(|error| self.failure("opening a transform", &error))?);
@@ -172,5 +173,7 @@ impl Task {
 
 /// A UUID that is new for every start: random bits from the worker's seed, told apart by the epoch.
 fn uuid_from(seed: u64, epoch: u64) -> String {
-    uuid::Builder::from_random_bytes(((u128::from(seed) << 64) | u128::from(epoch)).to_be_bytes()).into_uuid().to_string()
+    uuid::Builder::from_random_bytes(((u128::from(seed) << 64) | u128::from(epoch)).to_be_bytes())
+        .into_uuid()
+        .to_string()
 }

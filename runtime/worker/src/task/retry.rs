@@ -58,14 +58,21 @@ impl Retrying {
     }
 
     /// One more failure: how long to wait, or none when the repetitions are used up.
-    pub(super) fn failed(&mut self, stage: Stage, code: &str, cause: String, after: Option<Duration>) -> Option<Duration> {
+    pub(super) fn failed(
+        &mut self,
+        stage: Stage,
+        code: &str,
+        cause: String,
+        after: Option<Duration>,
+    ) -> Option<Duration> {
         let delay = self.backoff.next(after)?;
         let now_ms = self.clock.now_ms();
         let since_ms = self.state.as_ref().map_or(now_ms, |state| state.since_ms);
         let next_ms = now_ms.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
         let attempt = self.backoff.attempt();
         tracing::warn!(task = %self.task, stage = stage.name(), code, attempt, delay_ms = delay.as_millis() as u64, "{cause}");
-        let state = RetryState { stage: stage.name().to_owned(), attempt, cause, code: code.to_owned(), since_ms, next_ms };
+        let state =
+            RetryState { stage: stage.name().to_owned(), attempt, cause, code: code.to_owned(), since_ms, next_ms };
         self.meters.retries.add(1);
         self.meters.set_retry(Some(state.clone()));
         self.status.remember(&self.task, self.epoch, Some(&state));

@@ -112,8 +112,7 @@ impl FakeLog {
 
     fn apply(&self, commit: Commit) -> Result<Committed, Error> {
         let mut state = self.state.lock().unwrap();
-        let mut index = 0;
-        for record in commit.records.iter().flat_map(Batch::records) {
+        for (index, record) in commit.records.iter().flat_map(Batch::records).enumerate() {
             let topic = record.topic();
             let known = state.topics.get(&**topic).ok_or_else(|| Error::UnknownTopic(topic.to_string()))?;
             let limit = known.configs.get("max.message.bytes").and_then(|limit| limit.parse().ok()).unwrap_or(1 << 20);
@@ -121,7 +120,6 @@ impl FakeLog {
             if bytes > limit {
                 return Err(Error::RecordTooLarge { topic: topic.to_string(), index, bytes, limit });
             }
-            index += 1;
         }
         let mut committed = Committed::default();
         for record in commit.records.iter().flat_map(Batch::records) {
@@ -138,7 +136,10 @@ impl FakeLog {
             records.push(Stored {
                 key: text(record.key.bytes),
                 value: text(record.value.bytes),
-                headers: record.headers().map(|(name, value)| (name.to_string(), text(value.bytes).unwrap_or_default())).collect(),
+                headers: record
+                    .headers()
+                    .map(|(name, value)| (name.to_string(), text(value.bytes).unwrap_or_default()))
+                    .collect(),
             });
             let base_offset = *base + records.len() as i64 - 1;
             committed.appends.push(AppendResult { partition, base_offset, records: 1 });
@@ -164,7 +165,12 @@ impl FakeLog {
             let (base, records) = state.partitions.get(partition).unwrap_or(&empty);
             let end = base + records.len() as i64;
             if offset < base || *offset > end {
-                return Err(Error::OffsetOutOfRange { partition: partition.clone(), offset: *offset, start: *base, end });
+                return Err(Error::OffsetOutOfRange {
+                    partition: partition.clone(),
+                    offset: *offset,
+                    start: *base,
+                    end,
+                });
             }
             let mut builder = BatchBuilder::default();
             let topic = builder.topic(&partition.topic);
@@ -253,7 +259,8 @@ impl Appends for FakeLog {
         // Faults are meant for tasks; the worker's own topics have their turn elsewhere.
         let of_worker = |commit: &Commit| {
             let topics = commit.records.iter().flat_map(|batch| &batch.columns().topics);
-            commit.group_offsets.is_empty() && topics.clone().all(|topic| &**topic != "connect-offsets" && topic.starts_with("connect-"))
+            commit.group_offsets.is_empty()
+                && topics.clone().all(|topic| &**topic != "connect-offsets" && topic.starts_with("connect-"))
         };
         if !of_worker(&commit)
             && let Some(fault) = state.faults.pop_front()
@@ -292,7 +299,8 @@ impl Fetches for FakeLog {
 
     fn offsets(&self, partition: &TopicPartition) -> Result<PartitionOffsets, Error> {
         let state = self.state.lock().unwrap();
-        let topic = state.topics.get(&*partition.topic).ok_or_else(|| Error::UnknownTopic(partition.topic.to_string()))?;
+        let topic =
+            state.topics.get(&*partition.topic).ok_or_else(|| Error::UnknownTopic(partition.topic.to_string()))?;
         if partition.partition >= topic.partitions {
             let (topic, partition) = (partition.topic.to_string(), partition.partition);
             return Err(Error::UnknownPartition { topic, partition });

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use towpath_model::{
-    Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Flushed, Form, Importance,
-    Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Run, Sink, Source, Spec, TaskContext,
-    TopicPartition, Transform, Transformed, UnknownPlugin, ValueType, Width,
+    Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Flushed, Form,
+    Importance, Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Run, Sink, Source, Spec,
+    TaskContext, TopicPartition, Transform, Transformed, UnknownPlugin, ValueType, Width,
 };
 
 /// What a source does at a poll.
@@ -38,6 +38,7 @@ pub(super) struct Script {
     pub(super) polls: Mutex<VecDeque<Poll>>,
     pub(super) puts: Mutex<VecDeque<Put>>,
     pub(super) opens: Mutex<VecDeque<ConnectorError>>,
+    pub(super) assigns: Mutex<VecDeque<ConnectorError>>,
     pub(super) flushes: Mutex<VecDeque<Result<Flushed, ConnectorError>>>,
     /// A sink that keeps what it was given until told otherwise.
     pub(super) buffers: Mutex<bool>,
@@ -176,7 +177,8 @@ impl Plugin for FakePlugin {
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError> {
         let interrupt = Arc::new(Raised::default());
         self.script.contexts.lock().unwrap().push(context.clone());
-        let source = FakeSource { script: self.script.clone(), interrupt: interrupt.clone(), name: context.task.to_string() };
+        let source =
+            FakeSource { script: self.script.clone(), interrupt: interrupt.clone(), name: context.task.to_string() };
         Ok((Box::new(source), interrupt))
     }
 
@@ -202,8 +204,10 @@ impl Transform for Sieve {
         if let Some(error) = self.script.opens.lock().unwrap().pop_front() {
             return Err(error);
         }
-        let keep = |record: &towpath_model::Record<'_>| !record.value.bytes.is_some_and(|value| value.ends_with(b"drop"));
-        let origins: Vec<u32> = records.records().filter(keep).map(|record| u32::try_from(record.index).unwrap()).collect();
+        let keep =
+            |record: &towpath_model::Record<'_>| !record.value.bytes.is_some_and(|value| value.ends_with(b"drop"));
+        let origins: Vec<u32> =
+            records.records().filter(keep).map(|record| u32::try_from(record.index).unwrap()).collect();
         Ok(Transformed { records: crate::batch::select(records, &origins), origins })
     }
 }
@@ -319,6 +323,9 @@ impl Sink for FakeSink {
     }
 
     async fn assigned(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        if let Some(error) = self.script.assigns.lock().unwrap().pop_front() {
+            return Err(error);
+        }
         for at in positions {
             let metadata = if at.metadata.is_empty() { String::new() } else { format!(" {}", at.metadata) };
             self.script.write(format!("assigned {}-{} at {}{metadata}", at.topic, at.partition, at.offset));
@@ -347,11 +354,8 @@ impl Sink for FakeSink {
             Put::Refuse(refused, retriable) => {
                 let is_refused = |value: &String| refused.contains(&value.as_str());
                 deliver(&values.iter().filter(|value| !is_refused(value)).cloned().collect::<Vec<_>>());
-                let refused = (0u32..).zip(&values).filter(|(_, value)| is_refused(value)).map(|(index, value)| RecordError {
-                    index,
-                    code: "http.status".into(),
-                    reason: format!("503 for {value}"),
-                    retriable,
+                let refused = (0u32..).zip(&values).filter(|(_, value)| is_refused(value)).map(|(index, value)| {
+                    RecordError { index, code: "http.status".into(), reason: format!("503 for {value}"), retriable }
                 });
                 Err(ConnectorError::Records(refused.collect()))
             }

@@ -45,7 +45,8 @@ pub(super) fn name(name: &str) -> ConnectorName {
 
 pub(super) fn config(class: &str, settings: &[(&str, &str)]) -> Config {
     let common = [("connector.class", class), ("key.converter", BYTES), ("value.converter", BYTES)];
-    let topics = (class == "sink" && !settings.iter().any(|(key, _)| key.starts_with("topics"))).then_some(("topics", "t"));
+    let topics =
+        (class == "sink" && !settings.iter().any(|(key, _)| key.starts_with("topics"))).then_some(("topics", "t"));
     common.into_iter().chain(topics).chain(settings.iter().copied()).collect()
 }
 
@@ -112,8 +113,13 @@ impl Rig {
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let began = Instant::now();
         while !holds(self) {
-            assert!(began.elapsed() < PATIENCE, "never: {what}\ndiaries: {:#?}\n{:#?}\nstatus: {:#?}",
-                self.source().diary(), self.sink().diary(), self.handle.statuses());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "never: {what}\ndiaries: {:#?}\n{:#?}\nstatus: {:#?}",
+                self.source().diary(),
+                self.sink().diary(),
+                self.handle.statuses()
+            );
             let step = if began.elapsed() < Duration::from_secs(5) { 5 } else { 250 };
             tokio::time::sleep(Duration::from_millis(step)).await;
         }

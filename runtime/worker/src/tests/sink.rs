@@ -105,7 +105,8 @@ async fn a_retry_of_a_sink_is_resumed_after_a_crash() {
     }
     rig.log.produce("t", 0, values(0..3));
     rig.create("s", "sink", &[]).await;
-    let attempt = |rig: &Rig| rig.status("s").tasks.first().and_then(|task| task.retry.clone()).map_or(0, |retry| retry.attempt);
+    let attempt =
+        |rig: &Rig| rig.status("s").tasks.first().and_then(|task| task.retry.clone()).map_or(0, |retry| retry.attempt);
     rig.until("ten attempts", |rig| attempt(rig) >= 10).await;
     let before = rig.status("s").tasks[0].retry.clone().expect("a retry");
     let puts = rig.sink().diary().len();
@@ -190,7 +191,9 @@ async fn dead_letters_and_the_offset_that_passes_them_are_one_commit() {
         .log
         .commits()
         .into_iter()
-        .filter(|commit| commit.records.iter().any(|batch| batch.columns().topics.iter().any(|topic| &**topic == "dlq")))
+        .filter(|commit| {
+            commit.records.iter().any(|batch| batch.columns().topics.iter().any(|topic| &**topic == "dlq"))
+        })
         .collect();
     assert_eq!(with_letter.len(), 1);
     assert_eq!(with_letter[0].group_offsets[0].offset, Some(5));
@@ -240,7 +243,8 @@ async fn a_batch_that_is_filtered_away_still_commits_its_offsets() {
 async fn topics_that_match_are_picked_up_live_and_deleted_ones_are_let_go() {
     let rig = Rig::new().await;
     rig.create("s", "sink", &[("topics.regex", "shop\\..*")]).await;
-    rig.until("running", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Running)).await;
+    rig.until("running", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Running))
+        .await;
     rig.log.create("shop.orders", 1);
     rig.log.create("other", 1);
     rig.log.produce("shop.orders", 0, values(0..2));
@@ -252,6 +256,17 @@ async fn topics_that_match_are_picked_up_live_and_deleted_ones_are_let_go() {
     rig.until_written(&rig.sink(), "revoked shop.orders-0").await;
     rig.log.produce("shop.items", 0, values(4..5));
     rig.until("goes on", |rig| rig.sink().delivered() == values(0..5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assignment_that_failed_is_told_again() {
+    let rig = rig_with(1).await;
+    rig.log.produce("t", 0, values(0..2));
+    rig.sink().assigns.lock().unwrap().extend((0..2).map(|_| ConnectorError::retriable("bucket is away")));
+    rig.create("s", "sink", &[]).await;
+    rig.until_written(&rig.sink(), "assigned t-0 at 0").await;
+    rig.until("offset 2", |rig| committed(rig, 0) == Some(2)).await;
+    assert!(rig.status("s").tasks[0].retry.is_none());
 }
 
 #[tokio::test(start_paused = true)]

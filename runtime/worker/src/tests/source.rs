@@ -19,10 +19,12 @@ async fn records_and_offsets_are_one_commit_and_the_guest_hears_of_it_after() {
     rig.create("s", "source", &[]).await;
     rig.until_written(&rig.source(), r#"commit {"lsn":7}"#).await;
     assert_eq!(rig.log.values("t"), values(0..3));
-    let commit = rig.log.commits().into_iter().find(|commit| {
-        commit.records.iter().any(|batch| batch.columns().topics.iter().any(|topic| &**topic == "t"))
-    });
-    let topics: Vec<_> = commit.expect("a commit").records.iter().flat_map(|batch| batch.columns().topics.clone()).collect();
+    let commit =
+        rig.log.commits().into_iter().find(|commit| {
+            commit.records.iter().any(|batch| batch.columns().topics.iter().any(|topic| &**topic == "t"))
+        });
+    let topics: Vec<_> =
+        commit.expect("a commit").records.iter().flat_map(|batch| batch.columns().topics.clone()).collect();
     assert_eq!(topics, ["t".into(), "connect-offsets".into()]);
     let key = r#"["s",{"server":"fake"}]"#.to_owned();
     assert_eq!(rig.log.compacted("connect-offsets")[&key].as_deref(), Some(r#"{"lsn":7}"#));
@@ -130,7 +132,8 @@ async fn a_retry_is_resumed_after_a_restart() {
         rig.source().poll(Poll::Fail(ConnectorError::retriable("connection refused")));
     }
     rig.create("s", "source", &[]).await;
-    let attempt = |rig: &Rig| rig.status("s").tasks.first().and_then(|task| task.retry.clone()).map_or(0, |retry| retry.attempt);
+    let attempt =
+        |rig: &Rig| rig.status("s").tasks.first().and_then(|task| task.retry.clone()).map_or(0, |retry| retry.attempt);
     rig.until("ten attempts", |rig| attempt(rig) >= 10).await;
     let before = rig.status("s").tasks[0].retry.clone().expect("a retry");
     let rig = rig.crash().await;
@@ -163,7 +166,10 @@ async fn a_panic_ends_its_task_alone_and_the_task_starts_again() {
     let rig = Rig::new().await;
     rig.source().poll(Poll::Panic);
     rig.create("s", "source", &[]).await;
-    rig.until("restarting", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Restarting)).await;
+    rig.until("restarting", |rig| {
+        rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Restarting)
+    })
+    .await;
     rig.source().poll(Poll::Records("t", values(0..1), 1));
     rig.until("records", |rig| rig.log.values("t").len() == 1).await;
 }
@@ -220,9 +226,14 @@ async fn a_batch_that_is_filtered_away_still_moves_the_offset() {
 #[tokio::test(start_paused = true)]
 async fn a_transform_is_repeated_for_as_long_as_the_configuration_says() {
     let rig = Rig::new().await;
-    let fail = |times| rig.plugins.script("sieve").opens.lock().unwrap().extend(
-        (0..times).map(|_| ConnectorError::retriable("lookup service is away")),
-    );
+    let fail = |times| {
+        rig.plugins
+            .script("sieve")
+            .opens
+            .lock()
+            .unwrap()
+            .extend((0..times).map(|_| ConnectorError::retriable("lookup service is away")))
+    };
     fail(2);
     rig.source().poll(Poll::Records("t", values(0..1), 1));
     let transform = [("transforms", "f"), ("transforms.f.type", "sieve"), ("errors.retry.timeout", "60000")];

@@ -12,7 +12,12 @@ use crate::settings::{Reset, SinkSettings, TopicSelection};
 use crate::task::Failure;
 
 /// The partitions of a task.
-pub(super) fn partitions(topics: &[Topic], selection: &TopicSelection, task: u32, tasks: u32) -> BTreeSet<TopicPartition> {
+pub(super) fn partitions(
+    topics: &[Topic],
+    selection: &TopicSelection,
+    task: u32,
+    tasks: u32,
+) -> BTreeSet<TopicPartition> {
     let selected = topics.iter().filter(|topic| {
         // A pattern such as `.*` does not mean the runtime's own topics; naming one does.
         selection.selects(&topic.name) && !(topic.internal && matches!(selection, TopicSelection::Matching(_)))

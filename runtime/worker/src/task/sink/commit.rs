@@ -36,7 +36,11 @@ impl Committer {
     }
 
     /// Invariant 5: offsets and dead letters become durable together or not at all.
-    pub(super) async fn commit(&mut self, offsets: Vec<GroupOffset>, letters: Vec<Batch>) -> Result<Vec<GroupOffset>, Halt> {
+    pub(super) async fn commit(
+        &mut self,
+        offsets: Vec<GroupOffset>,
+        letters: Vec<Batch>,
+    ) -> Result<Vec<GroupOffset>, Halt> {
         loop {
             match self.attempt(&offsets, &letters).await {
                 Ok(()) => break,

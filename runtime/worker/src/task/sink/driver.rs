@@ -60,6 +60,8 @@ pub(super) struct Driver {
     committing: Call<(Committer, Result<Vec<GroupOffset>, Halt>)>,
     pub(super) group: Arc<str>,
     pub(super) lanes: Lanes,
+    /// The partitions that the guest knows to be its own.
+    pub(super) told: BTreeSet<TopicPartition>,
     fetched: Option<Fetched>,
     pub(super) delivery: Delivery,
     pub(super) letters: Letters,
@@ -94,6 +96,7 @@ impl Driver {
             fetching: Call::default(),
             committing: Call::default(),
             lanes: Lanes::default(),
+            told: BTreeSet::new(),
             fetched: None,
             delivery: Delivery::default(),
             letters: Letters::default(),
@@ -223,12 +226,13 @@ impl Driver {
 
     fn reassign(&mut self) -> Result<(), Failure> {
         let wanted = self.wanted_partitions();
-        let gone: Vec<_> = self.lanes.partitions().filter(|own| !wanted.contains(own)).cloned().collect();
-        let new: Vec<_> = wanted.into_iter().filter(|wanted| !self.lanes.partitions().any(|own| own == wanted)).collect();
-        gone.iter().for_each(|partition| self.lanes.remove(partition));
+        // What the guest was told counts, not what the lanes say: a telling that failed is repeated.
+        let gone: Vec<_> = self.told.difference(&wanted).cloned().collect();
+        let new: Vec<_> = wanted.difference(&self.told).cloned().collect();
+        self.lanes.retain(&wanted);
         let log = self.task.shared.log.clone();
         let committed = log.group_offsets(&self.group);
-        for partition in &new {
+        for partition in new.iter().filter(|partition| !self.lanes.has(partition)).collect::<Vec<_>>() {
             let known = committed.iter().find(|offset| offset.partition == *partition);
             let start = assignment::start(log.as_ref(), partition, known, &self.sink_settings)?;
             let Start { offset, committed, metadata, out_of_range } = start;
@@ -344,7 +348,9 @@ impl Driver {
         let Some(mut committer) = self.committer.take() else { return };
         let offsets = self.lanes.to_commit(&self.group);
         let passed = |partition: &TopicPartition, first: i64| {
-            offsets.iter().any(|entry| entry.partition == *partition && entry.offset.is_some_and(|offset| offset > first))
+            offsets
+                .iter()
+                .any(|entry| entry.partition == *partition && entry.offset.is_some_and(|offset| offset > first))
         };
         let letters = self.letters.due(passed);
         self.committing.start(

@@ -39,7 +39,10 @@ pub(super) struct Fetched {
 pub(super) enum Miss {
     /// The driver had no more use for it.
     Cancelled,
-    OutOfRange { partition: TopicPartition, offset: i64 },
+    OutOfRange {
+        partition: TopicPartition,
+        offset: i64,
+    },
     /// A topic or partition is no more.
     Gone,
     Halt(Halt),

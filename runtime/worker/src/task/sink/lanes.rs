@@ -64,13 +64,19 @@ impl Lanes {
         self.0.insert(partition, lane);
     }
 
-    pub(super) fn remove(&mut self, partition: &TopicPartition) {
-        self.0.remove(partition);
+    /// All other partitions go.
+    pub(super) fn retain(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        self.0.retain(|partition, _| partitions.contains(partition));
+    }
+
+    pub(super) fn has(&self, partition: &TopicPartition) -> bool {
+        self.0.contains_key(partition)
     }
 
     /// What to fetch next.
     pub(super) fn fetches(&self) -> Vec<Fetch> {
-        let fetch = |(partition, lane): (&TopicPartition, &Lane)| Fetch { partition: partition.clone(), offset: lane.fetch };
+        let fetch =
+            |(partition, lane): (&TopicPartition, &Lane)| Fetch { partition: partition.clone(), offset: lane.fetch };
         self.0.iter().map(fetch).collect()
     }
 

@@ -26,16 +26,26 @@ pub(super) enum Event {
     /// Topics came or went: the task's partitions may be others now.
     TopicsChanged,
     /// The guest knows its partitions; `any` says whether there are some.
-    Reassigned { any: bool },
+    Reassigned {
+        any: bool,
+    },
     /// `something`: records are there to be put, or none are left of a batch and offsets move on.
-    Fetched { something: bool },
+    Fetched {
+        something: bool,
+    },
     /// A fetch found that a topic is no more.
     TopicsGone,
     /// The batch is dealt with, or `more` of it is left.
-    Put { more: bool },
+    Put {
+        more: bool,
+    },
     /// `commit`: there are offsets or dead letters to write. `refetch`: what was fetched ahead, and what was being put, is void.
     /// `pause`: not at once.
-    Flushed { commit: bool, refetch: bool, pause: bool },
+    Flushed {
+        commit: bool,
+        refetch: bool,
+        pause: bool,
+    },
     Committed,
     /// A flush is due, by the guest's wish or the worker's interval.
     FlushDue,
@@ -224,6 +234,7 @@ impl Machine {
                 return self.flush();
             }
             self.reassign = false;
+            self.partitions = false;
             let mut actions = self.drop_fetched();
             actions.extend(self.step(Action::Reassign));
             return actions;

@@ -19,5 +19,6 @@ use crate::settings::{SinkSettings, TaskSettings};
 pub(super) async fn run(task: Task, settings: TaskSettings) -> Result<(), Failure> {
     let sink = SinkSettings::new(&task.config, &task.shared.limits);
     let sink = sink.map_err(|error| Failure::config(error.key, &error.reason))?;
-    driver::Driver::new(Arc::new(task), settings, sink).await?.run().await
+    let driver = driver::Driver::new(Arc::new(task), settings, sink).await?;
+    Box::pin(driver.run()).await
 }

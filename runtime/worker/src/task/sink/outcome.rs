@@ -31,6 +31,7 @@ impl Driver {
             }
             Answer::Opened(Err(error)) => self.failed(Step::Open, "opening the connector", &error),
             Answer::Reassigned(Ok(next)) => {
+                self.told = self.lanes.partitions().cloned().collect();
                 self.show_lag();
                 self.flush_within(next);
                 Ok(Event::Reassigned { any: !self.lanes.is_empty() })
@@ -89,7 +90,8 @@ impl Driver {
         let mut refusing = Refusing::new(&self.task, &self.settings, &mut self.dead_letters);
         for error in refused {
             let record = self.delivery.consumed(error.index);
-            let record = record.ok_or_else(|| Failure::internal("the connector refused a record that it was not given"))?;
+            let record =
+                record.ok_or_else(|| Failure::internal("the connector refused a record that it was not given"))?;
             let class = &self.task.plugin.spec().name;
             refusing.refuse(&record, Stage::Put, class, &error.code, &error.reason)?;
         }
@@ -101,7 +103,8 @@ impl Driver {
         if self.retrying.is_at(Stage::Flush) {
             self.retrying.worked();
         }
-        let (late_again, late): (Vec<LateError>, Vec<LateError>) = flushed.late_errors.into_iter().partition(|late| late.retriable);
+        let (late_again, late): (Vec<LateError>, Vec<LateError>) =
+            flushed.late_errors.into_iter().partition(|late| late.retriable);
         let mut rewinds = flushed.rewinds;
         // What may pass is read and put again from there on; order per partition holds, what stood behind is repeated.
         rewinds.extend(late_again.iter().map(rewind_to));
@@ -164,7 +167,11 @@ impl Driver {
         let to = assignment::reset(partition, Some(offset), ends, self.sink_settings.out_of_range)?;
         debug_assert!(self.sink_settings.out_of_range != Reset::Fail, "that policy has failed the task");
         self.task.meters.out_of_range.add(1);
-        self.task.note_error("", "log.offset_out_of_range", format!("offset {offset} of {partition} is gone; going on at {to}"));
+        self.task.note_error(
+            "",
+            "log.offset_out_of_range",
+            format!("offset {offset} of {partition} is gone; going on at {to}"),
+        );
         self.lanes.jump(partition, to);
         Ok(())
     }

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use towpath_model::{Checkpoint, Coded, ConnectorError, Interrupt, Kind, Polled, Source};
 
+use super::Ready;
 use super::convert::Converter;
 use super::machine::{Action, Event, Machine};
 use super::write::{Writer, merge_positions};
-use super::Ready;
 use crate::errors::Stage;
 use crate::settings::TaskSettings;
 use crate::task::calls::{Call, moment};
@@ -28,10 +28,13 @@ const SPAWN_RECORDS: usize = 256;
 /// What the guest answered to which call.
 enum Answer {
     Opened(Result<(), ConnectorError>),
-    Polled(Result<Polled, ConnectorError>),
+    Polled(Result<Box<Polled>, ConnectorError>),
     Acknowledged(Result<(), ConnectorError>),
     KeptAlive(Result<(), ConnectorError>),
 }
+
+/// A converter that has done its work.
+type Conversion = (Converter, Result<Ready, Halt>);
 
 pub(super) struct Driver {
     task: Arc<Task>,
@@ -43,7 +46,7 @@ pub(super) struct Driver {
     source: Option<Box<dyn Source>>,
     guest: Call<(Box<dyn Source>, Answer)>,
     converter: Option<Converter>,
-    converting: Call<Result<(Converter, Result<Ready, Halt>), Failure>>,
+    converting: Call<Result<Conversion, Failure>>,
     writer: Option<Writer>,
     writing: Call<(Writer, Result<Vec<Checkpoint>, Halt>)>,
     retrying: Retrying,
@@ -146,7 +149,7 @@ impl Driver {
                 let (batch, wait) = (self.settings.batch, self.task.shared.limits.poll_wait);
                 self.call(move |mut source| async move {
                     let polled = source.poll(wait, batch.records, batch.bytes).await;
-                    (source, Answer::Polled(polled))
+                    (source, Answer::Polled(polled.map(Box::new)))
                 });
             }
             Action::Acknowledge => {
@@ -192,7 +195,9 @@ impl Driver {
             spawned.spawn(convert);
             async move {
                 let joined = spawned.join_next().await;
-                joined.and_then(Result::ok).ok_or_else(|| Failure::internal("conversion ended by a panic of the worker"))
+                joined
+                    .and_then(Result::ok)
+                    .ok_or_else(|| Failure::internal("conversion ended by a panic of the worker"))
             }
             .boxed()
         } else {
@@ -221,7 +226,7 @@ impl Driver {
             }
             Answer::Polled(Ok(polled)) => {
                 self.retrying.worked();
-                Ok(self.polled(polled))
+                Ok(self.polled(*polled))
             }
             Answer::Acknowledged(Ok(())) => {
                 self.delivering.clear();
@@ -260,12 +265,13 @@ impl Driver {
             return Err(failure);
         }
         self.task.note_error("", error.code(), failure.message.clone());
-        let delay = self.retrying.failed(stage, error.code(), failure.message.clone(), wait_of(error)).ok_or(failure)?;
+        let delay =
+            self.retrying.failed(stage, error.code(), failure.message.clone(), wait_of(error)).ok_or(failure)?;
         self.pause_ends = Some(Instant::now() + delay);
         Ok(Event::GuestFailed)
     }
 
-    fn converted(&mut self, (converter, converted): (Converter, Result<Ready, Halt>)) -> Result<Event, Failure> {
+    fn converted(&mut self, (converter, converted): Conversion) -> Result<Event, Failure> {
         self.converter = Some(converter);
         match converted {
             Ok(ready) => {

@@ -23,7 +23,10 @@ pub(super) enum Event {
     /// The guest is open.
     Opened,
     /// A poll answered; `something` says that it brought records or positions.
-    Polled { something: bool, progress: Progress },
+    Polled {
+        something: bool,
+        progress: Progress,
+    },
     /// The guest took the positions.
     Acknowledged,
     /// The guest has looked after its connections.
@@ -33,9 +36,13 @@ pub(super) enum Event {
     /// The pause after that is over.
     GuestPauseOver,
     /// A batch is converted, and is now ready; its weight in bytes.
-    Converted { bytes: usize },
+    Converted {
+        bytes: usize,
+    },
     /// Everything that the write had taken is durable; `positions` says whether there are any for the guest.
-    Written { positions: bool },
+    Written {
+        positions: bool,
+    },
     /// The guest has waited long enough in its poll for positions to be handed to it.
     InterruptDue,
     /// The guest has not been called for long.
@@ -72,7 +79,9 @@ enum Guest {
     Acknowledging,
     KeepingAlive,
     /// Waiting before the next call, whichever it is.
-    Pausing { open: bool },
+    Pausing {
+        open: bool,
+    },
     Closed,
 }
 

@@ -14,7 +14,8 @@ use crate::settings::TaskSettings;
 
 /// Runs a source task until it is stopped.
 pub(super) async fn run(task: Task, settings: TaskSettings) -> Result<(), Failure> {
-    driver::Driver::new(Arc::new(task), settings).await?.run().await
+    let driver = driver::Driver::new(Arc::new(task), settings).await?;
+    Box::pin(driver.run()).await
 }
 
 /// A batch that is ready to be written, with what is needed to trace its records back.

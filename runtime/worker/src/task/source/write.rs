@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use towpath_log::{Commit, Error as LogError};
 use towpath_model::{Batch, Checkpoint, Kind, crash_point};
 
-use super::convert::{position_json, refuse, without};
 use super::Ready;
+use super::convert::{position_json, refuse, without};
 use crate::creation::{Creation, KnownTopics};
 use crate::errors::{Context, DeadLetters, Origin, Stage};
 use crate::settings::TaskSettings;
