@@ -217,7 +217,11 @@ impl Core {
     /// Writes a frame that says what is durable, so that later damage to it is known as such.
     pub(crate) fn mark(&self) {
         let mut journal = lock(&self.journal);
-        let Some(writer) = journal.as_mut().filter(|writer| writer.has_room_for(FRAME_HEAD_BYTES)) else { return };
+        let Some(writer) = journal.as_mut() else { return };
+        if writer.reserve(std::iter::once(FRAME_HEAD_BYTES)).is_err() {
+            // Without room for it the next commit brings the same news, or a checkpoint makes it superfluous.
+            return;
+        }
         let durable = read(&self.visible).sequence;
         let mark = Bytes::from_static(&[0; FRAME_HEAD_BYTES]);
         match writer.write(&[mark], durable + 1, durable) {

@@ -160,11 +160,6 @@ impl JournalWriter {
         Ok(())
     }
 
-    /// Bytes that `frames` frames of any kind would still find in the current file.
-    pub(crate) fn has_room_for(&self, length: usize) -> bool {
-        self.current.as_ref().is_some_and(|file| self.at + length as u64 <= file.bytes)
-    }
-
     /// Frees the files whose frames are all at or below `sequence`, which segments hold by now. Keeps `keep` of them.
     pub(crate) fn recycle(&mut self, sequence: u64, keep: usize) -> io::Result<()> {
         while self.used.front().is_some_and(|file| file.last_sequence <= sequence) {
