@@ -147,7 +147,7 @@ async fn a_secret_that_changes_in_its_file_restarts_those_who_use_it() {
     apply(&rig, dir.path()).await;
     until_running(&rig, "a").await;
     until_running(&rig, "b").await;
-    assert_eq!(rig.handle.secret_files(), [file.clone()]);
+    assert_eq!(rig.handle.secret_files(), std::slice::from_ref(&file));
     std::fs::write(&file, "password=two\n").expect("writable");
     apply(&rig, dir.path()).await;
     rig.until("opened again", |rig| opened(rig, "a-0") == 2).await;

@@ -1,6 +1,7 @@
 //! The worker as a whole, over a log in memory and connectors that follow a script. Time is tokio's, paused: it moves when
 //! everybody waits.
 
+mod crash;
 mod folder;
 mod log;
 mod plugins;
