@@ -27,7 +27,9 @@ pub(crate) fn classify(error: &wasmtime::Error, stderr: &str, redactor: &Redacto
     } else if let Some(exceeded) = error.downcast_ref::<ComputeExceeded>() {
         ("guest.time", format!("the component hangs: {exceeded}"))
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        ("guest.exit", format!("the component exited by itself with status {}", exit.0))
+        // WASI tells no more of a status than whether it is zero.
+        let how = if exit.0 == 0 { "as if it were done" } else { "with an error" };
+        ("guest.exit", format!("the component exited by itself, {how}"))
     } else if let Some(panic) = panic_message(stderr) {
         ("guest.panic", format!("the component panicked: {panic}"))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {

@@ -23,7 +23,7 @@ async fn each_fault_ends_its_own_task_while_the_one_beside_it_goes_on() {
         ("loop", "guest.time", "without handing control back"),
         ("hoard", "guest.memory", "33554432"),
         ("stack-overflow", "guest.trap", "stack"),
-        ("exit", "guest.exit", "status 3"),
+        ("exit", "guest.exit", "exited by itself, with an error"),
         ("garbage-lengths", "guest.malformed", "do not add up to the arena"),
     ] {
         let mut task = bench.task(&[("mode", mode)]).await;

@@ -245,8 +245,12 @@ fn failure(error: object_store::Error) -> wit::StoreError {
 
 /// Whether the store said that the request itself is wrong. The crate tells so in the text alone.
 fn is_final(text: &str) -> bool {
-    let status = text.split("status ").nth(1).and_then(|rest| rest.get(..3)).and_then(|code| code.parse::<u16>().ok());
-    status.is_some_and(|status| (400..500).contains(&status) && status != 408 && status != 429)
+    let codes = text.match_indices("status").filter_map(|(at, _)| {
+        let rest = text.get(at..)?.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        rest.get(..3)?.parse::<u16>().ok()
+    });
+    let refusal = |code: u16| (400..500).contains(&code) && code != 408 && code != 429;
+    codes.last().is_some_and(refusal)
 }
 
 #[cfg(test)]
