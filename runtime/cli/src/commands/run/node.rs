@@ -103,6 +103,13 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Also after a failure nobody shall look for this worker.
+        Addresses::remove(&self.data_dir);
+    }
+}
+
 async fn bind(arguments: &Arguments) -> Result<Server> {
     let token = arguments.rest_token.as_ref().map(Secret::new);
     let config = towpath_rest::Config { listen: arguments.rest.clone(), token, ..Default::default() };
