@@ -13,7 +13,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use towpath_model::{ConnectorName, TaskId};
 
 use super::connector::Connector;
@@ -50,6 +50,13 @@ struct Ended {
     ran: Duration,
 }
 
+/// A task that runs.
+struct Running {
+    id: TaskId,
+    start: u64,
+    abort: AbortHandle,
+}
+
 type PlanEnded = (ConnectorName, u64, Result<Planned, Fault>);
 
 /// Supervises all connectors.
@@ -60,6 +67,10 @@ pub(crate) struct Supervisor {
     memories: HashMap<TaskId, TaskMemory>,
     pub(super) connectors: BTreeMap<ConnectorName, Connector>,
     tasks: JoinSet<Ended>,
+    /// The tasks that run, so that what is cut off is known by name.
+    running: HashMap<tokio::task::Id, Running>,
+    /// Tasks that were told to stop, at the end of their grace.
+    overdue: FuturesUnordered<BoxFuture<'static, (TaskId, u64)>>,
     plans: JoinSet<PlanEnded>,
     waits: FuturesUnordered<BoxFuture<'static, (ConnectorName, u64)>>,
     notices_in: mpsc::Sender<(TaskId, Notice)>,
@@ -76,6 +87,8 @@ impl Supervisor {
         let mut supervisor = Self {
             connectors: BTreeMap::new(),
             tasks: JoinSet::new(),
+            running: HashMap::new(),
+            overdue: FuturesUnordered::new(),
             plans: JoinSet::new(),
             waits: FuturesUnordered::new(),
             notices_in,
@@ -106,10 +119,8 @@ impl Supervisor {
                     Some(command) => self.command(command).await,
                     None => break,
                 },
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
-                    Ok(ended) => self.task_ended(ended),
-                    Err(error) => tracing::error!("a task was cut off: {error}"),
-                },
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(ended),
+                Some((task, start)) = self.overdue.next(), if !self.overdue.is_empty() => self.cut_off(&task, start),
                 Some(planned) = self.plans.join_next(), if !self.plans.is_empty() => match planned {
                     Ok(planned) => self.plan_ended(planned).await,
                     Err(error) => tracing::error!("a plan was cut off: {error}"),
@@ -165,8 +176,13 @@ impl Supervisor {
             Action::StartTask { task, start, wanted } => self.start_task(name, task, start, wanted),
             Action::Want { task, wanted } => {
                 let connector = self.connectors.get(name);
-                if let Some(sender) = connector.and_then(|connector| connector.wanted.get(&task)) {
+                let Some(connector) = connector else { return };
+                if let Some(sender) = connector.wanted.get(&task) {
                     sender.send_replace(wanted);
+                }
+                if let (Wanted::Stop, Some(start)) = (wanted, connector.machine.running(task)) {
+                    let id = connector.task(task);
+                    self.overdue.push(tokio::time::sleep(self.config.drain_timeout).map(move |()| (id, start)).boxed());
                 }
             }
             Action::Wait { wait, attempt } => {
@@ -248,13 +264,42 @@ impl Supervisor {
             notices: self.notices_in.clone(),
         };
         let clock = self.shared.clock.clone();
-        self.tasks.spawn(async move {
+        let running = id.clone();
+        let abort = self.tasks.spawn(async move {
             let began = clock.monotonic();
             let outcome = Box::pin(AssertUnwindSafe(task.run()).catch_unwind()).await;
             let panicked = |_| Outcome::Failed(Failure::internal("the task ended by a panic of the worker"));
             let ran = clock.monotonic().saturating_sub(began);
             Ended { id, start, outcome: outcome.unwrap_or_else(panicked), ran }
         });
+        self.running.insert(abort.id(), Running { id: running, start, abort });
+    }
+
+    fn joined(&mut self, joined: Result<(tokio::task::Id, Ended), JoinError>) {
+        match joined {
+            Ok((id, ended)) => {
+                self.running.remove(&id);
+                self.task_ended(ended);
+            }
+            Err(error) => {
+                let Some(Running { id, start, .. }) = self.running.remove(&error.id()) else { return };
+                self.on(&id.connector, Event::TaskStopped { task: id.task, start });
+            }
+        }
+    }
+
+    /// A task that does not stop when it is told to is dropped where it stands. What it had acknowledged is durable.
+    fn cut_off(&mut self, task: &TaskId, start: u64) {
+        let found = self.running.values().find(|running| running.id == *task && running.start == start);
+        let Some(Running { abort, .. }) = found else { return };
+        tracing::warn!(task = %task, "it did not stop in time and is cut off");
+        abort.abort();
+        self.error(
+            &task.connector,
+            Some(task.task),
+            "worker.stop_timeout",
+            "the task did not stop in time and was cut off",
+        );
     }
 
     fn task_ended(&mut self, Ended { id, start, outcome, ran }: Ended) {

@@ -21,6 +21,8 @@ pub(super) enum Poll {
     Fail(ConnectorError),
     /// Panics, as nothing behind the host should.
     Panic,
+    /// Never answers and hears nothing.
+    Hang,
     Finish,
 }
 
@@ -253,6 +255,7 @@ impl Source for FakeSource {
                 }
                 Some(Poll::Advance(offset)) => return Ok(polled(Batch::default(), Some(offset), Progress::Idle)),
                 Some(Poll::Fail(error)) => return Err(error),
+                Some(Poll::Hang) => std::future::pending().await,
                 Some(Poll::Panic) => panic!("a scripted panic"),
                 Some(Poll::Finish) => return Ok(polled(Batch::default(), None, Progress::Finished)),
                 None => {}

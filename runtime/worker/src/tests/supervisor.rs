@@ -260,3 +260,21 @@ async fn validation_reports_every_key_with_its_faults() {
     assert_eq!(rig.handle.plugins(true).len(), 2);
     assert!(rig.handle.plugins(false).len() > 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_does_not_stop_is_cut_off_after_a_grace() {
+    let rig = Rig::new().await;
+    rig.source().poll(Poll::Hang);
+    rig.create("s", "source", &[]).await;
+    until_running(&rig, "s").await;
+    let began = tokio::time::Instant::now();
+    rig.handle.delete(name("s")).await.expect("deleted");
+    assert!(rig.handle.connectors().is_empty());
+    assert!(
+        began.elapsed() >= Duration::from_secs(20) && began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    rig.create("s", "source", &[]).await;
+    until_running(&rig, "s").await;
+}

@@ -118,10 +118,14 @@ impl Driver {
     /// Everything that can wake a source task.
     async fn next(&mut self) -> Result<Event, Failure> {
         tokio::select! {
-            changed = self.wanted.changed() => Ok(Event::Wanted(match changed {
-                Ok(()) => *self.wanted.borrow_and_update(),
-                Err(_) => Wanted::Stop,
-            })),
+            changed = self.wanted.changed() => {
+                let wanted = changed.map_or(Wanted::Stop, |()| *self.wanted.borrow_and_update());
+                if wanted == Wanted::Stop {
+                    // Also a guest that is opening hears of it.
+                    self.interrupt.raise();
+                }
+                Ok(Event::Wanted(wanted))
+            }
             (source, answer) = self.guest.answer() => {
                 self.source = Some(source);
                 self.interrupt_at = None;
