@@ -29,6 +29,8 @@ pub(super) enum Poll {
 /// What a sink does at a put.
 pub(super) enum Put {
     Accept,
+    /// Never answers.
+    Hang,
     Fail(ConnectorError),
     /// Refuses the records with these values.
     Refuse(Vec<&'static str>, bool),
@@ -353,6 +355,7 @@ impl Sink for FakeSink {
                 deliver(&values);
                 Ok(())
             }
+            Put::Hang => std::future::pending().await,
             Put::Fail(error) => Err(error),
             Put::Refuse(refused, retriable) => {
                 let is_refused = |value: &String| refused.contains(&value.as_str());

@@ -417,3 +417,15 @@ async fn stopping_does_not_wait_for_a_target_that_is_away() {
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(committed(&rig, 0).unwrap_or(0), 0, "no offset passes what was not delivered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_never_ends_is_a_stall_that_is_seen() {
+    let rig = rig_with(1).await;
+    rig.log.produce("t", 0, values(0..3));
+    put_again(&rig, Put::Hang);
+    rig.create("s", "sink", &[]).await;
+    rig.until("stalled", |rig| rig.status("s").health.level == HealthLevel::Stalled).await;
+    let status = rig.status("s");
+    assert_eq!(status.tasks[0].state, TaskState::Running);
+    assert!(status.health.reason.starts_with("there is data, and nothing has moved for "), "{}", status.health.reason);
+}

@@ -183,7 +183,8 @@ async fn a_record_that_is_too_large_follows_the_rules() {
     rig.create("s", "source", &[limit]).await;
     rig.until("failed", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Failed)).await;
     let trace = rig.status("s").tasks[0].trace.clone().expect("a trace");
-    assert!(trace.starts_with("record 1 of a batch for topic t was refused by log (KAFKA_PRODUCE)"), "{trace}");
+    let text = r#"record 1 of the batch for topic t up to source position [[{"server":"fake"},{"lsn":1}]] was refused by log (KAFKA_PRODUCE)"#;
+    assert!(trace.starts_with(text), "{trace}");
     assert!(rig.log.values("t").is_empty(), "the batch is whole or absent");
 
     let queue = [

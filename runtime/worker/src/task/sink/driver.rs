@@ -331,6 +331,7 @@ impl Driver {
         let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes).clone();
         if !chunk.records.is_empty() {
             self.task.meters.batch(chunk.records.len());
+            self.task.meters.work_waits(self.task.shared.clock.now_ms());
         }
         self.call(move |mut sink| async move {
             let put = if chunk.records.is_empty() { Ok(()) } else { sink.put(&chunk.records).await };

@@ -56,7 +56,7 @@ impl Converter {
                 while let Some(failure) = failures.next_if(|failure| failure.index as usize == record.index) {
                     let refusal = Refusal {
                         stage: Stage::Convert(failure.stage),
-                        place: format!("record {} of a batch for topic {}", record.index, record.topic()),
+                        place: place(&record, &position),
                         class: &failure.class,
                         code: &failure.code,
                         reason: &failure.reason,
@@ -100,7 +100,8 @@ pub(super) fn refuse(
     match (on_refused_record(Kind::Reject, &settings.errors), dead_letters) {
         (Action::DeadLetter, Some(dead_letters)) => {
             task.refused(settings, refusal);
-            dead_letters.add(record, context, task.shared.clock.now_ms());
+            let context = Context { reason: &task.redactor.redact(context.reason), ..context.clone() };
+            dead_letters.add(record, &context, task.shared.clock.now_ms());
             Ok(())
         }
         (Action::Skip, _) => {
@@ -110,6 +111,11 @@ pub(super) fn refuse(
         }
         _ => Err(Failure::poison(refusal, &task.redactor)),
     }
+}
+
+/// A record of a source in words.
+pub(super) fn place(record: &towpath_model::Record<'_>, position: &str) -> String {
+    format!("record {} of the batch for topic {} up to source position {position}", record.index, record.topic())
 }
 
 /// Source positions as one JSON array, for the headers of dead letters.

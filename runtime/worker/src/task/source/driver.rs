@@ -212,6 +212,7 @@ impl Driver {
     fn write(&mut self) {
         let Some(mut writer) = self.writer.take() else { return };
         let batches = std::mem::take(&mut self.ready);
+        self.task.meters.work_waits(self.task.shared.clock.now_ms());
         self.writing.start(
             async move {
                 let written = writer.write(batches).await;

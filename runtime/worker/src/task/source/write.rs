@@ -11,7 +11,7 @@ use towpath_log::{Commit, Error as LogError};
 use towpath_model::{Batch, Checkpoint, Kind, crash_point};
 
 use super::Ready;
-use super::convert::{position_json, refuse, without};
+use super::convert::{place, position_json, refuse, without};
 use crate::creation::{Creation, KnownTopics};
 use crate::errors::{Context, DeadLetters, Origin, Stage};
 use crate::settings::TaskSettings;
@@ -142,7 +142,7 @@ impl Writer {
         let (position, reason) = (position_json(&batch.checkpoints), error.to_string());
         let refusal = Refusal {
             stage: Stage::Produce,
-            place: format!("record {} of a batch for topic {}", refused.index, refused.topic()),
+            place: place(&refused, &position),
             class: "log",
             code: error.code(),
             reason: &reason,
