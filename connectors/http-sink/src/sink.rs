@@ -16,6 +16,9 @@ use crate::packet::Entry;
 use crate::queue::Queue;
 use crate::{Client, Counts, NullValues, Settings};
 
+/// What was delivered is committed within this time, so that little is repeated after a crash.
+const COMMIT_WITHIN_MS: i64 = 100;
+
 /// The task of an HTTP sink.
 pub struct HttpSink<C> {
     settings: Settings,
@@ -25,6 +28,8 @@ pub struct HttpSink<C> {
     queue: Queue,
     /// What was reported as safe, so that only progress is reported.
     reported: BTreeMap<TopicPartition, i64>,
+    /// When the first record was delivered that no flush has reported.
+    delivered_ms: Option<i64>,
     /// The endpoint asked not to be bothered before this time.
     pause: Option<(i64, String)>,
     counts: Counts,
@@ -41,6 +46,7 @@ impl<C: Client> HttpSink<C> {
             buffer_bytes_max,
             queue: Queue::default(),
             reported: BTreeMap::new(),
+            delivered_ms: None,
             pause: None,
             counts: Counts::default(),
         }
@@ -94,6 +100,7 @@ impl<C: Client> HttpSink<C> {
             return Err(retriable(failure));
         }
         self.counts.null_values_ignored += ignored;
+        self.delivered_ms.get_or_insert(now_ms);
         errors.extend(record_errors(outcome, &indexes));
         errors.sort_by_key(|error| error.index);
         if errors.is_empty() { Ok(()) } else { Err(ConnectorError::Records(errors)) }
@@ -105,6 +112,7 @@ impl<C: Client> HttpSink<C> {
     /// When nothing went through, and why. What is queued stays.
     pub fn flush(&mut self, handed_over: &[Position]) -> Result<Flushed, ConnectorError> {
         let now_ms = self.clock.now_ms();
+        self.delivered_ms = None;
         let mut flushed = Flushed::default();
         let mut failure = None;
         if !self.queue.is_empty() {
@@ -127,10 +135,11 @@ impl<C: Client> HttpSink<C> {
 
     /// Milliseconds until a flush has something to do.
     pub fn next_flush_ms(&self) -> Option<u64> {
-        if self.queue.is_empty() {
-            return None;
-        }
         let now_ms = self.clock.now_ms();
+        if self.queue.is_empty() {
+            let due_ms = self.delivered_ms?.saturating_add(COMMIT_WITHIN_MS);
+            return Some(u64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(0));
+        }
         if let Some((until_ms, _)) = &self.pause {
             return Some(u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0));
         }

@@ -63,6 +63,8 @@ fn one_record_a_request_with_nothing_around_it() {
     assert_eq!((request.method.as_str(), request.url.as_str()), ("POST", "http://hooks/in"));
     assert_eq!((request.credential.as_deref(), request.timeout), (Some("bearer"), Duration::from_millis(1500)));
     assert_eq!(bench.endpoint.bodies(), ["{\"id\":1}", "2"]);
+    bench.clock.advance(Duration::from_millis(60));
+    assert_eq!(bench.sink.next_flush_ms(), Some(40), "what is delivered is soon committed");
     assert_eq!(bench.committed(2), [2]);
     assert!(bench.committed(2).is_empty(), "only progress is reported");
     assert_eq!(bench.sink.next_flush_ms(), None);
