@@ -130,7 +130,8 @@ fn detail(connector: &ConnectorOverview, now_ms: i64) -> String {
             if connector.health.reason.is_empty() { trace.unwrap_or_default() } else { &connector.health.reason };
         parts.push(format!("{}: {}", level(connector.health.level), first_line(reason)));
     }
-    if let Some(reason) = &connector.rejected {
+    // Where nothing worse is the matter, health says so itself.
+    if let Some(reason) = connector.rejected.as_ref().filter(|reason| !connector.health.reason.contains(*reason)) {
         parts.push(format!("config rejected: {}", first_line(reason)));
     }
     if let Some(snapshot) = connector.snapshot {
