@@ -54,6 +54,7 @@ impl Source for Misbehaving {
             "stack-overflow" => dig(0).to_string(),
             "exit" => std::process::exit(3),
             "error" => return Err(ConnectorError::fatal(format!("refused by {secret}"))),
+            "batch" => return Ok(batch()),
             "config" => self.context.config.iter().map(|(key, _)| key).collect::<Vec<_>>().join(","),
             "log" => {
                 log::warn(format!("logging in with {secret}"));
@@ -89,6 +90,21 @@ fn say(text: &str) -> Polled {
     builder.key(None);
     builder.value(Some(text.as_bytes()));
     builder.end(None, None);
+    let records = builder.build();
+    let (checkpoints, transaction_ends) = (Vec::new(), Vec::new());
+    Polled { records, checkpoints, progress: Progress::More, lag_ms: None, lag_bytes: None, transaction_ends }
+}
+
+/// A thousand records of the size that the benchmark of the boundary speaks of.
+fn batch() -> Polled {
+    let mut builder = BatchBuilder::default();
+    let topic = builder.topic("batch");
+    builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value: Form::BYTES });
+    for _ in 0..1_000 {
+        builder.key(Some(&[b'k'; 16]));
+        builder.value(Some(&[b'v'; 200]));
+        builder.end(Some(1), None);
+    }
     let records = builder.build();
     let (checkpoints, transaction_ends) = (Vec::new(), Vec::new());
     Polled { records, checkpoints, progress: Progress::More, lag_ms: None, lag_bytes: None, transaction_ends }

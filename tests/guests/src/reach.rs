@@ -22,9 +22,14 @@ pub(crate) fn reach(mode: &str, config: &Config) -> String {
             Err(error) => format!("{error:?}"),
         },
         "stream" => stream(&setting("hostname"), setting("port").parse().unwrap_or_default(), None),
-        "stream-tls" => {
+        "stream-tls-full" | "stream-tls-authority" | "stream-tls-none" => {
+            let verify = match mode {
+                "stream-tls-full" => Verify::Full,
+                "stream-tls-authority" => Verify::Authority,
+                _ => Verify::None,
+            };
             let roots_key = config.get("tls.roots").map(|_| "tls.roots".to_owned());
-            let tls = Tls { verify: Verify::Full, roots_key, certificate_key: None, private_key_key: None };
+            let tls = Tls { verify, roots_key, certificate_key: None, private_key_key: None };
             stream(&setting("hostname"), setting("port").parse().unwrap_or_default(), Some(&tls))
         }
         "store" => store(&setting("store.url")).unwrap_or_else(|error| format!("{error:?}")),

@@ -33,8 +33,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Connection {
     host: String,
     transport: Transport,
-    /// Arrived and not yet taken: the first `filled` bytes.
+    /// Arrived and not yet taken: the bytes from `taken` to `filled`.
     buffer: Box<[u8]>,
+    taken: usize,
     filled: usize,
     end: Option<End>,
 }
@@ -55,11 +56,14 @@ enum End {
 impl Connection {
     fn new(host: String, stream: TcpStream) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { host, transport: Transport::Plain(stream), buffer, filled: 0, end: None }
+        Self { host, transport: Transport::Plain(stream), buffer, taken: 0, filled: 0, end: None }
     }
 
     /// Moves what has arrived into the buffer. Ready when there is something to tell the guest.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.taken == self.filled {
+            (self.taken, self.filled) = (0, 0);
+        }
         while self.end.is_none() && self.filled < self.buffer.len() {
             let mut free = ReadBuf::new(self.buffer.get_mut(self.filled..).unwrap_or_default());
             let polled = match &mut self.transport {
@@ -76,19 +80,18 @@ impl Connection {
                 Poll::Ready(Err(error)) => self.end = Some(End::Failed(error.to_string())),
             }
         }
-        if self.filled > 0 || self.end.is_some() { Poll::Ready(()) } else { Poll::Pending }
+        if self.taken < self.filled || self.end.is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn take(&mut self, max: u32) -> Result<wit::Chunk, wit::StreamError> {
-        let taken = self.filled.min(usize::try_from(max).unwrap_or(usize::MAX));
-        if taken > 0 {
-            let bytes = self.buffer.get(..taken).unwrap_or_default().to_vec();
-            self.buffer.copy_within(taken..self.filled, 0);
-            self.filled -= taken;
-            return Ok(wit::Chunk::Bytes(bytes));
+        let arrived = self.buffer.get(self.taken..self.filled).unwrap_or_default();
+        if !arrived.is_empty() {
+            let length = arrived.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+            let bytes = arrived.get(..length).unwrap_or_default().to_vec();
+            self.taken += length;
+            return Ok(if length > 0 { wit::Chunk::Bytes(bytes) } else { wit::Chunk::Pending });
         }
         match &self.end {
-            _ if self.filled > 0 => Ok(wit::Chunk::Pending),
             None => Ok(wit::Chunk::Pending),
             Some(End::Closed) => Ok(wit::Chunk::Closed),
             Some(End::Failed(reason)) => Err(wit::StreamError::Connection(reason.clone())),
@@ -141,7 +144,7 @@ impl wit::HostConnection for Guest {
         self.meter.rested();
         let scope = self.scope.clone();
         let connection = self.table.get_mut(&this)?;
-        if connection.filled > 0 {
+        if connection.taken < connection.filled {
             // Whoever sits on the line could otherwise slip in bytes that look as if they came through TLS.
             let reason = "bytes arrived ahead of the handshake".to_owned();
             return Ok(Err(wit::StreamError::Tls(reason)));
@@ -168,7 +171,7 @@ impl wit::HostConnection for Guest {
         max: u32,
     ) -> wasmtime::Result<Result<wit::Chunk, wit::StreamError>> {
         let connection = self.table.get_mut(&this)?;
-        if connection.filled == 0 {
+        if connection.taken == connection.filled {
             // A `Ready` or `Pending` shows in what can be taken.
             let _ready = connection.poll_fill(&mut Context::from_waker(Waker::noop()));
         }

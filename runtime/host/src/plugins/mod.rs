@@ -145,7 +145,7 @@ impl Host {
         paths.dedup();
         let mut changed = Vec::new();
         for path in &paths {
-            let before = self.from_file(path);
+            let before = self.last_good(path);
             let after = self.load(path);
             changed.extend(difference(before.as_ref(), after.ok().as_ref()));
         }
@@ -207,7 +207,7 @@ impl Host {
         let fits =
             |spec: &towpath_model::Spec| spec.name == name && version.is_none_or(|version| spec.version == version);
         // Sorted by version: the last one is the newest.
-        let found = all.into_values().filter(|loaded| fits(loaded.plugin.spec())).next_back();
+        let found = all.into_values().rfind(|loaded| fits(loaded.plugin.spec()));
         found.map(|loaded| loaded.plugin as Arc<dyn Plugin>)
     }
 
@@ -247,7 +247,7 @@ impl Host {
         answer
     }
 
-    fn from_file(&self, path: &Path) -> Option<Loaded> {
+    fn last_good(&self, path: &Path) -> Option<Loaded> {
         self.read_files().get(path).and_then(|file| file.loaded.clone())
     }
 

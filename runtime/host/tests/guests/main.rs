@@ -7,3 +7,4 @@ mod capabilities;
 mod faults;
 mod plugins;
 mod support;
+mod tls;

@@ -108,7 +108,7 @@ impl wit::HostStore for Guest {
         let (objects, pages) = (store.objects.clone(), store.pages.clone());
         let max = usize::try_from(max).unwrap_or(LIST_MAX).min(LIST_MAX);
         let listed = match pages {
-            Some(pages) => list_pages(&*pages, &prefix, after, max).await,
+            Some(pages) => list_pages(&pages, &prefix, after, max).await,
             None => list_all(&*objects, &prefix, after.as_deref(), max).await,
         };
         Ok(listed.map_err(failure))
