@@ -108,8 +108,11 @@ impl Client {
 
     /// The failure for a connection that did not come about or broke.
     pub(crate) fn lost(&self, error: reqwest::Error) -> Failure {
-        // reqwest's own text repeats the URL with its path; its source names the system's reason.
-        let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        // reqwest's own text repeats the URL; the innermost cause is the system's reason.
+        let mut reason: &dyn std::error::Error = &error;
+        while let Some(cause) = reason.source() {
+            reason = cause;
+        }
         Failure::environment(anyhow::anyhow!("no worker answers at {}: {reason}", self.url))
     }
 }

@@ -134,7 +134,7 @@ fn detail(connector: &ConnectorOverview, now_ms: i64) -> String {
     if let Some(reason) = connector.rejected.as_ref().filter(|reason| !connector.health.reason.contains(*reason)) {
         parts.push(format!("config rejected: {}", first_line(reason)));
     }
-    if let Some(snapshot) = connector.snapshot {
+    if let Some(snapshot) = connector.snapshot.filter(|snapshot| snapshot.rows_done < snapshot.rows_total) {
         parts.push(snapshot_words(snapshot));
     }
     if connector.dead_letters_total > 0 {

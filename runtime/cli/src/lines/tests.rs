@@ -112,6 +112,22 @@ fn a_snapshot_tells_how_far_it_is() {
 }
 
 #[test]
+fn a_finished_snapshot_is_no_news() {
+    let snapshot = Some(Snapshot { rows_done: 3, rows_total: 3, seconds_left: None });
+    let source = ConnectorOverview { snapshot, ..connector("a", ConnectorKind::Source, "postgres-cdc") };
+    assert_eq!(lines(vec![source]), ["  a  source  postgres-cdc  RUNNING  0 rec/s"]);
+}
+
+#[test]
+fn a_rejected_file_is_told_once() {
+    let mut sink = connector("a", ConnectorKind::Sink, "s3-sink");
+    sink.rejected = Some("a.yaml:3:1: no".to_owned());
+    sink.health =
+        Health { level: HealthLevel::Degraded, reason: "config rejected: a.yaml:3:1: no".to_owned(), since_ms: 0 };
+    assert_eq!(lines(vec![sink]), ["  a  sink  s3-sink  RUNNING  0 rec/s  degraded: config rejected: a.yaml:3:1: no"]);
+}
+
+#[test]
 fn an_empty_worker_names_the_next_step() {
     assert!(lines(Vec::new())[0].contains("put a .yaml file into the folder"));
 }
