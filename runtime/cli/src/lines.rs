@@ -130,9 +130,10 @@ fn detail(connector: &ConnectorOverview, now_ms: i64) -> String {
             if connector.health.reason.is_empty() { trace.unwrap_or_default() } else { &connector.health.reason };
         parts.push(format!("{}: {}", level(connector.health.level), first_line(reason)));
     }
-    // Where nothing worse is the matter, health says so itself.
-    if let Some(reason) = connector.rejected.as_ref().filter(|reason| !connector.health.reason.contains(*reason)) {
-        parts.push(format!("config rejected: {}", first_line(reason)));
+    // Where nothing worse is the matter, health has said so itself.
+    let rejected = connector.rejected.as_deref().map(first_line);
+    if let Some(reason) = rejected.filter(|reason| !parts.iter().any(|part| part.contains(reason))) {
+        parts.push(format!("config rejected: {reason}"));
     }
     if let Some(snapshot) = connector.snapshot.filter(|snapshot| snapshot.rows_done < snapshot.rows_total) {
         parts.push(snapshot_words(snapshot));
