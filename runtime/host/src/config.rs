@@ -55,7 +55,7 @@ impl Default for Limits {
         Self {
             memory_bytes_max: 256 << 20,
             compute_max: Duration::from_secs(10),
-            call_max: Duration::from_secs(300),
+            call_max: Duration::from_secs(900),
             batch_bytes_max: 64 << 20,
             scratch_bytes_max: 4 << 30,
             handles_max: 256,

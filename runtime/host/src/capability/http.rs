@@ -18,6 +18,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
+use tokio::time::Instant;
 use towpath_model::{Capability, Scheme};
 
 use super::allowed::{Denied, permitted};
@@ -34,6 +35,8 @@ const REDIRECTS_MAX: usize = 5;
 const IN_FLIGHT_MAX: usize = 1_024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// After so long no further request is begun: those left are answered as not sent, and the guest's call can end in time.
+const BEGIN_MAX: Duration = Duration::from_secs(120);
 
 type Answer = Result<wit::Response, wit::HttpError>;
 
@@ -52,7 +55,9 @@ impl wit::Host for Guest {
         };
         let in_flight = usize::try_from(max_in_flight).unwrap_or(IN_FLIGHT_MAX).clamp(1, IN_FLIGHT_MAX);
         let mut answers: Vec<Answer> = requests.iter().map(|_| Err(wit::HttpError::NotSent)).collect();
-        let lanes = lanes(requests).into_iter().map(|lane| run_lane(self.scope.clone(), client.clone(), lane));
+        let begin_until = Instant::now() + BEGIN_MAX;
+        let lanes = lanes(requests).into_iter();
+        let lanes = lanes.map(|lane| run_lane(self.scope.clone(), client.clone(), lane, begin_until));
         let mut finished = futures::stream::iter(lanes).buffer_unordered(in_flight);
         while let Some(lane) = finished.next().await {
             for (index, answer) in lane {
@@ -99,9 +104,17 @@ fn lanes(requests: Vec<wit::Request>) -> Vec<Vec<(usize, wit::Request)>> {
     lanes
 }
 
-async fn run_lane(scope: Arc<Scope>, client: Client, lane: Vec<(usize, wit::Request)>) -> Vec<(usize, Answer)> {
+async fn run_lane(
+    scope: Arc<Scope>,
+    client: Client,
+    lane: Vec<(usize, wit::Request)>,
+    begin_until: Instant,
+) -> Vec<(usize, Answer)> {
     let mut answers = Vec::with_capacity(lane.len());
     for (index, request) in lane {
+        if Instant::now() >= begin_until {
+            break;
+        }
         let answer = answer(&scope, &client, request).await;
         let goes_on = answer.as_ref().is_ok_and(|response| (200..300).contains(&response.status));
         answers.push((index, answer));

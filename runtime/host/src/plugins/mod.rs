@@ -7,6 +7,7 @@
 mod cache;
 mod classes;
 mod component;
+mod version;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +26,7 @@ use crate::error::{Error, chain};
 use crate::guest::Guest;
 use cache::Cache;
 use component::{ComponentPlugin, Place};
+use version::Version;
 
 /// How alike two names must be for one to be suggested for the other.
 const ALIKE: f64 = 0.75;
@@ -318,23 +320,6 @@ impl Stamp {
     }
 }
 
-/// A version that sorts by its numbers: 0.10.0 comes after 0.9.0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    numbers: Vec<u64>,
-    /// A release comes after what is said to come before it, as in `1.0.0-rc.1`.
-    is_release: bool,
-    text: String,
-}
-
-impl Version {
-    fn new(text: &str) -> Self {
-        let (release, before) = text.split_once('-').map_or((text, None), |(release, before)| (release, Some(before)));
-        let numbers = release.split('.').map(|number| number.parse().unwrap_or(0)).collect();
-        Self { numbers, is_release: before.is_none(), text: text.to_owned() }
-    }
-}
-
 fn difference(before: Option<&Loaded>, after: Option<&Loaded>) -> Vec<String> {
     let digest = |loaded: Option<&Loaded>| loaded.map(|loaded| loaded.plugin.digest().to_owned());
     if digest(before) == digest(after) {
@@ -394,18 +379,4 @@ pub fn precompile(name: &str, wasm: &[u8]) -> Result<Precompiled, Error> {
     let code = engine()?.precompile_component(wasm);
     let cwasm = code.map_err(|source| Error::Component { name: name.to_owned(), source })?;
     Ok(Precompiled { digest: cache::digest(wasm), cwasm })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_sort_by_their_numbers() {
-        let mut versions: Vec<_> =
-            ["0.10.0", "0.9.1", "1.0.0", "1.0.0-rc.1"].iter().map(|text| Version::new(text)).collect();
-        versions.sort();
-        let texts: Vec<_> = versions.iter().map(|version| version.text.as_str()).collect();
-        assert_eq!(texts, ["0.9.1", "0.10.0", "1.0.0-rc.1", "1.0.0"]);
-    }
 }

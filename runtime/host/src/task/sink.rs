@@ -88,7 +88,7 @@ impl Sink for SinkTask {
         // Invariant 1: a sink cannot acknowledge what it was never given.
         let ahead = |position: &&Position| {
             let same = |known: &&Position| known.topic == position.topic && known.partition == position.partition;
-            handed_over.iter().find(same).is_none_or(|known| position.offset > known.offset)
+            handed_over.iter().find(same).is_some_and(|known| position.offset > known.offset)
         };
         if let Some(position) = flushed.offsets.iter().find(ahead) {
             let reason = format!(

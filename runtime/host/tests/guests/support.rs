@@ -18,11 +18,9 @@ use towpath_model::{
 /// # Panics
 /// With the command to run when it is not there.
 pub fn component() -> PathBuf {
-    let folder = std::env::var_os("TOWPATH_COMPONENTS").map(PathBuf::from).unwrap_or_else(|| {
-        let own = std::env::current_exe().expect("a test has a path");
-        let target = own.ancestors().nth(3).expect("tests are built into <target>/<profile>/deps");
-        target.join("wasm32-wasip2/release")
-    });
+    let own = std::env::current_exe().expect("a test has a path");
+    let target = own.ancestors().nth(3).expect("tests are built into <target>/<profile>/deps");
+    let folder = target.join("wasm32-wasip2/release");
     let path = folder.join("towpath_test_guests.wasm");
     assert!(
         path.exists(),

@@ -9,6 +9,7 @@ mod upload;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -31,6 +32,8 @@ pub use upload::Upload;
 /// Stores in memory, by bucket; they live as long as the host.
 pub(crate) type MemoryStores = Mutex<HashMap<String, Arc<InMemory>>>;
 
+/// A store that takes longer for one request of the guest is unavailable.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// A listing is answered in pages of at most so many objects.
 const LIST_MAX: usize = 10_000;
 /// A whole object that is handed to a guest.
@@ -73,9 +76,9 @@ impl wit::HostStore for Guest {
             Err(error) => return Ok(Err(error)),
         };
         crash_point("object.before_put");
-        let put = store.put(&path, PutPayload::from(Bytes::from(bytes))).await;
+        let put = within(store.put(&path, PutPayload::from(Bytes::from(bytes)))).await;
         crash_point("object.after_put");
-        Ok(put.map(drop).map_err(failure))
+        Ok(put.map(drop))
     }
 
     async fn upload(
@@ -107,11 +110,10 @@ impl wit::HostStore for Guest {
         let store = self.table.get(&this)?;
         let (objects, pages) = (store.objects.clone(), store.pages.clone());
         let max = usize::try_from(max).unwrap_or(LIST_MAX).min(LIST_MAX);
-        let listed = match pages {
-            Some(pages) => list_pages(&pages, &prefix, after, max).await,
-            None => list_all(&*objects, &prefix, after.as_deref(), max).await,
-        };
-        Ok(listed.map_err(failure))
+        Ok(match pages {
+            Some(pages) => within(list_pages(&pages, &prefix, after, max)).await,
+            None => within(list_all(&*objects, &prefix, after.as_deref(), max)).await,
+        })
     }
 
     async fn delete(&mut self, this: Resource<Store>, path: String) -> wasmtime::Result<Result<(), wit::StoreError>> {
@@ -121,10 +123,10 @@ impl wit::HostStore for Guest {
             Ok(path) => path,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(match store.delete(&path).await {
+        Ok(match within(store.delete(&path)).await {
             // Gone is gone: S3 says nothing else either.
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failure(error)),
+            Err(wit::StoreError::NotFound(_)) => Ok(()),
+            deleted => deleted,
         })
     }
 
@@ -137,34 +139,48 @@ impl wit::HostStore for Guest {
 impl wit::HostUpload for Guest {
     async fn write(&mut self, this: Resource<Upload>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), wit::StoreError>> {
         self.meter.rested();
-        Ok(self.table.get_mut(&this)?.write(&bytes).await.map_err(failure))
+        Ok(within(self.table.get_mut(&this)?.write(&bytes)).await)
     }
 
     async fn complete(&mut self, this: Resource<Upload>) -> wasmtime::Result<Result<wit::Meta, wit::StoreError>> {
         self.meter.rested();
-        Ok(self.table.get_mut(&this)?.complete().await.map_err(failure))
+        Ok(within(self.table.get_mut(&this)?.complete()).await)
     }
 
     async fn abort(&mut self, this: Resource<Upload>) -> wasmtime::Result<()> {
         self.meter.rested();
-        self.table.get_mut(&this)?.abort().await;
+        give_up(self.table.get_mut(&this)?).await;
         Ok(())
     }
 
     async fn drop(&mut self, this: Resource<Upload>) -> wasmtime::Result<()> {
         self.meter.rested();
-        self.table.delete(this)?.abort().await;
+        give_up(&mut self.table.delete(this)?).await;
         Ok(())
     }
 }
 
+/// Waits for a store, but not for ever: the connector decides when to try again.
+async fn within<T>(answer: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, wit::StoreError> {
+    match tokio::time::timeout(ANSWER_MAX, answer).await {
+        Ok(answer) => answer.map_err(failure),
+        Err(_) => Err(wit::StoreError::Unavailable(format!("no answer within {} s", ANSWER_MAX.as_secs()))),
+    }
+}
+
+async fn give_up(upload: &mut Upload) {
+    if tokio::time::timeout(ANSWER_MAX, upload.abort()).await.is_err() {
+        tracing::warn!("parts of an upload that was given up may remain: the store does not answer");
+    }
+}
+
 async fn get(store: &dyn ObjectStore, path: &str) -> Result<Vec<u8>, wit::StoreError> {
-    let found = store.get(&object_path(path)?).await.map_err(failure)?;
+    let found = within(store.get(&object_path(path)?)).await?;
     if found.meta.size > GET_BYTES_MAX {
         let reason = format!("{path} has {} bytes; at most {GET_BYTES_MAX} are read at once", found.meta.size);
         return Err(wit::StoreError::Other(reason));
     }
-    Ok(found.bytes().await.map_err(failure)?.to_vec())
+    Ok(within(found.bytes()).await?.to_vec())
 }
 
 /// Lists where the store itself knows prefixes and order.
