@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::time::Instant;
-use towpath_tests::{Receiver, Worker};
+use towpath_tests::{Receiver, Worker, http_client};
 
 use crate::Arguments;
 use crate::report::{Report, percentile};
@@ -103,8 +103,7 @@ async fn write(stage: &Stage, rate: u64, time: Duration) -> Result<u64> {
 
 /// Notes when each new record of the topic comes out of the worker.
 async fn follow(base: String, samples: Samples) -> Result<()> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let response = client.get(format!("{base}/v1/topics/{TOPIC}/records?from=latest")).send().await?;
+    let response = http_client()?.get(format!("{base}/v1/topics/{TOPIC}/records?from=latest")).send().await?;
     let mut response = response.error_for_status()?;
     let mut rest = Vec::new();
     while let Some(chunk) = response.chunk().await? {

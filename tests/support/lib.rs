@@ -31,4 +31,4 @@ pub use shop::{Shop, ShopOptions};
 pub use table::{Table, canonical};
 pub use tail::{LogRecord, tail};
 pub use wait::{Deadline, eventually};
-pub use worker::{Rest, Worker, WorkerOptions, towpath_binary};
+pub use worker::{Rest, Worker, WorkerOptions, http_client, towpath_binary};

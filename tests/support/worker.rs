@@ -141,7 +141,7 @@ pub struct Rest {
 impl Rest {
     /// A client of the interface at `base`, such as `http://127.0.0.1:8083`.
     pub fn new(base: impl Into<String>) -> Result<Self> {
-        Ok(Self { base: base.into(), client: reqwest::Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build()? })
+        Ok(Self { base: base.into(), client: http_client()? })
     }
 
     fn from_addresses(text: &str) -> Option<Self> {
@@ -169,7 +169,7 @@ impl Rest {
 
     /// Any request; gives status and body, which is a string when it is no JSON.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base)).timeout(REQUEST_TIMEOUT);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -178,6 +178,13 @@ impl Rest {
         let text = response.text().await?;
         Ok((code, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
+}
+
+/// A client for loopback: requests without end are its caller's to stop.
+pub fn http_client() -> Result<reqwest::Client> {
+    // A client asks for a provider of cryptography even when it never uses it; another may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().no_proxy().build()?)
 }
 
 /// The program under test: `TOWPATH_BIN`, or `towpath` beside the folder of the running program.
