@@ -9,6 +9,7 @@ mod failure;
 mod lines;
 mod log_view;
 mod logging;
+mod output;
 mod plugins;
 mod reader;
 mod screen;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The address is in use or not this machine's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         /// The address asked for.
         address: String,
@@ -22,7 +22,7 @@ pub enum Error {
         address: SocketAddr,
     },
     /// Serving ended.
-    #[error("the REST server ended: {0}")]
+    #[error("the REST server ended")]
     Serve(#[source] Arc<std::io::Error>),
 }
 

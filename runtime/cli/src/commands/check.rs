@@ -6,6 +6,7 @@ use towpath_config::{Document, Finding, Folder, Policy, Reading, Severity, resol
 use towpath_model::{ConnectorError, Plugins};
 
 use crate::failure::{Failure, Fault, Result};
+use crate::output::{print, print_json};
 use crate::plugins;
 
 /// Check the files of a folder, or one file, as start-up does. Exits with 2 if anything would be refused.
@@ -40,20 +41,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         connect(&mut reading, plugins.as_ref()).await;
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&reading.findings).map_err(Failure::ours)?);
+        print_json(&reading.findings)?;
     } else {
         eprint!("{}", reading.render());
-        summarise(&reading);
+        print([summary(&reading)])?;
     }
     if reading.has_errors() { Err(Failure::shown(Fault::Input)) } else { Ok(()) }
 }
 
-fn summarise(reading: &Reading) {
+fn summary(reading: &Reading) -> String {
     let count = |severity| reading.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let connectors = reading.documents.len();
     let words = |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
-    println!("{}: {}, {}", words(connectors, "connector"), words(errors, "error"), words(warnings, "warning"));
+    format!("{}: {}, {}", words(connectors, "connector"), words(errors, "error"), words(warnings, "warning"))
 }
 
 /// The folder, and the file in it if one was named.

@@ -7,6 +7,7 @@ use serde_json::json;
 use towpath_model::{Capability, ConfigKey, Endpoint, Plugin, Plugins as _};
 
 use crate::failure::{Failure, Result};
+use crate::output::{print, print_json};
 use crate::plugins;
 
 /// Look at plugins.
@@ -40,16 +41,21 @@ enum Command {
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::List { plugins } => {
-            for plugin in plugins::open_to_check(&plugins, &PathBuf::from("."))?.all() {
+            let found = plugins::open_to_check(&plugins, &PathBuf::from("."))?.all();
+            print(found.iter().map(|plugin| {
                 let spec = plugin.spec();
-                println!("{}@{}  {}  {}", spec.name, spec.version, kind(plugin.as_ref()), spec.doc);
-            }
-            Ok(())
+                format!("{}@{}  {}  {}", spec.name, spec.version, kind(plugin.as_ref()), spec.doc)
+            }))
         }
         Command::Inspect { plugin, json, plugins } => {
             let found = plugins::open_to_check(&plugins, &PathBuf::from("."))?;
             let found = found.find(&class(&plugin)).map_err(Failure::input)?;
-            if json { print_json(found.as_ref()) } else { describe(found.as_ref()) }
+            let found = found.as_ref();
+            if json {
+                print_json(&json!({ "digest": found.digest(), "spec": found.spec() }))
+            } else {
+                print(describe(found))
+            }
         }
     }
 }
@@ -60,41 +66,39 @@ fn class(plugin: &str) -> String {
     if is_bare_file { format!("./{plugin}") } else { plugin.to_owned() }
 }
 
-fn describe(plugin: &dyn Plugin) -> Result<()> {
+fn describe(plugin: &dyn Plugin) -> Vec<String> {
     let spec = plugin.spec();
-    println!("{}@{}  {}", spec.name, spec.version, kind(plugin));
-    println!("  {}", spec.doc);
-    println!("  digest        {}", plugin.digest());
     let capabilities: Vec<&str> = spec.capabilities.iter().map(|capability| word(*capability)).collect();
-    println!("  capabilities  {}", if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(", ") });
-    for key in spec.keys.iter().filter(|key| key.endpoint.is_some()) {
-        println!("  may reach     what {} names{}", key.name, port_words(key));
-    }
-    println!("  configuration");
-    for key in &spec.keys {
-        let kind = serde_json::to_value(key.value_type).map_err(Failure::ours)?;
-        let default = match (&key.default, key.required()) {
-            (Some(default), _) => format!(" = {default}"),
-            (None, true) => " (required)".to_owned(),
-            (None, false) => String::new(),
-        };
-        let secret = if key.secret { ", secret" } else { "" };
-        println!("    {}{default}  [{}{secret}]", key.name, kind.as_str().unwrap_or_default().to_lowercase());
-        println!("        {}", key.doc);
-        if !key.valid_values.is_empty() {
-            println!("        one of: {}", key.valid_values.join(", "));
-        }
-        if !key.aliases.is_empty() {
-            println!("        also accepted as: {}", key.aliases.join(", "));
-        }
-    }
-    Ok(())
+    let capabilities = if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(", ") };
+    let mut lines = vec![
+        format!("{}@{}  {}", spec.name, spec.version, kind(plugin)),
+        format!("  {}", spec.doc),
+        format!("  digest        {}", plugin.digest()),
+        format!("  capabilities  {capabilities}"),
+    ];
+    let endpoints = spec.keys.iter().filter(|key| key.endpoint.is_some());
+    lines.extend(endpoints.map(|key| format!("  may reach     what {} names{}", key.name, port_words(key))));
+    lines.push("  configuration".to_owned());
+    spec.keys.iter().for_each(|key| describe_key(key, &mut lines));
+    lines
 }
 
-fn print_json(plugin: &dyn Plugin) -> Result<()> {
-    let described = json!({ "digest": plugin.digest(), "spec": plugin.spec() });
-    println!("{}", serde_json::to_string_pretty(&described).map_err(Failure::ours)?);
-    Ok(())
+fn describe_key(key: &ConfigKey, lines: &mut Vec<String>) {
+    let default = match (&key.default, key.required()) {
+        (Some(default), _) => format!(" = {default}"),
+        (None, true) => " (required)".to_owned(),
+        (None, false) => String::new(),
+    };
+    let secret = if key.secret { ", secret" } else { "" };
+    let value_type = format!("{:?}", key.value_type).to_lowercase();
+    lines.push(format!("    {}{default}  [{value_type}{secret}]", key.name));
+    lines.push(format!("        {}", key.doc));
+    if !key.valid_values.is_empty() {
+        lines.push(format!("        one of: {}", key.valid_values.join(", ")));
+    }
+    if !key.aliases.is_empty() {
+        lines.push(format!("        also accepted as: {}", key.aliases.join(", ")));
+    }
 }
 
 fn port_words(key: &ConfigKey) -> String {

@@ -19,6 +19,7 @@ use self::node::Node;
 use self::signals::Signals;
 use crate::client::DATA_DIR;
 use crate::failure::{Failure, Fault, Result};
+use crate::output::print;
 use crate::screen::Screen;
 use crate::{logging, plugins};
 
@@ -82,7 +83,7 @@ async fn serve(arguments: &Arguments, screen: &Arc<Screen>) -> Result<()> {
         node = Node::start(arguments) => node?,
         () = signals.next() => return Ok(()),
     };
-    announce(arguments, &node, screen);
+    announce(arguments, &node, screen)?;
     let live = Live::start(Arc::clone(&node.served), Arc::clone(screen));
     let mut folder = FolderFollower::start(&arguments.dir, node.served.worker.clone(), Arc::clone(screen))?;
 
@@ -117,17 +118,15 @@ async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
     }
 }
 
-fn announce(arguments: &Arguments, node: &Node, screen: &Screen) {
+fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
     let address = &node.served.worker_id;
+    let data = arguments.data_dir.display();
     if screen.is_live() {
-        println!(
-            "towpath {}  REST http://{address}  data {}\n",
-            env!("CARGO_PKG_VERSION"),
-            arguments.data_dir.display()
-        );
+        print([format!("towpath {}  REST http://{address}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
     } else {
-        println!("REST http://{address}");
+        print([format!("REST http://{address}")])?;
     }
     let took_ms = node.served.clock.now_ms() - node.served.started_ms;
-    tracing::info!(rest = %address, data = %arguments.data_dir.display(), took_ms, "the worker runs");
+    tracing::info!(rest = %address, %data, took_ms, "the worker runs");
+    Ok(())
 }

@@ -8,6 +8,7 @@ use towpath_rest::v1::{ConnectorOverview, Overview};
 use crate::client::{Client, Target, segment};
 use crate::failure::{Failure, Result};
 use crate::lines;
+use crate::output::{print, print_json};
 use crate::screen::Screen;
 
 /// How often the live lines are brought up to date.
@@ -39,8 +40,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let screen = Screen::new(!arguments.once);
     if !screen.is_live() {
         let overview: Overview = client.get("/v1/status").await?;
-        lines::overview(&overview, std::io::stdout().is_terminal()).iter().for_each(|line| println!("{line}"));
-        return Ok(());
+        return print(lines::overview(&overview, std::io::stdout().is_terminal()));
     }
     loop {
         let overview: Overview = client.get("/v1/status").await?;
@@ -61,14 +61,6 @@ async fn one(client: &Client, name: &str, json: bool) -> Result<()> {
     let overview: Overview = client.get("/v1/status").await?;
     let colours = std::io::stdout().is_terminal();
     let alone = Overview { connectors: vec![connector], ..overview };
-    lines::overview(&alone, colours).iter().for_each(|line| println!("{line}"));
-    for connector in &alone.connectors {
-        lines::details(connector, alone.now_ms).iter().for_each(|line| println!("{line}"));
-    }
-    Ok(())
-}
-
-fn print_json(value: &serde_json::Value) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value).map_err(Failure::ours)?);
-    Ok(())
+    let details = alone.connectors.iter().flat_map(|connector| lines::details(connector, alone.now_ms));
+    print(lines::overview(&alone, colours).into_iter().chain(details))
 }

@@ -9,6 +9,7 @@ use towpath_rest::{Beginning, TailOptions};
 
 use crate::client::Target;
 use crate::failure::{Failure, Result};
+use crate::output::ended_early_is_fine;
 use crate::reader::Reader;
 
 /// Show the records of a topic as they come. Reads a running worker or a stopped data directory.
@@ -49,13 +50,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         };
         let Some(lines) = lines else { break };
         let written = if arguments.json { out.write_all(&lines) } else { write_for_people(&mut out, &lines) };
-        match written.and_then(|()| out.flush()) {
-            // Whoever read us, such as `head`, has enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(Failure::environment)?,
+        if !ended_early_is_fine(written.and_then(|()| out.flush()))? {
+            break;
         }
     }
-    out.flush().map_err(Failure::environment)
+    Ok(())
 }
 
 #[derive(Deserialize)]
