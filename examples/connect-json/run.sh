@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The files that register connectors with Kafka Connect, dropped into a folder as they are.
 STAGE="--postgres --load shop.sql --s3"
-source ../stage.sh
+source "$(dirname "$0")/../stage.sh" || exit
 
 start_worker
 if $CI_MODE; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An endpoint that is down at first and then refuses some records: nothing is lost, nothing waits in vain.
 STAGE="--postgres --load shop.sql --hooks --hooks-fail-first 3 --hooks-refuse gunpowder"
-source ../stage.sh
+source "$(dirname "$0")/../stage.sh" || exit
 
 start_worker
 if $CI_MODE; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rows committed in Postgres land in the log, in objects, and at an HTTP endpoint.
 STAGE="--postgres --load shop.sql --repeat trade.sql --hooks"
-source ../stage.sh
+source "$(dirname "$0")/../stage.sh" || exit
 
 start_worker
 if $CI_MODE; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A WASM component hides what must not be kept, before anything is kept.
 STAGE="--postgres --load shop.sql"
-source ../stage.sh
+source "$(dirname "$0")/../stage.sh" || exit
 
 lake() { find "$LAKE" -name '*.jsonl' -exec cat {} +; }
 
