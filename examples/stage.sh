@@ -30,7 +30,9 @@ start_worker() {
     towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 &
   fi
   WORKER=$!
-  trap 'STOPPING=true; kill -TERM $WORKER 2>/dev/null || true' INT TERM EXIT
+  # A terminal sends Ctrl-C to the worker, too; a second signal would end it before all is drained.
+  trap 'STOPPING=true' INT
+  trap 'STOPPING=true; kill -TERM $WORKER 2>/dev/null || true' TERM EXIT
 }
 
 # Ends the worker in good order.
@@ -51,6 +53,7 @@ stay() {
     fi
   done
   wait "$WORKER" 2>/dev/null || true
+  trap - EXIT
 }
 
 # Waits until a command succeeds, half a minute at most.
