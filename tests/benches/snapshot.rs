@@ -21,8 +21,7 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) -> Resul
     let mut worker = stage.worker().await?;
     let meter = Meter::start(worker.process().pid())?;
     let rest = worker.rest().clone();
-    let (first, end) = reach("the snapshot", rows, || count(&rest, TOPIC)).await?;
-    let captured = rows as f64 / (end - first).as_secs_f64();
+    let captured = reach("the snapshot", rows, || count(&rest, TOPIC)).await?;
     let cpu = meter.cpu_seconds()? / rows as f64 * 1e6;
     let (_, peak) = memory_mb(worker.process().pid())?;
     report.rate("snapshot", "rows/s", captured, "psql COPY", copied);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_postgres::Client;
 use towpath_tests::{Folder, PASSWORD, Postgres, PostgresOptions, Rest, USER, Worker, WorkerOptions};
 
@@ -41,7 +42,10 @@ impl Stage {
         let client = postgres.connect(DATABASE).await?;
         client.batch_execute(TABLE).await?;
         client.batch_execute(&format!("insert into items select {ROW} from generate_series(1, {rows}) i")).await?;
-        postgres.connect_as_superuser(DATABASE).await?.batch_execute("vacuum analyze items; checkpoint").await?;
+        let superuser = postgres.connect_as_superuser(DATABASE).await?;
+        for settle in ["vacuum analyze items", "checkpoint"] {
+            superuser.batch_execute(settle).await?;
+        }
         let folder = Folder::new("towpath-bench-")?;
         let mut options = WorkerOptions::within(folder.path());
         options.environment.insert("PGPASSWORD".to_owned(), PASSWORD.to_owned());
@@ -78,7 +82,7 @@ impl Stage {
             .args(["-h", "127.0.0.1", "-p", &self.postgres.port().to_string(), "-U", USER, "-d", DATABASE])
             .args(arguments);
         command.env("PGPASSWORD", PASSWORD).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let output = command.kill_on_drop(true).output().await.with_context(|| format!("running {name}"))?;
         ensure!(output.status.success(), "{name} failed: {}", String::from_utf8_lossy(&output.stderr));
         Ok(started.elapsed().as_secs_f64())
@@ -104,27 +108,24 @@ pub(crate) async fn count(rest: &Rest, topic: &str) -> Result<u64> {
         .ok_or_else(|| anyhow!("GET /v1/topics/{topic} answered {code}: {answer}"))
 }
 
-/// Waits until `measure` reaches `goal` and gives the moment at which it first moved, and that at which it got there.
-pub(crate) async fn reach<F, Fut>(
-    what: &str,
-    goal: u64,
-    mut measure: F,
-) -> Result<(tokio::time::Instant, tokio::time::Instant)>
+/// Waits until `measure` reaches `goal` and gives how fast it rose, from the moment at which it first moved: a unit a second.
+pub(crate) async fn reach<F, Fut>(what: &str, goal: u64, mut measure: F) -> Result<f64>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<u64>>,
 {
-    let begun = tokio::time::Instant::now();
-    let at_first = measure().await?;
+    let begun = Instant::now();
+    let at_rest = measure().await?;
     let mut moved = None;
     loop {
         let now = measure().await?;
-        if now > at_first && moved.is_none() {
-            moved = Some(tokio::time::Instant::now());
+        if now > at_rest && moved.is_none() {
+            moved = Some((Instant::now(), now));
         }
         if now >= goal {
-            let end = tokio::time::Instant::now();
-            return Ok((moved.unwrap_or(begun), end));
+            // What had come before the first look counts for neither side; if all had, the whole wait counts.
+            let (from, count) = moved.filter(|(_, count)| *count < now).unwrap_or((begun, at_rest));
+            return Ok((now - count) as f64 / from.elapsed().as_secs_f64());
         }
         ensure!(begun.elapsed() < LIMIT, "{what}: {now} of {goal} after {} s", LIMIT.as_secs());
         tokio::time::sleep(POLL).await;
