@@ -4,8 +4,10 @@
 //! nobody else can write to; anything else is refused. Files appear by rename, so a reader sees a whole file or none. A file
 //! that does not load, for instance after an update, is compiled anew.
 //!
-//!     <cache_dir>/<engine>/<digest>.cwasm    code
-//!     <cache_dir>/<engine>/<digest>.json     spec
+//! ```text
+//! <cache_dir>/<engine>/<digest>.cwasm    code
+//! <cache_dir>/<engine>/<digest>.json     spec
+//! ```
 //!
 //! This is the one file of the workspace with `unsafe` code: loading compiled code cannot be checked by the compiler. It is
 //! sound as long as the bytes come from wasmtime itself: they were either written by this module into the private folder, or
