@@ -15,7 +15,7 @@ use super::scene::Scene;
 /// Reached while nobody writes to the captured tables: the source has only its position to move.
 const AT_REST: [(&str, u32); 1] = [("source.idle_advance", 2)];
 /// Reached while the shop is busy, with how many hits may pass before the one that counts.
-const POINTS: [(&str, u32); 10] = [
+const POINTS: [(&str, u32); 12] = [
     ("journal.before_write", 40),
     ("journal.before_fsync", 40),
     ("journal.after_fsync", 40),
@@ -24,6 +24,8 @@ const POINTS: [(&str, u32); 10] = [
     ("source.before_commit", 20),
     ("source.after_commit", 20),
     ("sink.after_put", 10),
+    ("object.before_put", 2),
+    ("object.after_put", 2),
     ("sink.before_offset_commit", 5),
     ("sink.after_offset_commit", 5),
 ];
