@@ -178,10 +178,19 @@ impl Columns {
         let headers: u64 = self.header_counts.iter().map(|count| u64::from(*count)).sum();
         let listed = self.header_keys.len();
         require(headers == listed as u64, "the header counts do not add up to the number of headers")?;
-        require(self.header_forms.len() == listed && self.header_lengths.len() == listed, "header lists differ in length")?;
-        require(self.header_keys.iter().all(|key| (*key as usize) < self.header_names.len()), "a header has an unknown name")?;
+        require(
+            self.header_forms.len() == listed && self.header_lengths.len() == listed,
+            "header lists differ in length",
+        )?;
+        require(
+            self.header_keys.iter().all(|key| (*key as usize) < self.header_names.len()),
+            "a header has an unknown name",
+        )?;
         require(self.header_forms.iter().all(form_fits), "a header names an unknown schema")?;
-        require(self.common_headers.iter().all(|header| form_fits(&header.form)), "a common header names an unknown schema")?;
+        require(
+            self.common_headers.iter().all(|header| form_fits(&header.form)),
+            "a common header names an unknown schema",
+        )?;
         let lengths = || self.key_lengths.iter().chain(&self.value_lengths).chain(&self.header_lengths);
         require(lengths().all(|length| *length >= -1), "a length is below -1")?;
         let total: u64 = lengths().map(|length| u64::try_from(*length).unwrap_or(0)).sum();
@@ -558,16 +567,19 @@ mod tests {
             })
             .collect();
         let common = ("run".to_owned(), Some(&b"7"[..]));
-        assert_eq!(read, [
-            ("orders".to_owned(), Some(&b"a"[..]), None, vec![common.clone()]),
-            (
-                "orders".to_owned(),
-                None,
-                Some(&b"{}"[..]),
-                vec![common.clone(), ("h".to_owned(), Some(&b""[..])), ("i".to_owned(), None)]
-            ),
-            ("audit".to_owned(), Some(&b"b"[..]), Some(&b"[]"[..]), vec![common]),
-        ]);
+        assert_eq!(
+            read,
+            [
+                ("orders".to_owned(), Some(&b"a"[..]), None, vec![common.clone()]),
+                (
+                    "orders".to_owned(),
+                    None,
+                    Some(&b"{}"[..]),
+                    vec![common.clone(), ("h".to_owned(), Some(&b""[..])), ("i".to_owned(), None)]
+                ),
+                ("audit".to_owned(), Some(&b"b"[..]), Some(&b"[]"[..]), vec![common]),
+            ]
+        );
         assert_eq!(batch.columns().runs.len(), 2);
     }
 

@@ -173,7 +173,8 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn exactly(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let bytes = self.at.checked_add(length).and_then(|end| self.bytes.get(self.at..end)).ok_or(self.fault("more bytes"))?;
+        let bytes =
+            self.at.checked_add(length).and_then(|end| self.bytes.get(self.at..end)).ok_or(self.fault("more bytes"))?;
         self.at += length;
         Ok(bytes)
     }

@@ -16,12 +16,14 @@ mod schema;
 mod spec;
 mod state;
 
-pub use batch::{Batch, BatchBuilder, Columns, CommonHeader, Encoding, Form, Headers, Malformed, Payload, Record, Records, Run};
+pub use batch::{
+    Batch, BatchBuilder, Columns, CommonHeader, Encoding, Form, Headers, Malformed, Payload, Record, Records, Run,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{Config, Secret};
 pub use connector::{
-    Checkpoint, Flushed, Interrupt, LateError, Metric, Plugin, Plugins, Polled, Position, Progress, Reading, Sink, Source,
-    TaskContext, Telemetry, Transform, Transformed, UnknownPlugin,
+    Checkpoint, Flushed, Interrupt, LateError, Metric, Plugin, Plugins, Polled, Position, Progress, Reading, Sink,
+    Source, TaskContext, Telemetry, Transform, Transformed, UnknownPlugin,
 };
 pub use crash::crash_point;
 pub use error::{Coded, ConnectorError, Kind, RecordError};

@@ -218,16 +218,24 @@ fn from_json(value: &Value, path: &str) -> Result<Schema, SchemaError> {
         "array" => Type::Array(nested("items")?),
         "map" => Type::Map(nested("keys")?, nested("values")?),
         "struct" => {
-            let fields = object.get("fields").and_then(Value::as_array).ok_or_else(|| fault("", "`fields` is missing"))?;
-            Type::Struct(fields.iter().enumerate().map(|(i, f)| field(f, &format!("{path}.fields[{i}]"))).collect::<Result<_, _>>()?)
+            let fields =
+                object.get("fields").and_then(Value::as_array).ok_or_else(|| fault("", "`fields` is missing"))?;
+            Type::Struct(
+                fields
+                    .iter()
+                    .enumerate()
+                    .map(|(i, f)| field(f, &format!("{path}.fields[{i}]")))
+                    .collect::<Result<_, _>>()?,
+            )
         }
         other => return Err(fault(".type", &format!("`{other}` is no type of Connect"))),
     };
     let parameters = match object.get("parameters") {
         None | Some(Value::Null) => IndexMap::new(),
-        Some(Value::Object(map)) => {
-            map.iter().map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
-        }
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .collect(),
         Some(_) => return Err(fault(".parameters", "expected an object")),
     };
     Ok(Schema {
