@@ -47,10 +47,10 @@ bench: build ## Measure, as ratios to Postgres's own tools in the same run
 	@$(TARGET)/release/towpath-bench
 
 demo: build ## A small shop, captured, until Ctrl-C
-	@examples/quickstart/run.sh
+	@TOWPATH_PROGRAMS=$(TARGET)/release examples/quickstart/run.sh
 
 examples: build ## Run every example to its end
-	@for story in examples/*/run.sh; do echo "== $$story"; $$story --ci; done
+	@for story in examples/*/run.sh; do echo "== $$story"; TOWPATH_PROGRAMS=$(TARGET)/release $$story --ci; done
 
 check: components ## Formatting, lints, licences
 	@cargo fmt --check
