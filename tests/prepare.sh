@@ -7,7 +7,9 @@ missing() { echo "missing: $1" >&2; exit 3; }
 command -v cargo >/dev/null || missing "Rust 1.95 or newer (https://rustup.rs)"
 command -v cc >/dev/null || missing "a C compiler (apt-get install gcc)"
 
-if ! [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2" ]; then
+# The library itself, not its folder: an interrupted installation leaves an empty one.
+has_wasm_target() { compgen -G "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2/lib/libcore-*.rlib" >/dev/null; }
+if ! has_wasm_target; then
   command -v rustup >/dev/null || missing "the Rust target wasm32-wasip2"
   rustup target add wasm32-wasip2 || missing "the Rust target wasm32-wasip2 (rustup target add wasm32-wasip2)"
 fi
