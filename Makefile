@@ -15,7 +15,7 @@ WASM := $(TARGET)/wasm32-wasip2/release
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
 
-.PHONY: help prepare components build test crash bench demo examples check
+.PHONY: help prepare components build peers test crash bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ $(TARGET)/components/.made: $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(
 
 build: components ## Build the binary with its connectors inside
 	@$(NATIVE) --bin towpath --bin towpath-lab --bin towpath-bench
+
+peers: ## Fetch Apache Kafka, Connect and Debezium, to compare with (needs Java and Maven)
+	@tests/peers/install.sh
 
 test: build ## Run all tests
 	@cargo test --release --workspace --no-fail-fast

@@ -2,7 +2,8 @@
 //!
 //! The examples run inside it, so that they need nothing prepared by hand. What the servers are called stands in the command's
 //! environment: `PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE`, `HOOKS_URL` and `HOOKS_LOG`, `S3_URL S3_BUCKET AWS_ACCESS_KEY_ID
-//! AWS_SECRET_ACCESS_KEY`, and `WORK`, a scratch folder. It ends when the command ends, with the command's exit code.
+//! AWS_SECRET_ACCESS_KEY`, for Kafka with Connect and Debezium `KAFKA_BOOTSTRAP CONNECT_URL KAFKA_PID CONNECT_PID KAFKA_LIBS`, and
+//! `WORK`, a scratch folder. It ends when the command ends, with the command's exit code.
 
 mod hooks;
 
@@ -14,7 +15,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
-use towpath_tests::{ACCESS_KEY, Folder, PASSWORD, Postgres, PostgresOptions, S3Server, SECRET_KEY, USER};
+use towpath_tests::{
+    ACCESS_KEY, Folder, PASSWORD, Peers, PeersOptions, Postgres, PostgresOptions, S3Server, SECRET_KEY, USER,
+};
 
 const DATABASE: &str = "shop";
 const BUCKET: &str = "lake";
@@ -47,6 +50,12 @@ struct Arguments {
     /// Start an S3 server with the bucket `lake`.
     #[arg(long)]
     s3: bool,
+    /// Start Apache Kafka and a Connect worker with Debezium, which `make peers` fetches.
+    #[arg(long)]
+    peers: bool,
+    /// The largest heap of that worker.
+    #[arg(long, requires = "peers", default_value_t = PeersOptions::default().worker_heap_mb)]
+    peers_heap_mb: u32,
     /// Keep everything in this folder, and leave it there; a scratch folder otherwise, which is removed.
     #[arg(long)]
     work: Option<PathBuf>,
@@ -93,9 +102,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode> {
         command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     }
     let postgres = if arguments.postgres { Some(prepare_postgres(&arguments, &mut command).await?) } else { None };
+    let peers = if arguments.peers { Some(start_peers(&arguments, &mut command).await?) } else { None };
 
     let code = supervise(command, &arguments, postgres.as_ref()).await?;
     drop(hooks);
+    if let Some(peers) = peers {
+        peers.stop().await?;
+    }
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
@@ -116,6 +129,15 @@ async fn prepare_postgres(arguments: &Arguments, command: &mut Command) -> Resul
     command.env("PGHOST", "127.0.0.1").env("PGPORT", postgres.port().to_string());
     command.env("PGUSER", USER).env("PGPASSWORD", PASSWORD).env("PGDATABASE", DATABASE);
     Ok(postgres)
+}
+
+async fn start_peers(arguments: &Arguments, command: &mut Command) -> Result<Peers> {
+    let options = PeersOptions { worker_heap_mb: arguments.peers_heap_mb, own_group: true, ..PeersOptions::default() };
+    let peers = Peers::start(&options).await?;
+    command.env("KAFKA_BOOTSTRAP", peers.bootstrap()).env("CONNECT_URL", peers.rest().base());
+    command.env("KAFKA_PID", peers.broker_pid().to_string()).env("CONNECT_PID", peers.worker_pid().to_string());
+    command.env("KAFKA_LIBS", peers.libraries());
+    Ok(peers)
 }
 
 /// Runs the command to its end. Ctrl-C is the command's to answer; a terminal sends it to both.

@@ -1,13 +1,16 @@
 //! What the tests, the benchmarks and the examples stand on: real servers, started privately and cleaned up.
 //!
 //! A [`Postgres`] cluster, an HTTP [`Receiver`] that misbehaves on request, an [`S3Server`], and the [`Worker`] process under
-//! test. [`tail`] reads what the log holds, [`Table`] rebuilds tables from change events and compares them with their source,
-//! and [`Shop`] writes a random workload of which it can say afterwards which events it must have caused.
+//! test; [`Peers`] are Kafka, Connect and Debezium, to compare it with. [`tail`] reads what the log holds, [`Table`] rebuilds
+//! tables from change events and compares them with their source, and [`Shop`] writes a random workload of which it can say
+//! afterwards which events it must have caused.
 //! Nothing here knows the inside of the runtime: it is used as a user would use it.
 
 mod audit;
 mod folder;
+mod kafka;
 mod objects;
+mod peers;
 mod pipelines;
 mod postgres;
 mod process;
@@ -21,7 +24,9 @@ mod worker;
 
 pub use audit::{Audit, Change};
 pub use folder::Folder;
+pub use kafka::Kafka;
 pub use objects::{Object, objects};
+pub use peers::{Peers, PeersOptions};
 pub use pipelines::{Holes, copy_pipelines};
 pub use postgres::{PASSWORD, Postgres, PostgresOptions, USER};
 pub use process::{Process, Signal};

@@ -113,21 +113,7 @@ impl Worker {
 
     /// Waits until the connector and all its tasks are RUNNING.
     pub async fn running(&self, connector: &str, limit: Duration) -> Result<()> {
-        let path = format!("/connectors/{connector}/status");
-        eventually(&format!("{connector} RUNNING"), limit, || async {
-            let status = self.rest.get(&path).await?;
-            let tasks = status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let is_running =
-                |part: Option<&Value>| part.and_then(|part| part.get("state")).is_some_and(|state| state == "RUNNING");
-            if is_running(status.get("connector"))
-                && !tasks.is_empty()
-                && tasks.iter().all(|task| is_running(Some(task)))
-            {
-                return Ok(());
-            }
-            Err(anyhow!("its status is {status}"))
-        })
-        .await
+        self.rest.running(connector, limit).await
     }
 }
 
@@ -159,6 +145,25 @@ impl Rest {
     pub async fn get(&self, path: &str) -> Result<Value> {
         let (code, body) = self.send(Method::GET, path, None).await?;
         if code >= 300 { Err(anyhow!("GET {path} answered {code}: {body}")) } else { Ok(body) }
+    }
+
+    /// Waits until the connector and all its tasks are RUNNING.
+    pub async fn running(&self, connector: &str, limit: Duration) -> Result<()> {
+        let path = format!("/connectors/{connector}/status");
+        eventually(&format!("{connector} RUNNING"), limit, || async {
+            let status = self.get(&path).await?;
+            let tasks = status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let is_running =
+                |part: Option<&Value>| part.and_then(|part| part.get("state")).is_some_and(|state| state == "RUNNING");
+            if is_running(status.get("connector"))
+                && !tasks.is_empty()
+                && tasks.iter().all(|task| is_running(Some(task)))
+            {
+                return Ok(());
+            }
+            Err(anyhow!("its status is {status}"))
+        })
+        .await
     }
 
     /// PUT without a body, which must succeed.
