@@ -11,6 +11,8 @@ command -v cc >/dev/null || missing "a C compiler (apt-get install gcc)"
 has_wasm_target() { compgen -G "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2/lib/libcore-*.rlib" >/dev/null; }
 if ! has_wasm_target; then
   command -v rustup >/dev/null || missing "the Rust target wasm32-wasip2"
+  # What rustup believes to be installed it does not install again.
+  rustup target remove wasm32-wasip2 2>/dev/null || true
   rustup target add wasm32-wasip2 || missing "the Rust target wasm32-wasip2 (rustup target add wasm32-wasip2)"
 fi
 

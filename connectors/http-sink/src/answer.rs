@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use towpath_model::Reason;
 use towpath_sdk::http::{HttpError, Response};
 
 /// However long an endpoint wants us to wait, it is asked again after this.
@@ -31,6 +32,12 @@ pub(crate) enum Verdict {
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) reason: String,
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        Self::coded(fault.code, fault.reason)
+    }
 }
 
 /// A fault that passes.

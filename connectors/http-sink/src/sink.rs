@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::{Batch, Clock, ConnectorError, Flushed, Position, Record, RecordError, TopicPartition};
+use towpath_model::{Batch, Clock, ConnectorError, Flushed, Position, Reason, Record, RecordError, TopicPartition};
 
 use crate::answer::{Failure, Fault};
 use crate::dispatch::{Fate, Misconfigured, Outcome, dispatch};
@@ -31,7 +31,7 @@ pub struct HttpSink<C> {
     /// When the first record was delivered that no flush has reported.
     delivered_ms: Option<i64>,
     /// The endpoint asked not to be bothered before this time.
-    pause: Option<(i64, String)>,
+    pause: Option<(i64, Reason)>,
     counts: Counts,
 }
 
@@ -196,9 +196,9 @@ impl<C: Client> HttpSink<C> {
 
     fn honour_pause(&mut self, now_ms: i64) -> Result<(), ConnectorError> {
         match &self.pause {
-            Some((until_ms, message)) if *until_ms > now_ms => {
+            Some((until_ms, reason)) if *until_ms > now_ms => {
                 let after = Duration::from_millis(u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0));
-                Err(ConnectorError::Retriable { message: message.clone(), after: Some(after) })
+                Err(ConnectorError::Retriable { reason: reason.clone(), after: Some(after) })
             }
             _ => {
                 self.pause = None;
@@ -210,7 +210,7 @@ impl<C: Client> HttpSink<C> {
     fn remember_pause(&mut self, failure: Option<&Failure>, now_ms: i64) {
         self.pause = failure.and_then(|failure| {
             let after_ms = i64::try_from(failure.after?.as_millis()).unwrap_or(i64::MAX);
-            Some((now_ms.saturating_add(after_ms), failure.fault.reason.clone()))
+            Some((now_ms.saturating_add(after_ms), failure.fault.clone().into()))
         });
     }
 }
@@ -220,7 +220,7 @@ fn config_error(Misconfigured(reason): Misconfigured) -> ConnectorError {
 }
 
 fn retriable(failure: Failure) -> ConnectorError {
-    ConnectorError::Retriable { message: failure.fault.reason, after: failure.after }
+    ConnectorError::Retriable { reason: failure.fault.into(), after: failure.after }
 }
 
 /// The failure, when nothing was accepted and nothing refused.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::{Checkpoint, Config, ConnectorError, Polled, Reading, Spec, SystemClock};
+use towpath_model::{Checkpoint, Config, ConnectorError, Fault, Polled, Reading, Spec, SystemClock};
 use towpath_sdk::streams::{self, Chunk, StreamError};
 use towpath_sdk::{Context, Source};
 
@@ -24,14 +24,18 @@ impl Source for PostgresCdc {
         config::spec()
     }
 
-    fn validate(config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    fn validate(config: &Config, connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         let settings = match Settings::parse(config) {
             Ok(settings) => settings,
-            Err(Error::Setting { key, reason }) => return Ok(vec![(key.to_owned(), reason)]),
+            Err(Error::Setting { key, reason }) => return Ok(vec![Fault::error(key, reason)]),
             Err(error) => return Err(error.into_connector_error()),
         };
+        if !connect {
+            return Ok(Vec::new());
+        }
         let mut catalog = Catalog::new(Arc::new(Guest), Arc::new(SystemClock::default()), settings.login.clone());
         let faults = validate::validate(&mut catalog, &settings).map_err(Error::into_connector_error);
+        let faults = faults.map(|faults| faults.into_iter().map(|(key, reason)| Fault::error(key, reason)).collect());
         catalog.close();
         faults
     }

@@ -109,7 +109,7 @@ impl Error {
     /// As the worker is told.
     pub fn into_connector_error(self) -> ConnectorError {
         match self {
-            Self::Busy(message) => ConnectorError::Retriable { message, after: Some(BUSY_RETRY) },
+            Self::Busy(message) => ConnectorError::Retriable { reason: message.into(), after: Some(BUSY_RETRY) },
             Self::Setting { key, reason } => ConnectorError::config(key, reason),
             Self::Server { ref error, .. } => match key_at_fault(&error.code) {
                 Some(key) => ConnectorError::config(key, self.to_string()),

@@ -1,6 +1,6 @@
 //! The glue to the guest's world. No decisions.
 
-use towpath_model::{Batch, Config, ConnectorError, Spec, Transformed};
+use towpath_model::{Batch, Config, ConnectorError, Fault, Spec, Transformed};
 use towpath_sdk::Transform;
 
 use crate::{Error, Redact};
@@ -12,8 +12,8 @@ impl Transform for Step {
         crate::spec()
     }
 
-    fn validate(config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
-        Ok(Redact::new(config).err().map(|fault| (key_of(&fault), fault.to_string())).into_iter().collect())
+    fn validate(config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
+        Ok(Redact::new(config).err().map(|fault| Fault::error(key_of(&fault), fault.to_string())).into_iter().collect())
     }
 
     fn open(config: Config) -> Result<Self, ConnectorError> {

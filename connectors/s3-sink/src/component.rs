@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::{Batch, Config, ConnectorError, Flushed, Position, Spec, SystemClock, TopicPartition};
+use towpath_model::{Batch, Config, ConnectorError, Fault, Flushed, Position, Spec, SystemClock, TopicPartition};
 use towpath_sdk::{Context, Sink, log, metrics, object_store};
 
 use crate::store::{self, Store, StoreError, Upload};
@@ -16,9 +16,9 @@ impl Sink for Task {
         crate::spec()
     }
 
-    fn validate(config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    fn validate(config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         let faults = Settings::parse(config).err().unwrap_or_default();
-        Ok(faults.into_iter().map(|fault| (key_of(&fault), fault.to_string())).collect())
+        Ok(faults.into_iter().map(|fault| Fault::error(key_of(&fault), fault.to_string())).collect())
     }
 
     fn open(context: Context) -> Result<Self, ConnectorError> {

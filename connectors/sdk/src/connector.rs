@@ -3,15 +3,15 @@
 //! They are given what the author's trait answered; calling the trait is the macro's part.
 
 use towpath_model::{
-    Capability, Config, ConfigKey, ConnectorError, ConnectorKind, Credential, Endpoint, Importance, Scheme, Spec,
-    ValueType, Width,
+    Capability, Config, ConfigKey, ConnectorError, ConnectorKind, Credential, Endpoint, Fault, Importance, Scheme,
+    Spec, ValueType, Width,
 };
 
 use crate::bindings::connector::exports::towpath::connect::connector as wit;
 use crate::bindings::imports::towpath::connect::types;
 use crate::columns::encoding_to_wit;
 pub use crate::translate::config_from_wit;
-use crate::translate::{config_to_wit, error_to_wit};
+use crate::translate::{config_to_wit, error_to_wit, fault_to_wit};
 
 /// The answer to `describe`.
 pub fn describe(spec: Spec) -> wit::Spec {
@@ -19,11 +19,8 @@ pub fn describe(spec: Spec) -> wit::Spec {
 }
 
 /// The answer to `validate`.
-pub fn validate(
-    faults: Result<Vec<(String, String)>, ConnectorError>,
-) -> Result<Vec<types::ConfigError>, types::Error> {
-    let to_wit = |(key, reason)| types::ConfigError { key, reason };
-    faults.map(|faults| faults.into_iter().map(to_wit).collect()).map_err(error_to_wit)
+pub fn validate(faults: Result<Vec<Fault>, ConnectorError>) -> Result<Vec<types::Fault>, types::Error> {
+    faults.map(|faults| faults.into_iter().map(fault_to_wit).collect()).map_err(error_to_wit)
 }
 
 /// The answer to `plan`.

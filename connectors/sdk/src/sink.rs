@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towpath_model::{Batch, Config, ConnectorError, Flushed, Position, Spec, TopicPartition};
+use towpath_model::{Batch, Config, ConnectorError, Fault, Flushed, Position, Spec, TopicPartition};
 
 use crate::Context;
 
@@ -11,11 +11,12 @@ pub trait Sink: Sized + 'static {
     /// What the connector says of itself. Does no IO.
     fn spec() -> Spec;
 
-    /// Faults of a configuration that the definition of its keys cannot express, as (key, reason). May do IO.
+    /// Faults of a configuration that the definition of its keys cannot express. With `connect` it may do IO to look at the
+    /// systems concerned, changing nothing there; without, it looks at the configuration alone.
     ///
     /// # Errors
     /// When the configuration could not be examined.
-    fn validate(_config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    fn validate(_config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(Vec::new())
     }
 
@@ -93,8 +94,9 @@ macro_rules! export_sink {
                 fn describe() -> connector_exports::Spec {
                     connector::describe(<$sink as $crate::Sink>::spec())
                 }
-                fn validate(config: types::Config) -> Result<Vec<types::ConfigError>, types::Error> {
-                    connector::validate(<$sink as $crate::Sink>::validate(&connector::config_from_wit(config)))
+                fn validate(config: types::Config, connect: bool) -> Result<Vec<types::Fault>, types::Error> {
+                    let config = connector::config_from_wit(config);
+                    connector::validate(<$sink as $crate::Sink>::validate(&config, connect))
                 }
                 fn plan(config: types::Config, max_tasks: u32) -> Result<Vec<types::Config>, types::Error> {
                     connector::plan(<$sink as $crate::Sink>::plan(&connector::config_from_wit(config), max_tasks))
@@ -145,7 +147,7 @@ pub mod exports {
     use crate::bindings::imports::towpath::connect::types as wit;
     use crate::bindings::sink::exports::towpath::connect::sink as wit_sink;
     use crate::columns::batch_from_wit;
-    use crate::translate::{context_from_wit, error_to_wit, millis, opened};
+    use crate::translate::{context_from_wit, error_to_wit, fatal, millis, opened};
 
     pub fn open<T: Sink>(task: &mut Option<T>, context: wit::Context) -> Result<(), wit::Error> {
         let opened = T::open(context_from_wit(context)).map_err(error_to_wit)?;
@@ -164,7 +166,7 @@ pub mod exports {
     }
 
     pub fn put<T: Sink>(task: Option<&mut T>, records: records::Batch) -> Result<(), wit::Error> {
-        let records = batch_from_wit(records).map_err(|error| wit::Error::Fatal(error.to_string()))?;
+        let records = batch_from_wit(records).map_err(|error| fatal(error.to_string()))?;
         opened(task)?.put(records).map_err(error_to_wit)
     }
 

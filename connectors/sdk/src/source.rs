@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towpath_model::{Checkpoint, Config, ConnectorError, Polled, Spec};
+use towpath_model::{Checkpoint, Config, ConnectorError, Fault, Polled, Spec};
 
 use crate::Context;
 
@@ -11,11 +11,12 @@ pub trait Source: Sized + 'static {
     /// What the connector says of itself. Does no IO.
     fn spec() -> Spec;
 
-    /// Faults of a configuration that the definition of its keys cannot express, as (key, reason). May do IO.
+    /// Faults of a configuration that the definition of its keys cannot express. With `connect` it may do IO to look at the
+    /// systems concerned, changing nothing there; without, it looks at the configuration alone.
     ///
     /// # Errors
     /// When the configuration could not be examined.
-    fn validate(_config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    fn validate(_config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(Vec::new())
     }
 
@@ -88,8 +89,9 @@ macro_rules! export_source {
                 fn describe() -> connector_exports::Spec {
                     connector::describe(<$source as $crate::Source>::spec())
                 }
-                fn validate(config: types::Config) -> Result<Vec<types::ConfigError>, types::Error> {
-                    connector::validate(<$source as $crate::Source>::validate(&connector::config_from_wit(config)))
+                fn validate(config: types::Config, connect: bool) -> Result<Vec<types::Fault>, types::Error> {
+                    let config = connector::config_from_wit(config);
+                    connector::validate(<$source as $crate::Source>::validate(&config, connect))
                 }
                 fn plan(config: types::Config, max_tasks: u32) -> Result<Vec<types::Config>, types::Error> {
                     connector::plan(<$source as $crate::Source>::plan(&connector::config_from_wit(config), max_tasks))

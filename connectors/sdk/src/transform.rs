@@ -1,17 +1,18 @@
 //! A step between connector and converter: the trait for its author, and what the component's exports do with it.
 
-use towpath_model::{Batch, Config, ConnectorError, Spec, Transformed};
+use towpath_model::{Batch, Config, ConnectorError, Fault, Spec, Transformed};
 
 /// Records in, records out. Calls never overlap; after a fatal error no call follows.
 pub trait Transform: Sized + 'static {
     /// What the transform says of itself. Does no IO.
     fn spec() -> Spec;
 
-    /// Faults of a configuration that the definition of its keys cannot express, as (key, reason).
+    /// Faults of a configuration that the definition of its keys cannot express. With `connect` it may do IO to look at the
+    /// systems concerned, changing nothing there; without, it looks at the configuration alone.
     ///
     /// # Errors
     /// When the configuration could not be examined.
-    fn validate(_config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    fn validate(_config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(Vec::new())
     }
 
@@ -54,8 +55,9 @@ macro_rules! export_transform {
                 fn describe() -> connector_exports::Spec {
                     connector::describe(<$transform as $crate::Transform>::spec())
                 }
-                fn validate(config: types::Config) -> Result<Vec<types::ConfigError>, types::Error> {
-                    connector::validate(<$transform as $crate::Transform>::validate(&connector::config_from_wit(config)))
+                fn validate(config: types::Config, connect: bool) -> Result<Vec<types::Fault>, types::Error> {
+                    let config = connector::config_from_wit(config);
+                    connector::validate(<$transform as $crate::Transform>::validate(&config, connect))
                 }
                 fn plan(config: types::Config, _max_tasks: u32) -> Result<Vec<types::Config>, types::Error> {
                     connector::plan(Ok(vec![connector::config_from_wit(config)]))
@@ -92,7 +94,7 @@ pub mod exports {
     use crate::bindings::imports::towpath::connect::types as wit;
     use crate::bindings::transform::exports::towpath::connect::transform as wit_transform;
     use crate::columns::{batch_from_wit, batch_to_wit};
-    use crate::translate::{config_from_wit, error_to_wit, opened};
+    use crate::translate::{config_from_wit, error_to_wit, fatal, opened};
 
     pub fn open<T: Transform>(step: &mut Option<T>, config: wit::Config) -> Result<(), wit::Error> {
         *step = Some(T::open(config_from_wit(config)).map_err(error_to_wit)?);
@@ -103,7 +105,7 @@ pub mod exports {
         step: Option<&mut T>,
         records: records::Batch,
     ) -> Result<wit_transform::Transformed, wit::Error> {
-        let records = batch_from_wit(records).map_err(|error| wit::Error::Fatal(error.to_string()))?;
+        let records = batch_from_wit(records).map_err(|error| fatal(error.to_string()))?;
         let transformed = opened(step)?.apply(records).map_err(error_to_wit)?;
         Ok(wit_transform::Transformed { records: batch_to_wit(transformed.records), origins: transformed.origins })
     }

@@ -2,9 +2,10 @@
 //!
 //! Every kind of error keeps what the host acts upon: when to come back, which records, which key.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use towpath_model::{Config, ConnectorError};
+use towpath_model::{Config, ConnectorError, Fault, Gravity, Reason};
 
 use crate::Context;
 use crate::bindings::imports::towpath::connect::types as wit;
@@ -31,8 +32,8 @@ pub(crate) fn context_from_wit(context: wit::Context) -> Context {
 
 pub(crate) fn error_to_wit(error: ConnectorError) -> wit::Error {
     match error {
-        ConnectorError::Retriable { message, after } => {
-            wit::Error::Retriable(wit::Retry { message, after_ms: after.map(millis) })
+        ConnectorError::Retriable { reason, after } => {
+            wit::Error::Retriable(wit::Retry { reason: reason_to_wit(reason), after_ms: after.map(millis) })
         }
         ConnectorError::Throttled { after } => wit::Error::Throttled(millis(after)),
         ConnectorError::Records(errors) => wit::Error::Records(
@@ -46,14 +47,38 @@ pub(crate) fn error_to_wit(error: ConnectorError) -> wit::Error {
                 })
                 .collect(),
         ),
-        ConnectorError::Config { key, reason } => wit::Error::Config(wit::ConfigError { key, reason }),
-        ConnectorError::Fatal { message, .. } => wit::Error::Fatal(message),
+        ConnectorError::Config { key, reason } => {
+            wit::Error::Config(wit::ConfigError { key, reason: reason_to_wit(reason) })
+        }
+        ConnectorError::Fatal { reason, .. } => wit::Error::Fatal(reason_to_wit(reason)),
     }
+}
+
+pub(crate) fn fault_to_wit(fault: Fault) -> wit::Fault {
+    wit::Fault {
+        key: fault.key,
+        gravity: match fault.gravity {
+            Gravity::Error => wit::Gravity::Error,
+            Gravity::Passing => wit::Gravity::Passing,
+            Gravity::Warning => wit::Gravity::Warning,
+        },
+        reason: reason_to_wit(fault.reason),
+    }
+}
+
+fn reason_to_wit(reason: Reason) -> wit::Reason {
+    let code = reason.code.map(Cow::into_owned);
+    wit::Reason { code, message: reason.message, remedy: reason.remedy }
+}
+
+/// An error after which the task is of no use.
+pub(crate) fn fatal(message: impl Into<String>) -> wit::Error {
+    wit::Error::Fatal(reason_to_wit(Reason::new(message)))
 }
 
 /// The task of a call that may only follow `open`.
 pub(crate) fn opened<T>(task: Option<&mut T>) -> Result<&mut T, wit::Error> {
-    task.ok_or_else(|| wit::Error::Fatal("the task was called before it was opened".into()))
+    task.ok_or_else(|| fatal("the task was called before it was opened"))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

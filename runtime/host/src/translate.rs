@@ -1,10 +1,11 @@
 //! Specs, configurations and errors on their way over the boundary, seen from the host. Batches are in `columns`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use towpath_model::{
-    Capability, Config, ConfigKey, ConnectorError, ConnectorKind, Credential, Endpoint, Importance, RecordError,
-    Scheme, Spec, ValueType, Width,
+    Capability, Config, ConfigKey, ConnectorError, ConnectorKind, Credential, Endpoint, Fault, Gravity, Importance,
+    Reason, RecordError, Scheme, Spec, ValueType, Width,
 };
 
 use crate::bindings::connector::exports::towpath::connect::connector as wit;
@@ -24,7 +25,7 @@ pub(crate) fn config_from_wit(config: types::Config) -> Config {
 pub(crate) fn error_from_wit(error: types::Error, redactor: &Redactor) -> ConnectorError {
     match error {
         types::Error::Retriable(retry) => ConnectorError::Retriable {
-            message: redactor.clean(retry.message),
+            reason: reason_from_wit(retry.reason, redactor),
             after: retry.after_ms.map(Duration::from_millis),
         },
         types::Error::Throttled(after) => ConnectorError::Throttled { after: Duration::from_millis(after) },
@@ -37,8 +38,26 @@ pub(crate) fn error_from_wit(error: types::Error, redactor: &Redactor) -> Connec
             };
             ConnectorError::Records(errors.into_iter().map(record).collect())
         }
-        types::Error::Config(error) => ConnectorError::config(error.key, redactor.clean(error.reason)),
-        types::Error::Fatal(message) => ConnectorError::fatal(redactor.clean(message)),
+        types::Error::Config(error) => ConnectorError::config(error.key, reason_from_wit(error.reason, redactor)),
+        types::Error::Fatal(reason) => ConnectorError::fatal(reason_from_wit(reason, redactor)),
+    }
+}
+
+/// A fault that a guest found in a configuration, without secrets.
+pub(crate) fn fault_from_wit(fault: types::Fault, redactor: &Redactor) -> Fault {
+    let gravity = match fault.gravity {
+        types::Gravity::Error => Gravity::Error,
+        types::Gravity::Passing => Gravity::Passing,
+        types::Gravity::Warning => Gravity::Warning,
+    };
+    Fault { key: fault.key, gravity, reason: reason_from_wit(fault.reason, redactor) }
+}
+
+fn reason_from_wit(reason: types::Reason, redactor: &Redactor) -> Reason {
+    Reason {
+        code: reason.code.map(Cow::Owned),
+        message: redactor.clean(reason.message),
+        remedy: reason.remedy.map(|remedy| redactor.clean(remedy)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Batch, Config, ConnectorError, Spec, TaskId};
+use crate::{Batch, Config, ConnectorError, Fault, Spec, TaskId};
 
 /// Where a task runs and for whom.
 #[derive(Clone)]
@@ -208,8 +208,9 @@ pub trait Plugin: Send + Sync {
     fn spec(&self) -> &Spec;
     /// SHA-256 of the component in hexadecimal.
     fn digest(&self) -> &str;
-    /// Faults of a configuration that key definitions cannot express, as (key, reason). The configuration is resolved.
-    async fn validate(&self, config: &Config) -> Result<Vec<(String, String)>, ConnectorError>;
+    /// Faults of a configuration that key definitions cannot express. The configuration is resolved. With `connect` it also
+    /// looks at the systems concerned, changing nothing there; dropping the call ends that.
+    async fn validate(&self, config: &Config, connect: bool) -> Result<Vec<Fault>, ConnectorError>;
     /// Divides the work into at most `max_tasks` task configurations.
     async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError>;
     /// A new source task, not yet open.

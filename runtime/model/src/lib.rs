@@ -26,7 +26,7 @@ pub use connector::{
     Source, TaskContext, Telemetry, Transform, Transformed, UnknownPlugin,
 };
 pub use crash::crash_point;
-pub use error::{Coded, ConnectorError, Kind, RecordError};
+pub use error::{Coded, ConnectorError, Fault, Gravity, Kind, Reason, RecordError};
 pub use name::{ConnectorName, TaskId, TopicPartition};
 pub use schema::{Field, Schema, SchemaError, Type};
 pub use spec::{

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use towpath_log::{Embedded, LogConfig, OsVfs};
 use towpath_model::{
-    Batch, BatchBuilder, Checkpoint, Clock, Config, ConnectorError, ConnectorKind, ConnectorName, Encoding, Flushed,
-    Form, Interrupt, Plugin, Plugins, Polled, Position, Progress, Run, Sink, Source, Spec, SystemClock, TargetState,
-    TaskContext, TopicPartition, Transform, UnknownPlugin,
+    Batch, BatchBuilder, Checkpoint, Clock, Config, ConnectorError, ConnectorKind, ConnectorName, Encoding, Fault,
+    Flushed, Form, Interrupt, Plugin, Plugins, Polled, Position, Progress, Run, Sink, Source, Spec, SystemClock,
+    TargetState, TaskContext, TopicPartition, Transform, UnknownPlugin,
 };
 use towpath_worker::{Worker, WorkerConfig};
 
@@ -54,7 +54,7 @@ impl Plugin for Free {
         "free"
     }
 
-    async fn validate(&self, _: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    async fn validate(&self, _: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(vec![])
     }
 

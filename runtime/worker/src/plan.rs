@@ -2,7 +2,7 @@
 //! it the plugins and the names that converters and transforms go by.
 
 use towpath_config::{Examination, TransformWords, Vocabulary, examine, framework_keys, resolve};
-use towpath_model::{Config, ConfigKey, ConnectorError, ConnectorKind, Plugins, Spec};
+use towpath_model::{Config, ConfigKey, ConnectorError, ConnectorKind, Gravity, Plugins, Spec};
 
 use crate::answers::{PluginInfo, PluginKind, ValidatedKey, Validation};
 use crate::config::Secrets;
@@ -98,14 +98,15 @@ pub(crate) async fn validate(
             return Ok(validation);
         }
     };
-    match plugin.validate(&resolved.config).await {
+    match plugin.validate(&resolved.config, true).await {
         Ok(faults) => {
-            for (key, reason) in faults {
-                add_error(&mut validation, &key, resolved.redactor.redact(&reason).into_owned());
+            for fault in faults.into_iter().filter(|fault| fault.gravity != Gravity::Warning) {
+                let reason = fault.reason.to_string();
+                add_error(&mut validation, &fault.key, resolved.redactor.redact(&reason).into_owned());
             }
         }
         Err(ConnectorError::Config { key, reason }) => {
-            add_error(&mut validation, &key, resolved.redactor.redact(&reason).into_owned());
+            add_error(&mut validation, &key, resolved.redactor.redact(&reason.to_string()).into_owned());
         }
         Err(error) => {
             let reason = resolved.redactor.redact(&error.to_string()).into_owned();

@@ -20,8 +20,8 @@ impl connector_exports::Guest for Component {
     fn describe() -> connector_exports::Spec {
         connector::describe(Misbehaving::spec())
     }
-    fn validate(config: types::Config) -> Result<Vec<types::ConfigError>, types::Error> {
-        connector::validate(Misbehaving::validate(&connector::config_from_wit(config)))
+    fn validate(config: types::Config, connect: bool) -> Result<Vec<types::Fault>, types::Error> {
+        connector::validate(Misbehaving::validate(&connector::config_from_wit(config), connect))
     }
     fn plan(config: types::Config, max_tasks: u32) -> Result<Vec<types::Config>, types::Error> {
         connector::plan(Misbehaving::plan(&connector::config_from_wit(config), max_tasks))

@@ -168,8 +168,8 @@ fn a_pause_holds_though_some_records_were_accepted_before() {
     bench.endpoint.answer([Answer::Status(200), Answer::Wait(429, "3")]);
     let outcome = bench.put(&[(A, Some("1")), (B, Some("2"))]);
     assert_eq!(errors(outcome), [error(1, "http.status", true)]);
-    let Err(ConnectorError::Retriable { after, message }) = bench.put(&[(B, Some("2"))]) else { panic!("a pause") };
-    assert_eq!((after, message.as_str()), (Some(Duration::from_secs(3)), "429 from hooks: so it is"));
+    let Err(ConnectorError::Retriable { after, reason }) = bench.put(&[(B, Some("2"))]) else { panic!("a pause") };
+    assert_eq!((after, reason.message.as_str()), (Some(Duration::from_secs(3)), "429 from hooks: so it is"));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn an_endpoint_that_is_not_permitted_is_a_fault_of_the_configuration() {
     let mut bench = bench(&[]);
     bench.endpoint.answer([Answer::Denied]);
     let Err(ConnectorError::Config { key, reason }) = bench.put(&[(A, Some("1"))]) else { panic!("a config error") };
-    assert_eq!((key.as_str(), reason.as_str()), ("http.url", "http.url permits hooks only"));
+    assert_eq!((key.as_str(), reason.message.as_str()), ("http.url", "http.url permits hooks only"));
 }
 
 const LINGERING: [(&str, &str); 2] = [("batch.max.size", "3"), ("linger.ms", "50")];

@@ -295,10 +295,8 @@ fn an_upload_that_breaks_off_is_told_and_then_read_again_from_the_log() {
     assert_eq!(flushed.rewinds, [position("orders", 0, 0, "")]);
     assert_eq!(bench.drain(7), None, "what is lost does not count as handed over");
 
-    let Err(ConnectorError::Fatal { message, .. }) = bench.sink.put(&big(7..8)) else {
-        panic!("a worker that goes on")
-    };
-    assert!(message.contains("orders-0 was not read again"), "{message}");
+    let Err(ConnectorError::Fatal { reason, .. }) = bench.sink.put(&big(7..8)) else { panic!("a worker that goes on") };
+    assert!(reason.message.contains("orders-0 was not read again"), "{reason}");
     bench.sink.put(&big(0..20)).expect("read again");
     assert_eq!(bench.drain(20).expect("progress").offset, 20);
     assert_eq!(bench.store.lines(&path(0)).len(), 20);

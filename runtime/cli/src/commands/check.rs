@@ -93,16 +93,17 @@ async fn connect(reading: &mut Reading, plugins: &dyn Plugins) {
             }
         };
         let config = towpath_config::normalise(&resolved.config, plugin.spec());
-        match plugin.validate(&config).await {
-            Ok(faults) => found.extend(faults.into_iter().map(|(key, reason)| {
-                finding(document, "config.refused_by_plugin", key, resolved.redactor.redact(&reason).into_owned())
+        match plugin.validate(&config, true).await {
+            Ok(faults) => found.extend(faults.into_iter().map(|fault| {
+                let reason = fault.reason.to_string();
+                finding(document, "config.refused_by_plugin", fault.key, resolved.redactor.redact(&reason).into_owned())
             })),
             Err(ConnectorError::Config { key, reason }) => {
                 found.push(finding(
                     document,
                     "config.refused_by_plugin",
                     key,
-                    resolved.redactor.redact(&reason).into_owned(),
+                    resolved.redactor.redact(&reason.to_string()).into_owned(),
                 ));
             }
             Err(error) => {

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use towpath_model::ConnectorError;
+use towpath_model::{ConnectorError, Reason};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -37,25 +37,25 @@ pub(crate) fn classify(error: &wasmtime::Error, stderr: &str, redactor: &Redacto
     } else {
         ("guest.trap", format!("the component failed: {:#}", error))
     };
-    ConnectorError::Fatal { code, message: redactor.clean(message), trace }
+    ConnectorError::Fatal { reason: Reason::coded(code, redactor.clean(message)), trace }
 }
 
 /// A call that took longer than it may.
 pub(crate) fn timed_out(call: &str, limit: Duration) -> ConnectorError {
     let message = format!("the component did not return from `{call}` within {} ms", limit.as_millis());
-    ConnectorError::Fatal { code: "guest.time", message, trace: None }
+    ConnectorError::fatal(Reason::coded("guest.time", message))
 }
 
 /// An answer that contradicts itself.
 pub(crate) fn malformed(call: &str, reason: impl std::fmt::Display) -> ConnectorError {
     let message = format!("the component's answer to `{call}` is malformed: {reason}");
-    ConnectorError::Fatal { code: "guest.malformed", message, trace: None }
+    ConnectorError::fatal(Reason::coded("guest.malformed", message))
 }
 
 /// A call that was dropped half way.
 pub(crate) fn cancelled(call: &str) -> ConnectorError {
     let message = format!("the call `{call}` was cut off");
-    ConnectorError::Fatal { code: "guest.cancelled", message, trace: None }
+    ConnectorError::fatal(Reason::coded("guest.cancelled", message))
 }
 
 /// The text of the last panic in what was written to standard error, as Rust's runtime and others write it.

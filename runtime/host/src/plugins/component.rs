@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use futures::FutureExt;
 use towpath_model::{
-    Config, ConnectorError, ConnectorKind, Interrupt, Plugin, Sink, Source, Spec, TaskContext, Transform,
+    Config, ConnectorError, ConnectorKind, Fault, Interrupt, Plugin, Sink, Source, Spec, TaskContext, Transform,
 };
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
@@ -18,7 +18,7 @@ use crate::Error;
 use crate::bindings::{connector, sink, source, transform};
 use crate::guest::{Guest, Instance, Scope, visible_config};
 use crate::task::{SinkTask, SourceTask, TransformStep, context_to_wit};
-use crate::translate::{config_from_wit, config_to_wit, error_from_wit, spec_from_wit};
+use crate::translate::{config_from_wit, config_to_wit, error_from_wit, fault_from_wit, spec_from_wit};
 
 /// A component, ready to be instantiated.
 pub(crate) struct ComponentPlugin {
@@ -98,17 +98,17 @@ impl Plugin for ComponentPlugin {
         &self.digest
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    async fn validate(&self, config: &Config, connect: bool) -> Result<Vec<Fault>, ConnectorError> {
         let mut instance = self.adviser(config).await?;
         let visible = config_to_wit(&visible_config(&self.spec, config));
         let limit = self.runtime.services.limits.call_max;
         let call = instance.call("validate", limit, move |exports, store| {
-            async move { exports.towpath_connect_connector().call_validate(store, &visible).await }.boxed()
+            async move { exports.towpath_connect_connector().call_validate(store, &visible, connect).await }.boxed()
         });
         let answer = call.await?;
         let redactor = &instance.scope().redactor;
         let faults = answer.map_err(|error| error_from_wit(error, redactor))?;
-        Ok(faults.into_iter().map(|fault| (fault.key, redactor.clean(fault.reason))).collect())
+        Ok(faults.into_iter().map(|fault| fault_from_wit(fault, redactor)).collect())
     }
 
     async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {

@@ -9,7 +9,7 @@ use crate::support::{Bench, Task};
 /// The code, message and trace of a fatal error.
 async fn fault_of(task: &mut Task) -> (&'static str, String, Option<String>) {
     match task.say().await {
-        Err(ConnectorError::Fatal { code, message, trace }) => (code, message, trace),
+        Err(ConnectorError::Fatal { reason, trace }) => (reason.code.unwrap_or_default(), reason.message, trace),
         other => panic!("expected a fatal error, got {other:?}"),
     }
 }

@@ -61,7 +61,7 @@ async fn a_config_is_validated_and_planned_by_the_component() {
     let bench = Bench::new();
     let plugin = bench.host.find("misbehaving").expect("there");
     let config = [("mode", "ok"), ("token", "for-the-host")].into_iter().collect();
-    assert_eq!(plugin.validate(&config).await.expect("checked"), []);
+    assert_eq!(plugin.validate(&config, true).await.expect("checked"), []);
     let tasks = plugin.plan(&config, 4).await.expect("planned");
     assert_eq!(tasks, [config], "what the guest does not see is still in its task's configuration");
 }

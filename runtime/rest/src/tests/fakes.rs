@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use towpath_model::{
-    Batch, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Flushed, Importance, Interrupt,
-    Plugin, Plugins, Polled, Position, Progress, Sink, Source, Spec, TaskContext, TopicPartition, Transform,
+    Batch, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Fault, Flushed, Importance,
+    Interrupt, Plugin, Plugins, Polled, Position, Progress, Sink, Source, Spec, TaskContext, TopicPartition, Transform,
     UnknownPlugin, ValueType, Width,
 };
 
@@ -89,9 +89,9 @@ impl Plugin for FakePlugin {
         "00ff"
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    async fn validate(&self, config: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         let refuses = config.get("path") == Some("/refused");
-        Ok(refuses.then(|| ("path".to_owned(), "nothing is there".to_owned())).into_iter().collect())
+        Ok(refuses.then(|| Fault::error("path", "nothing is there")).into_iter().collect())
     }
 
     async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {

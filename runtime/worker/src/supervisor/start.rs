@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use towpath_config::{Policy, Redactor, Severity, examine, normalise, resolve};
-use towpath_model::{Coded, Config, ConnectorError, ConnectorKind, Kind, Plugin, Plugins};
+use towpath_model::{Coded, Config, ConnectorError, ConnectorKind, Gravity, Kind, Plugin, Plugins};
 
 use super::machine::Fault;
 use crate::answers::Owner;
@@ -71,11 +71,16 @@ pub(super) async fn plan(
     }
     let most = tasks_max(&resolved.config).map_err(setting)?;
     // A system that cannot be reached now is no fault of the configuration; the task will wait for it.
-    if let Ok(faults) = plugin.validate(&resolved.config).await
-        && !faults.is_empty()
+    if let Ok(mut faults) = plugin.validate(&resolved.config, true).await
+        && !{
+            faults.retain(|fault| fault.gravity == Gravity::Error);
+            faults.is_empty()
+        }
     {
-        let faults: Vec<_> =
-            faults.iter().map(|(key, reason)| format!("{key}: {}", resolved.redactor.redact(reason))).collect();
+        let said = |fault: &towpath_model::Fault| {
+            format!("{}: {}", fault.key, resolved.redactor.redact(&fault.reason.to_string()))
+        };
+        let faults: Vec<_> = faults.iter().map(said).collect();
         return Err(fault(faults.join("\n"), "worker.invalid_config"));
     }
     let planned = plugin.plan(&resolved.config, most).await.map_err(|error| call_fault(&error, &resolved.redactor))?;

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use towpath_log::sim::{Faults, SimDisk};
 use towpath_log::{Embedded, Fetch, Fetches, GroupOffsets, LogConfig, Topics};
 use towpath_model::{
-    Batch, Checkpoint, Config, ConnectorError, ConnectorKind, Flushed, Interrupt, Plugin, Plugins, Polled, Position,
-    Progress, Sink, Source, Spec, SystemClock, TargetState, TaskContext, TopicPartition, Transform, UnknownPlugin,
+    Batch, Checkpoint, Config, ConnectorError, ConnectorKind, Fault, Flushed, Interrupt, Plugin, Plugins, Polled,
+    Position, Progress, Sink, Source, Spec, SystemClock, TargetState, TaskContext, TopicPartition, Transform,
+    UnknownPlugin,
 };
 
 use super::plugins::{FakePlugins, records};
@@ -68,7 +69,7 @@ impl Plugin for Counting {
         "counting"
     }
 
-    async fn validate(&self, _: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    async fn validate(&self, _: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(vec![])
     }
 

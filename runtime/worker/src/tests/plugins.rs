@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use towpath_model::{
-    Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Flushed, Form,
+    Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Fault, Flushed, Form,
     Importance, Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Run, Sink, Source, Spec,
     TaskContext, TopicPartition, Transform, Transformed, UnknownPlugin, ValueType, Width,
 };
@@ -167,9 +167,9 @@ impl Plugin for FakePlugin {
         &self.digest
     }
 
-    async fn validate(&self, config: &Config) -> Result<Vec<(String, String)>, ConnectorError> {
+    async fn validate(&self, config: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         let wrong = config.get("fake.mode") == Some("wrong");
-        Ok(if wrong { vec![("fake.mode".into(), "this mode is wrong".into())] } else { vec![] })
+        Ok(if wrong { vec![Fault::error("fake.mode", "this mode is wrong")] } else { vec![] })
     }
 
     async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
