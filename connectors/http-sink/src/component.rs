@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use towpath_model::{Batch, Config, ConnectorError, Fault, Flushed, Position, Spec, SystemClock, TopicPartition};
 use towpath_sdk::http::{self, HttpError, Request, Response};
+use towpath_sdk::settings::refused;
 use towpath_sdk::{Context, Sink, metrics};
 
-use crate::{Client, Error, HttpSink, Settings};
+use crate::{Client, HttpSink, Settings};
 
 struct Task(HttpSink<HostClient>);
 
@@ -17,18 +18,11 @@ impl Sink for Task {
     }
 
     fn validate(config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
-        let faults = Settings::parse(config).err().unwrap_or_default();
-        Ok(faults.into_iter().map(|fault| Fault::error(key_of(&fault), fault.to_string())).collect())
+        Ok(Settings::parse(config).err().unwrap_or_default())
     }
 
     fn open(context: Context) -> Result<Self, ConnectorError> {
-        let settings = Settings::parse(&context.config).map_err(|faults| {
-            let fault = faults.first();
-            ConnectorError::config(
-                fault.map(key_of).unwrap_or_default(),
-                fault.map(ToString::to_string).unwrap_or_default(),
-            )
-        })?;
+        let settings = Settings::parse(&context.config).map_err(refused)?;
         Ok(Self(HttpSink::new(settings, HostClient, Arc::new(SystemClock::default()), context.buffer_bytes_max)))
     }
 
@@ -62,13 +56,6 @@ impl Sink for Task {
 impl Task {
     fn report(&mut self) {
         metrics::record_all(self.0.counts().take().into_iter().map(|metric| (metric.name, metric.reading)));
-    }
-}
-
-fn key_of(fault: &Error) -> String {
-    match fault {
-        Error::Setting { key, .. } => (*key).to_owned(),
-        Error::Value { .. } => String::new(),
     }
 }
 

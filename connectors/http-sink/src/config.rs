@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use towpath_model::Config;
+use towpath_model::{Config, Fault};
+use towpath_sdk::settings::Reader;
 
-use crate::{Error, spec};
+use crate::spec;
 
 /// What the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,141 +63,111 @@ impl Settings {
     ///
     /// # Errors
     /// With everything that is wrong with it.
-    pub fn parse(config: &Config) -> Result<Self, Vec<Error>> {
-        let mut reader = Reader { config: spec().complete(config), faults: Vec::new() };
-        let (mode, batch_max_size) = reader.batches();
-        let headers = reader.headers(config);
+    pub fn parse(config: &Config) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader::new(&spec(), config);
+        let (mode, batch_max_size) = batches(&mut reader);
+        let headers = headers(&mut reader, config);
         let url = reader.text("http.url");
         let settings = Self {
-            host: reader.host(&url),
+            host: host(&mut reader, &url),
             url,
             method: reader.text("http.method"),
             has_content_type: headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")),
             headers,
-            timeout: reader.timeout(),
-            credential: reader.credential(),
+            timeout: timeout(&mut reader),
+            credential: credential(&mut reader),
             mode,
             batch_max_size,
-            linger_ms: if mode == Mode::Single { 0 } else { reader.number("linger.ms", 0, 3_600_000) },
-            max_in_flight: u32::try_from(reader.number("max.in.flight", 1, 1000)).unwrap_or(1),
+            linger_ms: if mode == Mode::Single { 0 } else { reader.number("linger.ms", 0..=3_600_000) },
+            max_in_flight: u32::try_from(reader.number("max.in.flight", 1..=1000)).unwrap_or(1),
             null_values: match reader.text("behavior.on.null.values").as_str() {
                 "write" => NullValues::Write,
                 "fail" => NullValues::Fail,
                 _ => NullValues::Ignore,
             },
         };
-        if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
+        reader.finish(settings)
     }
 }
 
-struct Reader {
-    config: Config,
-    faults: Vec<Error>,
+fn batches(reader: &mut Reader) -> (Mode, usize) {
+    let size = reader.optional("batch.max.size").map(|_| reader.number("batch.max.size", 1..=100_000));
+    let mode = match reader.text("http.batch.mode").as_str() {
+        "single" => Mode::Single,
+        "array" => Mode::Array,
+        "lines" => Mode::Lines,
+        _ if size.is_some_and(|size| size > 1) => Mode::Array,
+        _ => Mode::Single,
+    };
+    match (mode, size) {
+        (Mode::Single, Some(2..)) => {
+            reader.fault("batch.max.size", "mode single sends one record a request; choose array or lines for more");
+            (mode, 1)
+        }
+        (Mode::Single, _) => (mode, 1),
+        // One record a request has nothing around it, whatever the mode.
+        (_, Some(1)) => (Mode::Single, 1),
+        (_, size) => (mode, size.and_then(|size| usize::try_from(size).ok()).unwrap_or(500)),
+    }
 }
 
-impl Reader {
-    fn optional(&self, key: &str) -> Option<String> {
-        self.config.get(key).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
-    }
+fn timeout(reader: &mut Reader) -> Duration {
+    let millis = match reader.optional("http.timeout") {
+        Some(_) => reader.number("http.timeout", 1..=3600) * 1000,
+        None => reader.number("http.timeout.ms", 1..=3_600_000),
+    };
+    Duration::from_millis(u64::try_from(millis).unwrap_or(1))
+}
 
-    fn text(&self, key: &str) -> String {
-        self.optional(key).unwrap_or_default()
-    }
-
-    fn number(&mut self, key: &'static str, min: i64, max: i64) -> i64 {
-        let text = self.text(key);
-        let fault = match text.parse() {
-            Ok(number) if (min..=max).contains(&number) => return number,
-            Ok(_) => format!("{text} is not between {min} and {max}"),
-            Err(_) => format!("`{text}` is not a whole number"),
-        };
-        self.fault(key, fault);
-        min
-    }
-
-    fn fault(&mut self, key: &'static str, reason: impl Into<String>) {
-        self.faults.push(Error::Setting { key, reason: reason.into() });
-    }
-
-    fn batches(&mut self) -> (Mode, usize) {
-        let size = self.optional("batch.max.size").map(|_| self.number("batch.max.size", 1, 100_000));
-        let mode = match self.text("http.batch.mode").as_str() {
-            "single" => Mode::Single,
-            "array" => Mode::Array,
-            "lines" => Mode::Lines,
-            _ if size.is_some_and(|size| size > 1) => Mode::Array,
-            _ => Mode::Single,
-        };
-        match (mode, size) {
-            (Mode::Single, Some(2..)) => {
-                self.fault("batch.max.size", "mode single sends one record a request; choose array or lines for more");
-                (mode, 1)
-            }
-            (Mode::Single, _) => (mode, 1),
-            // One record a request has nothing around it, whatever the mode.
-            (_, Some(1)) => (Mode::Single, 1),
-            (_, size) => (mode, size.and_then(|size| usize::try_from(size).ok()).unwrap_or(500)),
+fn headers(reader: &mut Reader, original: &Config) -> Vec<(String, String)> {
+    let list = reader.text("http.headers");
+    let separator = if list.contains('|') { '|' } else { ',' };
+    let mut headers = Vec::new();
+    for item in list.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
+        match item.split_once(':') {
+            Some((name, value)) => header(reader, "http.headers", (name, value), &mut headers),
+            None => reader.fault("http.headers", format!("`{item}` is not of the form Name:value")),
         }
     }
-
-    fn timeout(&mut self) -> Duration {
-        let millis = match self.optional("http.timeout") {
-            Some(_) => self.number("http.timeout", 1, 3600) * 1000,
-            None => self.number("http.timeout.ms", 1, 3_600_000),
-        };
-        Duration::from_millis(u64::try_from(millis).unwrap_or(1))
+    for pair in original.with_prefix("header.") {
+        header(reader, "header.", pair, &mut headers);
     }
-
-    fn headers(&mut self, original: &Config) -> Vec<(String, String)> {
-        let list = self.text("http.headers");
-        let separator = if list.contains('|') { '|' } else { ',' };
-        let mut headers = Vec::new();
-        for item in list.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
-            match item.split_once(':') {
-                Some((name, value)) => self.header("http.headers", (name, value), &mut headers),
-                None => self.fault("http.headers", format!("`{item}` is not of the form Name:value")),
-            }
-        }
-        for pair in original.with_prefix("header.") {
-            self.header("header.", pair, &mut headers);
-        }
-        if let Some(value) = self.optional("http.headers.content.type") {
-            self.header("http.headers.content.type", ("Content-Type", &value), &mut headers);
-        }
-        headers
+    if let Some(value) = reader.optional("http.headers.content.type") {
+        header(reader, "http.headers.content.type", ("Content-Type", &value), &mut headers);
     }
+    headers
+}
 
-    fn header(&mut self, key: &'static str, (name, value): (&str, &str), headers: &mut Vec<(String, String)>) {
-        let (name, value) = (name.trim(), value.trim());
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
-            self.fault(key, format!("`{name}` is not the name of a header"));
-        } else if value.chars().any(|c| c.is_control() && c != '\t') {
-            self.fault(key, format!("the value of `{name}` holds a control character"));
-        } else {
-            headers.push((name.to_owned(), value.to_owned()));
-        }
+fn header(reader: &mut Reader, key: &str, (name, value): (&str, &str), headers: &mut Vec<(String, String)>) {
+    let (name, value) = (name.trim(), value.trim());
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        reader.fault(key, format!("`{name}` is not the name of a header"));
+    } else if value.chars().any(|c| c.is_control() && c != '\t') {
+        reader.fault(key, format!("the value of `{name}` holds a control character"));
+    } else {
+        headers.push((name.to_owned(), value.to_owned()));
     }
+}
 
-    fn credential(&mut self) -> Option<String> {
-        let kind = self.text("http.auth.type");
-        if kind == "basic" && self.optional("http.auth.user").is_none() {
-            self.fault("http.auth.user", "basic authentication needs a user");
-        }
-        Some(kind).filter(|kind| kind != "none")
+fn credential(reader: &mut Reader) -> Option<String> {
+    let kind = reader.text("http.auth.type");
+    if kind == "basic" && reader.optional("http.auth.user").is_none() {
+        reader.fault("http.auth.user", "basic authentication needs a user");
     }
+    Some(kind).filter(|kind| kind != "none")
+}
 
-    /// The authority of a URL.
-    fn host(&mut self, url: &str) -> String {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-        if host.is_empty() {
-            self.fault("http.url", format!("`{url}` is not a URL that begins with http:// or https:// and a host"));
-        } else if host.contains('@') {
-            self.fault("http.url", "a URL cannot hold a user; set http.auth.type and its keys instead");
-        }
-        host.to_owned()
+/// The authority of a URL.
+fn host(reader: &mut Reader, url: &str) -> String {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.is_empty() {
+        reader.fault("http.url", format!("`{url}` is not a URL that begins with http:// or https:// and a host"));
+    } else if host.contains('@') {
+        reader.fault("http.url", "a URL cannot hold a user; set http.auth.type and its keys instead");
     }
+    host.to_owned()
 }
 
 #[cfg(test)]
@@ -208,7 +179,7 @@ mod tests {
         if config.get("http.api.url").is_none() && config.get("http.url").is_none() {
             config.set("http.url", "http://hooks:8080/in?x=1");
         }
-        Settings::parse(&config).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        Settings::parse(&config).map_err(|faults| faults.iter().map(|fault| fault.reason.to_string()).collect())
     }
 
     #[test]

@@ -1,17 +1,12 @@
-//! What can be wrong with what the sink is given. What an endpoint answers is judged in [`answer`](crate::answer).
+//! What can be wrong with a record that the sink is given. What an endpoint answers is judged in [`answer`](crate::answer).
 
-/// A fault found by the sink itself.
+/// Why a record is refused before it goes anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A setting has a value that it cannot have.
-    #[error("{reason}")]
-    Setting {
-        /// Its key.
-        key: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The value of a record cannot be sent so.
+    /// There is no value, and `behavior.on.null.values` is `fail`.
+    #[error("the value is null")]
+    Null,
+    /// The value cannot be sent so.
     #[error("{reason}")]
     Value {
         /// What is wrong.
@@ -23,7 +18,7 @@ impl Error {
     /// A stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Setting { .. } => "http.config",
+            Self::Null => "http.null_value",
             Self::Value { .. } => "http.value",
         }
     }

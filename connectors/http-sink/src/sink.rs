@@ -14,7 +14,7 @@ use crate::answer::{Failure, Fault};
 use crate::dispatch::{Fate, Misconfigured, Outcome, dispatch};
 use crate::packet::Entry;
 use crate::queue::Queue;
-use crate::{Client, Counts, NullValues, Settings};
+use crate::{Client, Counts, Error, NullValues, Settings};
 
 /// What was delivered is committed within this time, so that little is repeated after a crash.
 const COMMIT_WITHIN_MS: i64 = 100;
@@ -155,19 +155,18 @@ impl<C: Client> HttpSink<C> {
 
     /// The record's entry, or none when it is to be ignored.
     fn entry<'a>(&self, record: &Record<'a>) -> Result<Option<Entry<'a>>, RecordError> {
-        let refused = |code: &str, reason: String| RecordError {
+        let refused = |error: Error| RecordError {
             index: u32::try_from(record.index).unwrap_or(u32::MAX),
-            code: code.to_owned(),
-            reason,
+            code: error.code().to_owned(),
+            reason: error.to_string(),
             retriable: false,
         };
         match (record.value.bytes, self.settings.null_values) {
             (None, NullValues::Ignore) => return Ok(None),
-            (None, NullValues::Fail) => return Err(refused("http.null_value", "the value is null".to_owned())),
+            (None, NullValues::Fail) => return Err(refused(Error::Null)),
             _ => {}
         }
-        let entry = Entry::new(self.settings.mode, record.key.bytes, record.value);
-        entry.map(Some).map_err(|error| refused(error.code(), error.to_string()))
+        Entry::new(self.settings.mode, record.key.bytes, record.value).map(Some).map_err(refused)
     }
 
     fn queue_up(&mut self, records: &Batch, now_ms: i64) -> Result<(), ConnectorError> {

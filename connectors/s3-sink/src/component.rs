@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_model::{Batch, Config, ConnectorError, Fault, Flushed, Position, Spec, SystemClock, TopicPartition};
+use towpath_sdk::settings::refused;
 use towpath_sdk::{Context, Sink, log, metrics, object_store};
 
 use crate::store::{self, Store, StoreError, Upload};
-use crate::{Error, S3Sink, Settings};
+use crate::{S3Sink, Settings};
 
 struct Task(S3Sink<HostStore>);
 
@@ -17,18 +18,11 @@ impl Sink for Task {
     }
 
     fn validate(config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
-        let faults = Settings::parse(config).err().unwrap_or_default();
-        Ok(faults.into_iter().map(|fault| Fault::error(key_of(&fault), fault.to_string())).collect())
+        Ok(Settings::parse(config).err().unwrap_or_default())
     }
 
     fn open(context: Context) -> Result<Self, ConnectorError> {
-        let settings = Settings::parse(&context.config).map_err(|faults| {
-            let fault = faults.first();
-            ConnectorError::config(
-                fault.map(key_of).unwrap_or_default(),
-                fault.map(ToString::to_string).unwrap_or_default(),
-            )
-        })?;
+        let settings = Settings::parse(&context.config).map_err(refused)?;
         let store = object_store::Store::open(&settings.store).map_err(store::told)?;
         Ok(Self(S3Sink::new(settings, HostStore(store), Arc::new(SystemClock::default()), context.buffer_bytes_max)))
     }
@@ -65,13 +59,6 @@ impl Task {
     fn report(&mut self) {
         metrics::record_all(self.0.counts().take().into_iter().map(|metric| (metric.name, metric.reading)));
         self.0.take_notes().into_iter().for_each(log::warn);
-    }
-}
-
-fn key_of(fault: &Error) -> String {
-    match fault {
-        Error::Setting { key, .. } => (*key).to_owned(),
-        Error::Value { .. } => String::new(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The settings, parsed once at the edge: afterwards there is no wrong value left.
 
-use towpath_model::Config;
+use towpath_model::{Config, Fault};
 use towpath_sdk::object_store::StoreOptions;
+use towpath_sdk::settings::Reader;
 
-use crate::{Error, spec};
+use crate::spec;
 
 /// How values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,25 +64,25 @@ impl Settings {
     ///
     /// # Errors
     /// With everything that is wrong with it.
-    pub fn parse(config: &Config) -> Result<Self, Vec<Error>> {
-        let mut reader = Reader { config: spec().complete(config), faults: Vec::new() };
+    pub fn parse(config: &Config) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader::new(&spec(), config);
         let settings = Self {
             store: StoreOptions {
-                url: reader.url(),
-                bucket: reader.bucket(),
+                url: url(&mut reader),
+                bucket: bucket(&mut reader),
                 region: reader.text("s3.region"),
-                access_key_key: reader.key_if_set("aws.access.key.id"),
-                secret_key_key: reader.secret_key(),
+                access_key_key: key_if_set(&reader, "aws.access.key.id"),
+                secret_key_key: secret_key(&reader),
                 path_style: reader.text("s3.path.style.access.enabled") != "false",
             },
-            topics_dir: reader.topics_dir(),
+            topics_dir: topics_dir(&mut reader),
             format: match reader.text("format.class").as_str() {
                 "raw" | "io.confluent.connect.s3.format.bytearray.ByteArrayFormat" => Format::Raw,
                 _ => Format::Jsonl,
             },
             compression: match reader.text("s3.compression.type").as_str() {
                 "gzip" => {
-                    let level = reader.number("s3.compression.level", -1, 9);
+                    let level = reader.number("s3.compression.level", -1..=9);
                     Compression::Gzip { level: u32::try_from(level).ok() }
                 }
                 _ => Compression::None,
@@ -91,11 +92,11 @@ impl Settings {
                 "fail" => NullValues::Fail,
                 _ => NullValues::Ignore,
             },
-            flush_size: u64::try_from(reader.number("flush.size", 1, i64::MAX)).unwrap_or(1),
-            rotate_interval_ms: reader.interval("rotate.interval.ms"),
-            rotate_schedule_interval_ms: reader.interval("rotate.schedule.interval.ms"),
+            flush_size: u64::try_from(reader.number("flush.size", 1..=i64::MAX)).unwrap_or(1),
+            rotate_interval_ms: interval(&mut reader, "rotate.interval.ms"),
+            rotate_schedule_interval_ms: interval(&mut reader, "rotate.schedule.interval.ms"),
         };
-        if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
+        reader.finish(settings)
     }
 
     /// The folder of a topic.
@@ -134,71 +135,41 @@ impl Settings {
     }
 }
 
-struct Reader {
-    config: Config,
-    faults: Vec<Error>,
+fn key_if_set(reader: &Reader, key: &str) -> Option<String> {
+    reader.optional(key).map(|_| key.to_owned())
 }
 
-impl Reader {
-    fn optional(&self, key: &str) -> Option<String> {
-        self.config.get(key).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
-    }
+/// The host withholds the secret, so its key is named whenever there is an access key.
+fn secret_key(reader: &Reader) -> Option<String> {
+    key_if_set(reader, "aws.access.key.id").map(|_| "aws.secret.access.key".to_owned())
+}
 
-    fn text(&self, key: &str) -> String {
-        self.optional(key).unwrap_or_default()
+fn url(reader: &mut Reader) -> Option<String> {
+    let url = reader.optional("store.url")?;
+    if !["file:///", "http://", "https://", "memory:"].iter().any(|kind| url.starts_with(kind)) {
+        reader.fault("store.url", "a store is file:///folder, http(s)://host:port, or memory:");
     }
+    Some(url)
+}
 
-    fn key_if_set(&self, key: &str) -> Option<String> {
-        self.optional(key).map(|_| key.to_owned())
+fn topics_dir(reader: &mut Reader) -> String {
+    let folder = reader.text("topics.dir").trim_matches('/').to_owned();
+    if !folder.is_empty() && folder.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        reader.fault("topics.dir", format!("`{folder}` is not a plain path"));
     }
+    folder
+}
 
-    /// The host withholds the secret, so its key is named whenever there is an access key.
-    fn secret_key(&self) -> Option<String> {
-        self.key_if_set("aws.access.key.id").map(|_| "aws.secret.access.key".to_owned())
+fn bucket(reader: &mut Reader) -> String {
+    let bucket = reader.text("s3.bucket.name");
+    if bucket.is_empty() || bucket.contains('/') {
+        reader.fault("s3.bucket.name", format!("`{bucket}` is not the name of a bucket"));
     }
+    bucket
+}
 
-    fn url(&mut self) -> Option<String> {
-        let url = self.optional("store.url")?;
-        if !["file:///", "http://", "https://", "memory:"].iter().any(|kind| url.starts_with(kind)) {
-            self.fault("store.url", "a store is file:///folder, http(s)://host:port, or memory:".to_owned());
-        }
-        Some(url)
-    }
-
-    fn topics_dir(&mut self) -> String {
-        let folder = self.text("topics.dir").trim_matches('/').to_owned();
-        if !folder.is_empty() && folder.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            self.fault("topics.dir", format!("`{folder}` is not a plain path"));
-        }
-        folder
-    }
-
-    fn bucket(&mut self) -> String {
-        let bucket = self.text("s3.bucket.name");
-        if bucket.is_empty() || bucket.contains('/') {
-            self.fault("s3.bucket.name", format!("`{bucket}` is not the name of a bucket"));
-        }
-        bucket
-    }
-
-    fn number(&mut self, key: &'static str, min: i64, max: i64) -> i64 {
-        let text = self.text(key);
-        match text.parse() {
-            Ok(number) if (min..=max).contains(&number) => number,
-            Ok(_) if max == i64::MAX => self.fault(key, format!("{text} is too small; the least is {min}")),
-            Ok(_) => self.fault(key, format!("{text} is not between {min} and {max}")),
-            Err(_) => self.fault(key, format!("`{text}` is not a whole number")),
-        }
-    }
-
-    fn interval(&mut self, key: &'static str) -> Option<i64> {
-        Some(self.number(key, -1, i64::MAX)).filter(|interval| *interval > 0)
-    }
-
-    fn fault(&mut self, key: &'static str, reason: String) -> i64 {
-        self.faults.push(Error::Setting { key, reason });
-        0
-    }
+fn interval(reader: &mut Reader, key: &str) -> Option<i64> {
+    Some(reader.number(key, -1..=i64::MAX)).filter(|interval| *interval > 0)
 }
 
 #[cfg(test)]
@@ -207,7 +178,7 @@ mod tests {
 
     fn parse(settings: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         let config = settings.iter().copied().collect();
-        Settings::parse(&config).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        Settings::parse(&config).map_err(|faults| faults.iter().map(|fault| fault.reason.to_string()).collect())
     }
 
     #[test]

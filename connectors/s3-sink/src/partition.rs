@@ -120,7 +120,7 @@ impl<U: Upload> Partition<U> {
         self.next = offset + 1;
         match (value.bytes, settings.null_values) {
             (None, NullValues::Ignore) => return Ok(Taken::Ignored),
-            (None, NullValues::Fail) => return Err(Error::Value { reason: "the value is null".to_owned() }),
+            (None, NullValues::Fail) => return Err(Error::Null),
             _ => {}
         }
         if self.groups.back().is_none_or(|group| group.closed || settings.is_due(group.opened_ms, now_ms)) {

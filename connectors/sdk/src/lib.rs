@@ -4,7 +4,8 @@
 //! [`export_transform!`] in a crate of types `cdylib` and `rlib`. `cargo build --target wasm32-wasip2` gives the component;
 //! natively the macros expand to nothing, so that all logic is tested as any other Rust.
 //! What the host does for a connector is one module each: [`http`], [`streams`], [`object_store`], [`scratch`], [`log`],
-//! [`metrics`], [`control`]. Their functions work inside a component only; keep decisions apart from them.
+//! [`metrics`], [`control`]. Their functions work inside a component only; keep decisions apart from them. [`settings`] reads a
+//! configuration and tells all its faults at once.
 
 extern crate self as towpath_sdk;
 
@@ -14,6 +15,7 @@ pub mod log;
 pub mod metrics;
 pub mod object_store;
 pub mod scratch;
+pub mod settings;
 pub mod streams;
 
 mod columns;
