@@ -12,7 +12,9 @@ use towpath_model::{Metric, Reading, TopicPartition};
 
 use crate::answers::{PartitionProgress, RetryState, SnapshotProgress, TaskMetrics};
 
-/// How many one-second samples a rate is taken over.
+/// How often rates are sampled and health is looked at.
+pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How many samples a rate is taken over.
 const SAMPLES: usize = 6;
 /// The most metrics of its own that a connector may have.
 const CONNECTOR_METRICS_MAX: usize = 256;
@@ -134,6 +136,10 @@ impl Meters {
     /// Keeps a sample for the rates.
     pub(crate) fn sample(&self, now: Duration) {
         let mut inner = self.lock();
+        if inner.samples.is_empty() {
+            // What came before the first sample counts, too: it came within the interval that ends with it.
+            inner.samples.push_back((now.saturating_sub(SAMPLE_INTERVAL), 0, 0));
+        }
         let sample = (now, self.records.get(), self.bytes.get());
         inner.samples.push_back(sample);
         if inner.samples.len() > SAMPLES {
@@ -215,6 +221,15 @@ mod tests {
             meters.records.add(if second < 10 { 1000 } else { 10 });
         }
         assert!((meters.read().records_per_second - 10.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_came_before_the_first_sample_counts() {
+        let meters = Meters::default();
+        meters.records.add(600);
+        meters.sample(Duration::from_secs(40));
+        meters.sample(Duration::from_secs(41));
+        assert!((meters.read().records_per_second - 300.0).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -23,12 +23,11 @@ use crate::answers::ErrorEntry;
 use crate::backoff::Backoff;
 use crate::config::WorkerConfig;
 use crate::handle::Command;
+use crate::meters::SAMPLE_INTERVAL;
 use crate::settings::RetrySettings;
 use crate::store::{ConfigStore, Stored, TaskMemory};
 use crate::task::{Failure, Notice, Outcome, Shared, Task, Wanted};
 
-/// How often rates and health are looked at.
-const TICK: Duration = Duration::from_secs(1);
 /// Notices of tasks that may wait for the supervisor.
 const NOTICES_MAX: usize = 256;
 
@@ -110,7 +109,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut shutdown: watch::Receiver<bool>) {
         let stop = async move { drop(shutdown.wait_for(|stop| *stop).await) };
         let mut stop = std::pin::pin!(stop);
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(SAMPLE_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
