@@ -5,9 +5,10 @@
 //! guest ───────────▶ unconverted ──────────▶ ready ──────────────▶ durable ──────────────▶ guest
 //! ```
 //! The guest polls while the batch before is converted and those before that are written, so the four overlap; each of them
-//! has at most one call under way, which keeps the order (invariant 4). Everything ready goes into one write. A position
-//! goes back to the guest only when it is durable (invariant 1), before the next poll and, if the guest waits in a poll,
-//! by interrupting it.
+//! has at most one call under way, which keeps the order (invariant 4). Everything ready goes into one write. A source that
+//! had nothing more at its last poll is left alone while a batch already waits for the write under way: what comes meanwhile
+//! gathers with the source and makes one batch instead of many, without reaching the log any later. A position goes back to
+//! the guest only when it is durable (invariant 1), before the next poll and, if the guest waits in a poll, by interrupting it.
 
 use towpath_model::Progress;
 
@@ -99,6 +100,8 @@ pub(super) struct Machine {
     /// There are durable positions that the guest does not know of.
     positions: bool,
     interrupted: bool,
+    /// The last poll brought all that the source had.
+    caught_up: bool,
     finished: bool,
     keep_alive_due: bool,
     abandoned: bool,
@@ -118,6 +121,7 @@ impl Machine {
             writing: false,
             positions: false,
             interrupted: false,
+            caught_up: false,
             finished: false,
             keep_alive_due: false,
             abandoned: false,
@@ -131,7 +135,7 @@ impl Machine {
 
     /// Whether the guest waits for what comes next although it could be polled: the log is behind.
     pub(super) fn log_is_behind(&self) -> bool {
-        self.guest == Guest::Free && !self.may_poll() && self.wanted == Wanted::Run
+        self.guest == Guest::Free && !self.has_room() && self.wanted == Wanted::Run
     }
 
     /// Takes in an event and says what to do.
@@ -143,6 +147,7 @@ impl Machine {
                 self.guest = Guest::Free;
                 self.interrupted = false;
                 self.unconverted += u32::from(something);
+                self.caught_up = progress == Progress::Idle;
                 self.finished |= progress == Progress::Finished;
             }
             Event::GuestFailed => {
@@ -221,7 +226,7 @@ impl Machine {
             self.guest = Guest::Closed;
             return Some(Action::Close);
         }
-        if self.wanted == Wanted::Run && self.may_poll() {
+        if self.wanted == Wanted::Run && self.has_room() && !self.gathers() {
             self.guest = Guest::Polling;
             self.keep_alive_due = false;
             return Some(Action::Poll);
@@ -234,8 +239,13 @@ impl Machine {
         None
     }
 
-    fn may_poll(&self) -> bool {
+    fn has_room(&self) -> bool {
         !self.finished && self.unconverted < UNCONVERTED_MAX && self.ready_bytes < self.ready_bytes_max
+    }
+
+    /// Whether what the source has next would wait all the same, and may as well gather there.
+    fn gathers(&self) -> bool {
+        self.caught_up && self.writing && self.unconverted + self.ready > 0
     }
 
     /// Whether nothing is between the guest and the log.

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const SOMETHING: Event = Event::Polled { something: true, progress: Progress::More };
+/// All that the source had.
+const LAST: Event = Event::Polled { something: true, progress: Progress::Idle };
 const NOTHING: Event = Event::Polled { something: false, progress: Progress::Idle };
 
 fn open() -> Machine {
@@ -45,6 +47,19 @@ fn two_batches_at_most_wait_for_conversion() {
     assert_eq!(machine.on(SOMETHING), [Action::Convert, Action::Poll]);
     assert_eq!(machine.on(SOMETHING), []);
     assert_eq!(machine.on(Event::Converted { bytes: 1 }), [Action::Convert, Action::Write, Action::Poll]);
+}
+
+#[test]
+fn changes_that_trickle_in_during_a_write_gather_into_one_batch() {
+    let mut machine = open();
+    assert_eq!(machine.on(LAST), [Action::Convert, Action::Poll], "the first has nothing to wait for");
+    assert_eq!(machine.on(Event::Converted { bytes: 1 }), [Action::Write]);
+    assert_eq!(machine.on(LAST), [Action::Convert], "the second waits for the write, and so would a third");
+    assert_eq!(machine.on(Event::Converted { bytes: 1 }), []);
+    assert!(!machine.log_is_behind());
+    assert_eq!(machine.on(Event::Written { positions: true }), [Action::Write, Action::Acknowledge]);
+    assert_eq!(machine.on(Event::Acknowledged), [Action::Poll]);
+    assert_eq!(machine.on(SOMETHING), [Action::Convert, Action::Poll], "a source that has more is never left alone");
 }
 
 #[test]
@@ -220,7 +235,8 @@ fn next(model: &mut Model, choice: u8, flag: bool) -> Option<Event> {
         0 if ends("open") => Event::Opened,
         1 if ends("poll") => {
             model.polled += u64::from(flag);
-            Event::Polled { something: flag, progress: Progress::More }
+            let progress = if model.polled.is_multiple_of(2) { Progress::More } else { Progress::Idle };
+            Event::Polled { something: flag, progress }
         }
         2 if ends("convert") => {
             model.converted += 1;
