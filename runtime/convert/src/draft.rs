@@ -35,7 +35,6 @@ pub(crate) struct Draft {
     origins: Vec<u32>,
     filtered: u64,
     failures: Vec<(u32, Fault)>,
-    room: usize,
 }
 
 impl Draft {
@@ -57,7 +56,6 @@ impl Draft {
             origins: Vec::with_capacity(batch.len()),
             filtered: 0,
             failures: Vec::new(),
-            room: 0,
         }
     }
 
@@ -73,7 +71,6 @@ impl Draft {
             origins: Vec::with_capacity(batch.len()),
             filtered: 0,
             failures: Vec::new(),
-            room: 0,
         }
     }
 
@@ -117,12 +114,7 @@ impl Draft {
     #[inline]
     pub(crate) fn begin(&mut self, run: Run, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.builder.run(run);
-        let room = std::mem::take(&mut self.room);
-        self.builder.key_with(|arena| {
-            arena.reserve(room);
-            arena.extend_from_slice(key.unwrap_or_default());
-            key.is_some()
-        });
+        self.builder.key(key);
         self.builder.value(value);
     }
 
@@ -132,11 +124,6 @@ impl Draft {
             let form = self.form(payload.form);
             self.builder.header(name, form, payload.bytes);
         }
-    }
-
-    /// Makes room in the arena before the first record, so that it need not grow step by step.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.room = bytes;
     }
 
     /// Ends the record.

@@ -15,21 +15,27 @@ const SHAPES_MAX: usize = 4096;
 
 /// Things compiled from schemas.
 pub(crate) struct Shapes<T> {
-    by_text: HashMap<Arc<str>, Arc<T>>,
-    of_batch: Vec<Option<Arc<T>>>,
+    compiled: Vec<T>,
+    /// Where in `compiled` what belongs to a text is.
+    by_text: HashMap<Arc<str>, usize>,
+    of_batch: Vec<Option<usize>>,
 }
 
 impl<T> Default for Shapes<T> {
     fn default() -> Self {
-        Self { by_text: HashMap::new(), of_batch: Vec::new() }
+        Self { compiled: Vec::new(), by_text: HashMap::new(), of_batch: Vec::new() }
     }
 }
 
 impl<T> Shapes<T> {
     /// A new batch begins.
     pub(crate) fn begin(&mut self, batch: &Batch) {
+        if self.compiled.len() >= SHAPES_MAX {
+            self.compiled.clear();
+            self.by_text.clear();
+        }
         self.of_batch.clear();
-        self.of_batch.resize_with(batch.columns().schemas.len(), || None);
+        self.of_batch.resize(batch.columns().schemas.len(), None);
     }
 
     /// What was compiled from the schema with this index in the batch that has begun.
@@ -39,29 +45,30 @@ impl<T> Shapes<T> {
         batch: &Batch,
         index: Option<u32>,
         compile: impl FnOnce(Schema) -> Result<T, Fault>,
-    ) -> Result<&Arc<T>, Fault> {
+    ) -> Result<&mut T, Fault> {
+        let unknown = || Fault::schema("a datum has no schema");
         let index = index.unwrap_or_default();
-        let slot = self.of_batch.get_mut(index as usize).ok_or_else(|| Fault::schema("a datum has no schema"))?;
-        if slot.is_none() {
-            *slot = Some(compiled(&mut self.by_text, batch.schema(index), compile)?);
-        }
-        slot.as_ref().ok_or_else(|| Fault::schema("a datum has no schema"))
+        let place = match self.of_batch.get(index as usize).ok_or_else(unknown)? {
+            Some(place) => *place,
+            None => {
+                let place = self.place(batch.schema(index), compile)?;
+                if let Some(slot) = self.of_batch.get_mut(index as usize) {
+                    *slot = Some(place);
+                }
+                place
+            }
+        };
+        self.compiled.get_mut(place).ok_or_else(unknown)
     }
-}
 
-fn compiled<T>(
-    known: &mut HashMap<Arc<str>, Arc<T>>,
-    text: &Arc<str>,
-    compile: impl FnOnce(Schema) -> Result<T, Fault>,
-) -> Result<Arc<T>, Fault> {
-    if let Some(found) = known.get(text) {
-        return Ok(found.clone());
+    fn place(&mut self, text: &Arc<str>, compile: impl FnOnce(Schema) -> Result<T, Fault>) -> Result<usize, Fault> {
+        if let Some(place) = self.by_text.get(text) {
+            return Ok(*place);
+        }
+        let schema = Schema::parse(text).map_err(|error| Fault::schema(error.to_string()))?;
+        let place = self.compiled.len();
+        self.compiled.push(compile(schema)?);
+        self.by_text.insert(text.clone(), place);
+        Ok(place)
     }
-    if known.len() >= SHAPES_MAX {
-        known.clear();
-    }
-    let schema = Schema::parse(text).map_err(|error| Fault::schema(error.to_string()))?;
-    let fresh = Arc::new(compile(schema)?);
-    known.insert(text.clone(), fresh.clone());
-    Ok(fresh)
 }

@@ -86,20 +86,47 @@ impl<'a> Reader<'a> {
     /// When the bytes end or the number is longer than 64 bits.
     #[inline]
     pub fn long(&mut self) -> Result<i64, Malformed> {
+        match self.bytes.get(self.at) {
+            // Branches, and the lengths of most texts.
+            Some(byte) if byte & 0x80 == 0 => {
+                self.at += 1;
+                Ok(un_zig_zag(u64::from(*byte)))
+            }
+            _ => self.longer_long(),
+        }
+    }
+
+    fn longer_long(&mut self) -> Result<i64, Malformed> {
         let mut value = 0u64;
         let mut shift = 0;
         loop {
-            let byte = *self.bytes.get(self.at).ok_or(self.fault("a varint"))?;
+            let byte = *self.bytes.get(self.at).ok_or_else(|| self.fault("a varint"))?;
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+                return Ok(un_zig_zag(value));
             }
             shift += 7;
             if shift > 63 {
                 return Err(self.fault("a varint of at most 64 bits"));
             }
         }
+    }
+
+    /// Passes over `bytes` where they come next, and says whether they do.
+    #[inline]
+    pub fn pass(&mut self, bytes: &[u8]) -> bool {
+        let next = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        if next {
+            self.at += bytes.len();
+        }
+        next
+    }
+
+    /// What was read since the reader stood at `position`.
+    #[inline]
+    pub fn since(&self, position: usize) -> &'a [u8] {
+        self.bytes.get(position..self.at).unwrap_or_default()
     }
 
     /// Reads length and bytes.
@@ -168,20 +195,26 @@ impl<'a> Reader<'a> {
         usize::try_from(count.unsigned_abs())
             .ok()
             .filter(|count| *count <= (self.bytes.len() - self.at).saturating_mul(8).saturating_add(1 << 16))
-            .ok_or(self.fault("a block count"))
+            .ok_or_else(|| self.fault("a block count"))
     }
 
     #[inline]
     fn exactly(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let bytes =
-            self.at.checked_add(length).and_then(|end| self.bytes.get(self.at..end)).ok_or(self.fault("more bytes"))?;
+        let bytes = self.at.checked_add(length).and_then(|end| self.bytes.get(self.at..end));
+        let bytes = bytes.ok_or_else(|| self.fault("more bytes"))?;
         self.at += length;
         Ok(bytes)
     }
 
+    #[cold]
     fn fault(&self, what: &'static str) -> Malformed {
         Malformed { at: self.at, what }
     }
+}
+
+#[inline]
+fn un_zig_zag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
 #[cfg(test)]
@@ -200,6 +233,14 @@ mod tests {
             write_long(&mut out, value);
             assert_eq!(Reader::new(&out).long(), Ok(value));
         }
+    }
+
+    #[test]
+    fn bytes_that_come_next_can_be_passed_over() {
+        let mut reader = Reader::new(b"abcd");
+        assert!(reader.pass(b"ab") && !reader.pass(b"ab") && !reader.pass(b"cde"));
+        assert_eq!((reader.since(0), reader.since(1)), (&b"ab"[..], &b"b"[..]));
+        assert!(reader.pass(b"cd") && reader.is_at_end() && reader.pass(b""));
     }
 
     #[test]

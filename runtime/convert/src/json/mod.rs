@@ -6,6 +6,7 @@
 mod decimal;
 mod decode;
 mod encode;
+mod fields;
 mod number;
 mod object;
 #[cfg(test)]

@@ -96,12 +96,49 @@ fn nulls_stay_nulls_when_defaults_are_not_to_replace_them() {
 #[test]
 fn data_cut_short_or_too_long_are_refused() {
     for (schema, datum, _) in TYPES {
-        let transcoder = Transcoder::new(&Schema::parse(schema).expect("a schema"), Options::default());
+        let mut transcoder = Transcoder::new(&Schema::parse(schema).expect("a schema"), Options::default());
         for cut in 0..datum.len() {
             assert!(transcoder.write(&datum[..cut], &mut Vec::new()).is_err(), "{schema} cut at {cut}");
         }
         let longer = [datum, &[0]].concat();
         assert!(transcoder.write(&longer, &mut Vec::new()).is_err(), "{schema} with more behind");
+    }
+}
+
+const EVENT: &str = r#"{"type":"struct","fields":[{"type":"string","optional":true,"field":"before"},{"type":"int64","optional":false,"field":"id"},{"type":"struct","fields":[{"type":"string","optional":false,"field":"name"},{"type":"int64","optional":true,"field":"lsn"},{"type":"string","optional":false,"field":"table"}],"optional":false,"field":"source"},{"type":"string","optional":false,"field":"op"},{"type":"int64","optional":false,"field":"ts_ms"}],"optional":false}"#;
+
+/// The event with this number: some fields change with each, some now and then, some seldom.
+fn event(number: i64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_long(&mut out, i64::from(number % 7000 > 6000));
+    if number % 7000 > 6000 {
+        write_bytes(&mut out, b"before");
+    }
+    write_long(&mut out, number);
+    write_bytes(&mut out, b"shop");
+    write_long(&mut out, i64::from(number % 10 > 0));
+    if number % 10 > 0 {
+        write_long(&mut out, number / 100);
+    }
+    write_bytes(&mut out, if number % 1000 > 900 { b"orders" } else { b"items" });
+    write_bytes(&mut out, if number > 8000 { b"u" } else { b"c" });
+    write_long(&mut out, number / 500);
+    out
+}
+
+#[test]
+fn a_record_is_written_alike_whatever_came_before() {
+    let schema = Schema::parse(EVENT).expect("a schema");
+    let mut transcoder = Transcoder::new(&schema, Options::default());
+    for number in 0..20_000 {
+        let (mut after_others, mut alone) = (Vec::new(), Vec::new());
+        transcoder.write(&event(number), &mut after_others).expect("a datum");
+        Transcoder::new(&schema, Options::default()).write(&event(number), &mut alone).expect("a datum");
+        assert_eq!(String::from_utf8(after_others), String::from_utf8(alone), "event {number}");
+    }
+    let last = event(19_999);
+    for cut in 0..last.len() {
+        assert!(transcoder.write(&last[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
     }
 }
 

@@ -1,12 +1,14 @@
 //! Datum to JSON in one pass: each schema is compiled once into nodes that read and write as they go.
 //!
 //! All literal text (braces, field names, the schema of an envelope) is rendered at compile time, so a record costs one
-//! walk over its bytes and no allocation.
+//! walk over its bytes and no allocation. Stretches that repeat from record to record cost a comparison and a copy: see
+//! [`Fields`].
 
 use serde_json::Value;
 use towpath_model::datum::Reader;
 use towpath_model::{Schema, Type};
 
+use super::fields::Fields;
 use super::text::{write_base64, write_string};
 use super::{DECIMAL, Options, decimal, write_double, write_float};
 use crate::fault::Fault;
@@ -22,8 +24,9 @@ pub(crate) struct Transcoder {
     node: Node,
 }
 
+/// How a value of one schema becomes JSON.
 #[derive(Debug)]
-enum Node {
+pub(super) enum Node {
     Integer,
     Float,
     Double,
@@ -34,15 +37,8 @@ enum Node {
     Array(Box<Node>),
     Object(Box<Node>),
     Pairs(Box<(Node, Node)>),
-    Struct(Vec<FieldNode>),
+    Struct(Fields),
     Optional { null_branch: i64, null: Vec<u8>, value: Box<Node> },
-}
-
-#[derive(Debug)]
-struct FieldNode {
-    /// `{"name":` or `,"name":`.
-    prefix: Vec<u8>,
-    node: Node,
 }
 
 impl Transcoder {
@@ -60,7 +56,7 @@ impl Transcoder {
 
     /// Appends the JSON of a datum.
     #[inline]
-    pub(crate) fn write(&self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(crate) fn write(&mut self, datum: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         out.extend_from_slice(&self.head);
         let mut reader = Reader::new(datum);
         self.node.write(&mut reader, out)?;
@@ -112,15 +108,15 @@ impl Node {
                     let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
                     write_string(&mut prefix, field.name.as_bytes()).expect("a field's name is UTF-8");
                     prefix.push(b':');
-                    FieldNode { prefix, node: Self::compile(&field.schema, options) }
+                    (prefix, Self::compile(&field.schema, options))
                 });
-                Self::Struct(fields.collect())
+                Self::Struct(Fields::new(fields))
             }
         }
     }
 
     #[inline]
-    fn write(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(super) fn write(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
             Self::Integer => out.extend_from_slice(itoa::Buffer::new().format(reader.long()?).as_bytes()),
             Self::String => write_string(out, reader.bytes()?)?,
@@ -128,7 +124,7 @@ impl Node {
                 let branch = reader.long()?;
                 if branch == *null_branch {
                     out.extend_from_slice(null);
-                } else if branch == 1 - null_branch {
+                } else if branch == 1 - *null_branch {
                     value.write(reader, out)?;
                 } else {
                     return Err(Fault::datum(format!(
@@ -138,10 +134,7 @@ impl Node {
                 }
             }
             Self::Struct(fields) => {
-                for field in fields {
-                    out.extend_from_slice(&field.prefix);
-                    field.node.write(reader, out)?;
-                }
+                fields.write(reader, out)?;
                 out.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
             }
             Self::Boolean => out.extend_from_slice(if reader.boolean()? { b"true" } else { b"false" }),
@@ -154,7 +147,7 @@ impl Node {
         Ok(())
     }
 
-    fn write_blocks(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn write_blocks(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let (open, close) = if matches!(self, Self::Object(_)) { (b'{', b'}') } else { (b'[', b']') };
         out.push(open);
         let mut first = true;

@@ -109,7 +109,7 @@ impl Fit {
                     let transcoder = Transcoder::new(&schema, Options::default());
                     Ok((schema, transcoder))
                 };
-                let (schema, transcoder) = &**self.transcoders.get(batch, payload.form.schema, compile)?;
+                let (schema, transcoder) = self.transcoders.get(batch, payload.form.schema, compile)?;
                 let mut out = Vec::with_capacity(datum.len() * 2);
                 // To a sink of bytes a text is its bytes; to a sink of JSON it is a JSON string.
                 let present = match schema.kind {

@@ -13,21 +13,10 @@ pub(crate) struct Outward {
     key: Writer,
     value: Writer,
     header: Writer,
-    scratch: Scratch,
+    /// One header, kept between records so that nothing is allocated for each.
+    scratch: Vec<u8>,
     /// How many bytes came out for a thousand that went in, the last time.
     growth: usize,
-}
-
-/// One record's payloads, kept between records so that nothing is allocated for each.
-#[derive(Default)]
-struct Scratch {
-    key: Vec<u8>,
-    has_key: bool,
-    value: Vec<u8>,
-    has_value: bool,
-    headers: Vec<u8>,
-    /// Where each header ends; none is a null.
-    header_ends: Vec<Option<usize>>,
 }
 
 impl Outward {
@@ -40,7 +29,7 @@ impl Outward {
             key: writer("key.converter", &CONVERTERS, Class::Json)?,
             value: writer("value.converter", &CONVERTERS, Class::Json)?,
             header: writer("header.converter", &HEADER_CONVERTERS, Class::Simple)?,
-            scratch: Scratch::default(),
+            scratch: Vec::new(),
             growth: 1000,
         })
     }
@@ -50,7 +39,7 @@ impl Outward {
             writer.begin(batch);
         }
         let mut draft = Draft::plain(batch);
-        draft.reserve(batch.payload_bytes().saturating_mul(self.growth) / 1000);
+        draft.builder().reserve(batch.payload_bytes().saturating_mul(self.growth) / 1000);
         let common = match self.common_headers(batch) {
             Ok(common) => common,
             Err(fault) => {
@@ -63,16 +52,15 @@ impl Outward {
         };
         common.into_iter().for_each(|header| draft.builder().common_header(header));
         for record in batch.records() {
-            if let Err((stage, fault)) = self.write(batch, &record) {
+            if let Err((stage, fault)) = self.write(batch, &record, &mut draft) {
+                draft.builder().undo();
                 let class = match stage {
                     Stage::KeyConverter => self.key.class,
                     Stage::HeaderConverter => self.header.class,
                     _ => self.value.class,
                 };
                 trace.fail(record.index as u32, stage, class.names()[1], fault);
-                continue;
             }
-            self.push(&mut draft, &record);
         }
         let written = draft.finish();
         // A little more than last time; bounded, because a batch of a few bytes tells little.
@@ -92,45 +80,30 @@ impl Outward {
         headers.collect()
     }
 
-    /// Writes the record's payloads to the scratch.
+    /// Writes a record into the draft; after a fault, a part of it.
     #[inline]
-    fn write(&mut self, batch: &Batch, record: &Record<'_>) -> Result<(), (Stage, Fault)> {
-        let scratch = &mut self.scratch;
-        scratch.key.clear();
-        scratch.value.clear();
-        let key = self.key.write(batch, record.key, &mut scratch.key);
-        scratch.has_key = key.map_err(|fault| (Stage::KeyConverter, fault))?;
-        let value = self.value.write(batch, record.value, &mut scratch.value);
-        scratch.has_value = value.map_err(|fault| (Stage::ValueConverter, fault))?;
-        scratch.headers.clear();
-        scratch.header_ends.clear();
-        for (_, payload) in record.own_headers() {
-            let written = self.header.write(batch, payload, &mut scratch.headers);
-            let present = written.map_err(|fault| (Stage::HeaderConverter, fault))?;
-            scratch.header_ends.push(present.then_some(scratch.headers.len()));
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn push(&mut self, draft: &mut Draft, record: &Record<'_>) {
+    fn write(&mut self, batch: &Batch, record: &Record<'_>, draft: &mut Draft) -> Result<(), (Stage, Fault)> {
         let topic = draft.run(record).topic;
-        let run = Run {
+        let builder = draft.builder();
+        builder.run(Run {
             records: 0,
             topic,
             origin: topic,
             partition: record.run.partition,
             key: Form::BYTES,
             value: Form::BYTES,
-        };
-        let scratch = &self.scratch;
-        draft.begin(run, scratch.has_key.then_some(&scratch.key), scratch.has_value.then_some(&scratch.value));
-        let mut start = 0;
-        for ((name, _), end) in record.own_headers().zip(&scratch.header_ends) {
-            let bytes = end.and_then(|end| scratch.headers.get(start..end));
-            start = end.unwrap_or(start);
-            draft.builder().header(name, Form::BYTES, bytes);
+        });
+        let key = builder.try_key_with(|out| self.key.write(batch, record.key, out));
+        key.map_err(|fault| (Stage::KeyConverter, fault))?;
+        let value = builder.try_value_with(|out| self.value.write(batch, record.value, out));
+        value.map_err(|fault| (Stage::ValueConverter, fault))?;
+        for (name, payload) in record.own_headers() {
+            self.scratch.clear();
+            let written = self.header.write(batch, payload, &mut self.scratch);
+            let present = written.map_err(|fault| (Stage::HeaderConverter, fault))?;
+            builder.header(name, Form::BYTES, present.then_some(&self.scratch));
         }
         draft.end(record);
+        Ok(())
     }
 }

@@ -119,7 +119,7 @@ pub(crate) struct ExtractNewRecordState {
     mode: Mode,
     fields: Vec<Reference>,
     headers: Vec<Reference>,
-    shapes: Shapes<Option<Shape>>,
+    shapes: Shapes<Option<Arc<Shape>>>,
     scratch: Vec<u8>,
     ranges: Vec<std::ops::Range<usize>>,
     text_schema: Arc<str>,
@@ -194,7 +194,7 @@ impl ExtractNewRecordState {
     fn datum(&mut self, batch: &Batch, draft: &mut Draft, record: &Record<'_>, bytes: &[u8]) -> Result<Outcome, Fault> {
         let rewrite = self.mode.delete == Delete::Rewrite;
         let (fields, headers) = (&self.fields, &self.headers);
-        let compile = |schema| Shape::compile(schema, rewrite, fields, headers);
+        let compile = |schema| Ok(Shape::compile(schema, rewrite, fields, headers)?.map(Arc::new));
         let shape = self.shapes.get(batch, record.value.form.schema, compile)?.clone();
         let Some(shape) = shape.as_ref() else { return Ok(Outcome::Keep) };
         if !structs::fields(&shape.envelope, bytes, &mut self.ranges)? {

@@ -61,7 +61,7 @@ pub(crate) struct InsertField {
     part: Part,
     inserted: Vec<Inserted>,
     text: String,
-    shapes: Shapes<Shape>,
+    shapes: Shapes<Arc<Shape>>,
     scratch: Vec<u8>,
 }
 
@@ -111,7 +111,7 @@ impl InsertField {
                 let inserted = &self.inserted;
                 let compile = |before: Schema| {
                     let after = extended(&before, inserted.iter().map(Inserted::field).collect())?;
-                    Ok(Shape { before, after })
+                    Ok(Arc::new(Shape { before, after }))
                 };
                 let shape = self.shapes.get(batch, payload.form.schema, compile)?.clone();
                 let Some(datum) = inner(&shape.before, bytes)? else {

@@ -17,6 +17,8 @@ pub struct BatchBuilder {
     schemas: HashMap<Arc<str>, u32>,
     names: HashMap<Arc<str>, u32>,
     own_headers: u32,
+    /// Records and bytes of the arena at the end of the last whole record.
+    ended: (usize, usize),
 }
 
 impl BatchBuilder {
@@ -72,6 +74,17 @@ impl BatchBuilder {
         self.columns.key_lengths.push(length);
     }
 
+    /// As [`key_with`](Self::key_with), where writing may fail; [`undo`](Self::undo) must follow then.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    #[inline]
+    pub fn try_key_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<(), E> {
+        let length = self.try_write_with(write)?;
+        self.columns.key_lengths.push(length);
+        Ok(())
+    }
+
     /// Writes the value.
     pub fn value(&mut self, bytes: Option<&[u8]>) {
         let length = self.write(bytes);
@@ -82,6 +95,17 @@ impl BatchBuilder {
     pub fn value_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         let length = self.write_with(write);
         self.columns.value_lengths.push(length);
+    }
+
+    /// As [`value_with`](Self::value_with), where writing may fail; [`undo`](Self::undo) must follow then.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    #[inline]
+    pub fn try_value_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<(), E> {
+        let length = self.try_write_with(write)?;
+        self.columns.value_lengths.push(length);
+        Ok(())
     }
 
     /// Writes a header of this record alone, after key and value.
@@ -109,6 +133,26 @@ impl BatchBuilder {
             self.columns.header_counts.push(self.own_headers);
             self.own_headers = 0;
         }
+        self.ended = (self.columns.value_lengths.len(), self.arena.len());
+    }
+
+    /// Takes back what was written of a record that has not ended.
+    pub fn undo(&mut self) {
+        let (records, bytes) = self.ended;
+        let columns = &mut self.columns;
+        let headers = columns.header_keys.len() - self.own_headers as usize;
+        self.arena.truncate(bytes);
+        columns.key_lengths.truncate(records);
+        columns.value_lengths.truncate(records);
+        columns.header_keys.truncate(headers);
+        columns.header_forms.truncate(headers);
+        columns.header_lengths.truncate(headers);
+        self.own_headers = 0;
+    }
+
+    /// Makes room for so many bytes of payload, so that the arena need not grow step by step.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.arena.reserve(bytes);
     }
 
     /// Copies a record of another batch, all but its run.
@@ -160,13 +204,18 @@ impl BatchBuilder {
     }
 
     fn write_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> i32 {
+        let Ok(length) = self.try_write_with(|arena| Ok::<_, std::convert::Infallible>(write(arena)));
+        length
+    }
+
+    #[inline]
+    fn try_write_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<i32, E> {
         let before = self.arena.len();
-        if write(&mut self.arena) {
-            length_of(self.arena.len() - before)
-        } else {
-            self.arena.truncate(before);
-            -1
+        if write(&mut self.arena)? {
+            return Ok(length_of(self.arena.len() - before));
         }
+        self.arena.truncate(before);
+        Ok(-1)
     }
 }
 

@@ -26,6 +26,31 @@ fn sample() -> Batch {
 }
 
 #[test]
+fn a_record_that_is_taken_back_leaves_nothing() {
+    let mut builder = BatchBuilder::default();
+    let topic = builder.topic("t");
+    builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value: Form::BYTES });
+    for fails in [true, false, true, false] {
+        builder.key(Some(b"key"));
+        let value = builder.try_value_with(|out| {
+            out.extend_from_slice(b"half");
+            if fails { Err(()) } else { Ok(true) }
+        });
+        if fails {
+            assert_eq!(value, Err(()));
+        } else {
+            builder.header("h", Form::BYTES, Some(b"v"));
+            builder.end(None, None);
+            builder.header("h", Form::BYTES, Some(b"of a record without a key"));
+        }
+        builder.undo();
+    }
+    let batch = builder.build();
+    let record = |record: Record<'_>| (record.key.bytes.map(<[u8]>::len), record.headers().count());
+    assert_eq!(batch.records().map(record).collect::<Vec<_>>(), [(Some(3), 1); 2]);
+}
+
+#[test]
 fn what_is_built_is_read_back() {
     let batch = sample();
     let read: Vec<_> = batch
