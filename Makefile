@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 COMPONENTS := $(addprefix towpath-,$(filter-out sdk,$(notdir $(patsubst %/,%,$(wildcard connectors/*/)))))
-GUESTS := towpath-test-guests
+GUESTS := towpath-test-guests towpath-test-dividing
 WASM := $(TARGET)/wasm32-wasip2/release
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200

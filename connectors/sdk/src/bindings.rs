@@ -49,6 +49,12 @@ export!(
     "::towpath_sdk::bindings::source"
 );
 export!(
+    shares,
+    "package towpath:shares-part; world shares-part { export towpath:connect/shares@0.1.0; }",
+    "towpath:shares-part/shares-part",
+    "::towpath_sdk::bindings::shares"
+);
+export!(
     sink,
     "package towpath:sink-part; world sink-part { export towpath:connect/sink@0.1.0; }",
     "towpath:sink-part/sink-part",

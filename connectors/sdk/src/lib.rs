@@ -2,7 +2,8 @@
 //!
 //! Implement [`Source`], [`Sink`] or [`Transform`] and hand the type to [`export_source!`], [`export_sink!`] or
 //! [`export_transform!`] in a crate of types `cdylib` and `rlib`. `cargo build --target wasm32-wasip2` gives the component;
-//! natively the macros expand to nothing, so that all logic is tested as any other Rust.
+//! natively the macros expand to nothing, so that all logic is tested as any other Rust. A source that can divide its work among
+//! several instances of itself implements [`SharedSource`] too and is exported by [`export_shared_source!`].
 //! What the host does for a connector is one module each: [`http`], [`streams`], [`object_store`], [`scratch`], [`log`],
 //! [`metrics`], [`control`]. Their functions work inside a component only; keep decisions apart from them. [`settings`] reads a
 //! configuration and tells all its faults at once.
@@ -22,6 +23,7 @@ mod columns;
 #[doc(hidden)]
 pub mod connector;
 mod definition;
+mod shares;
 mod sink;
 mod source;
 mod transform;
@@ -33,12 +35,14 @@ pub mod bindings;
 pub mod component {
     //! What the export macros refer to.
     pub use crate::connector;
+    pub use crate::shares::exports as shares;
     pub use crate::sink::exports as sink;
     pub use crate::source::exports as source;
     pub use crate::transform::exports as transform;
 }
 
 pub use definition::{KeyDefinition, SpecBuilder, key, spec};
+pub use shares::{Part, Reader, ShareProgress, SharedSource, Turn};
 pub use sink::Sink;
 pub use source::Source;
 pub use towpath_model as model;

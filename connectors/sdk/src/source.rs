@@ -82,7 +82,7 @@ macro_rules! export_source {
             struct Component;
 
             ::std::thread_local! {
-                static TASK: ::std::cell::RefCell<Option<$source>> = const { ::std::cell::RefCell::new(None) };
+                pub(super) static TASK: ::std::cell::RefCell<Option<$source>> = const { ::std::cell::RefCell::new(None) };
             }
 
             impl connector_exports::Guest for Component {
@@ -132,11 +132,11 @@ pub mod exports {
     //! The exports of the world, in terms of the author's trait.
     #![allow(missing_docs, clippy::missing_errors_doc, clippy::needless_pass_by_value)]
 
-    use super::{Checkpoint, Duration, Source};
+    use super::{Duration, Source};
     use crate::bindings::imports::towpath::connect::types as wit;
     use crate::bindings::source::exports::towpath::connect::source as wit_source;
     use crate::columns::batch_to_wit;
-    use crate::translate::{context_from_wit, error_to_wit, opened};
+    use crate::translate::{checkpoints_from_wit, checkpoints_to_wit, context_from_wit, error_to_wit, opened};
 
     pub fn open<T: Source>(
         task: &mut Option<T>,
@@ -158,11 +158,7 @@ pub mod exports {
         let polled = opened(task)?.poll(max_wait, max_records, max_bytes).map_err(error_to_wit)?;
         Ok(wit_source::Polled {
             records: batch_to_wit(polled.records),
-            checkpoints: polled
-                .checkpoints
-                .into_iter()
-                .map(|checkpoint| wit_source::Checkpoint { partition: checkpoint.partition, offset: checkpoint.offset })
-                .collect(),
+            checkpoints: checkpoints_to_wit(polled.checkpoints),
             progress: match polled.progress {
                 towpath_model::Progress::More => wit_source::Progress::More,
                 towpath_model::Progress::Idle => wit_source::Progress::Idle,
@@ -188,9 +184,5 @@ pub mod exports {
 
     pub fn close<T: Source>(task: T) {
         task.close();
-    }
-
-    fn checkpoints_from_wit(offsets: Vec<wit_source::Checkpoint>) -> Vec<Checkpoint> {
-        offsets.into_iter().map(|offset| Checkpoint { partition: offset.partition, offset: offset.offset }).collect()
     }
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use towpath_model::{Config, ConnectorError, Fault, Gravity, Reason};
+use towpath_model::{Checkpoint, Config, ConnectorError, Fault, Gravity, Reason};
 
 use crate::Context;
 use crate::bindings::imports::towpath::connect::types as wit;
@@ -28,6 +28,16 @@ pub(crate) fn context_from_wit(context: wit::Context) -> Context {
         epoch: context.epoch,
         buffer_bytes_max: context.buffer_bytes_max,
     }
+}
+
+pub(crate) fn checkpoints_from_wit(checkpoints: Vec<wit::Checkpoint>) -> Vec<Checkpoint> {
+    let from_wit = |wit::Checkpoint { partition, offset }| Checkpoint { partition, offset };
+    checkpoints.into_iter().map(from_wit).collect()
+}
+
+pub(crate) fn checkpoints_to_wit(checkpoints: Vec<Checkpoint>) -> Vec<wit::Checkpoint> {
+    let to_wit = |Checkpoint { partition, offset }| wit::Checkpoint { partition, offset };
+    checkpoints.into_iter().map(to_wit).collect()
 }
 
 pub(crate) fn error_to_wit(error: ConnectorError) -> wit::Error {

@@ -43,5 +43,6 @@ macro_rules! export {
 
 export!(connector, "package towpath:part; world part { export towpath:connect/connector@0.1.0; }");
 export!(source, "package towpath:part; world part { export towpath:connect/source@0.1.0; }");
+export!(shares, "package towpath:part; world part { export towpath:connect/shares@0.1.0; }");
 export!(sink, "package towpath:part; world part { export towpath:connect/sink@0.1.0; }");
 export!(transform, "package towpath:part; world part { export towpath:connect/transform@0.1.0; }");

@@ -48,6 +48,8 @@ pub struct Limits {
     pub scratch_bytes_max: u64,
     /// Requests, connections, files and uploads that a task may hold at once.
     pub handles_max: usize,
+    /// Readers that a source task may have beside itself, each held to these limits on its own.
+    pub readers_max: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             batch_bytes_max: 64 << 20,
             scratch_bytes_max: 4 << 30,
             handles_max: 256,
+            readers_max: 16,
         }
     }
 }

@@ -15,9 +15,9 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::Runtime;
 use crate::Error;
-use crate::bindings::{connector, sink, source, transform};
+use crate::bindings::{connector, shares, sink, source, transform};
 use crate::guest::{Guest, Instance, Scope, visible_config};
-use crate::task::{SinkTask, SourceTask, TransformStep, context_to_wit};
+use crate::task::{MakeReader, Readers, SinkTask, SourceExports, SourceTask, TransformStep, Usage, context_to_wit};
 use crate::translate::{config_from_wit, config_to_wit, error_from_wit, fault_from_wit, spec_from_wit};
 
 /// A component, ready to be instantiated.
@@ -25,6 +25,8 @@ pub(crate) struct ComponentPlugin {
     spec: Spec,
     digest: String,
     pre: InstancePre<Guest>,
+    /// Whether it is a source that divides its work.
+    divides: bool,
     runtime: Arc<Runtime>,
 }
 
@@ -55,7 +57,8 @@ impl ComponentPlugin {
             return Err(Error::Exports { name: name.to_owned(), kind: spec.kind });
         }
         check(name, &spec)?;
-        Ok(Self { spec, digest, pre, runtime })
+        let divides = spec.kind == ConnectorKind::Source && shares::PartIndices::new(&pre).is_ok();
+        Ok(Self { spec, digest, pre, divides, runtime })
     }
 
     async fn instance<E: Send + Sync>(
@@ -77,6 +80,24 @@ impl ComponentPlugin {
     fn scope(&self, context: &TaskContext) -> Scope {
         let (telemetry, services) = (Some(context.telemetry.clone()), self.runtime.services.clone());
         Scope::new(context.task.to_string(), &self.spec, context.config.clone(), telemetry, services)
+    }
+
+    /// Makes further instances that work for the same task, beside its own.
+    fn make_reader(&self, context: TaskContext, usage: Arc<Usage>) -> MakeReader {
+        let (pre, runtime, spec) = (self.pre.clone(), self.runtime.clone(), self.spec.clone());
+        Box::new(move |number| {
+            let (pre, runtime) = (pre.clone(), runtime.clone());
+            let (telemetry, services) = (Some(usage.portion()), runtime.services.clone());
+            let label = format!("{} reader {number}", context.task);
+            let scope = Arc::new(Scope::new(label, &spec, context.config.clone(), telemetry, services));
+            async move {
+                let exports = |store: &mut Store<Guest>, instance: &wasmtime::component::Instance| {
+                    shares::Part::new(store, instance)
+                };
+                Instance::new(&pre, runtime.ticker.activity(), scope, &runtime.scratch_dir, exports).await
+            }
+            .boxed()
+        })
     }
 
     fn require(&self, kind: ConnectorKind) -> Result<(), ConnectorError> {
@@ -131,11 +152,21 @@ impl Plugin for ComponentPlugin {
 
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError> {
         self.require(ConnectorKind::Source)?;
-        let instance =
-            self.instance(self.scope(&context), |store, instance| source::Part::new(store, instance)).await?;
+        let usage = Usage::new(context.telemetry.clone());
+        let own = TaskContext { telemetry: usage.portion(), ..context.clone() };
+        let divides = self.divides;
+        let exports = move |store: &mut Store<Guest>, instance: &wasmtime::component::Instance| {
+            Ok(SourceExports {
+                source: source::Part::new(&mut *store, instance)?,
+                shares: divides.then(|| shares::Part::new(&mut *store, instance)).transpose()?,
+            })
+        };
+        let instance = self.instance(self.scope(&own), exports).await?;
         let interrupt = instance.scope().interruption.clone();
-        let context = context_to_wit(&context, &visible_config(&self.spec, &instance.scope().config));
-        Ok((Box::new(SourceTask { instance, context }), interrupt))
+        let readers_max = self.runtime.services.limits.readers_max;
+        let visible = context_to_wit(&context, &visible_config(&self.spec, &instance.scope().config));
+        let readers = divides.then(|| Readers::new(self.make_reader(context, usage), readers_max));
+        Ok((Box::new(SourceTask { instance, context: visible, readers }), interrupt))
     }
 
     async fn sink(&self, context: TaskContext) -> Result<(Box<dyn Sink>, Arc<dyn Interrupt>), ConnectorError> {

@@ -1,12 +1,16 @@
 //! Tasks made of components: the model's traits, each call one call into the guest.
 
+mod readers;
 mod sink;
 mod source;
 mod transform;
+mod usage;
 
+pub(crate) use readers::{MakeReader, Readers};
 pub(crate) use sink::SinkTask;
-pub(crate) use source::SourceTask;
+pub(crate) use source::{Exports as SourceExports, SourceTask};
 pub(crate) use transform::TransformStep;
+pub(crate) use usage::Usage;
 
 use towpath_model::{Config, TaskContext};
 

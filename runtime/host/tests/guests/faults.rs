@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use towpath_model::ConnectorError;
+use towpath_model::{Coded, ConnectorError};
 
 use crate::support::{Bench, Task};
 
 /// The code, message and trace of a fatal error.
-async fn fault_of(task: &mut Task) -> (&'static str, String, Option<String>) {
-    match task.say().await {
-        Err(ConnectorError::Fatal { reason, trace }) => (reason.code.unwrap_or_default(), reason.message, trace),
+async fn fault_of(task: &mut Task) -> (String, String, Option<String>) {
+    let error = task.say().await.expect_err("an error");
+    let code = error.code().to_owned();
+    match error {
+        ConnectorError::Fatal { reason, trace } => (code, reason.message, trace),
         other => panic!("expected a fatal error, got {other:?}"),
     }
 }
@@ -85,7 +87,7 @@ async fn an_error_that_a_component_reports_has_no_secrets_and_leaves_it_alive() 
     let mut task = bench.task(&[("mode", "error"), ("password", "hunter2-hunter2")]).await;
     for _ in 0..2 {
         let (code, message, _) = fault_of(&mut task).await;
-        assert_eq!((code, message.as_str()), ("connector.fatal", "refused by [hidden]"));
+        assert_eq!((code.as_str(), message.as_str()), ("connector.fatal", "refused by [hidden]"));
     }
 }
 

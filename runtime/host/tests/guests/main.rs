@@ -6,5 +6,6 @@
 mod capabilities;
 mod faults;
 mod plugins;
+mod readers;
 mod support;
 mod tls;

@@ -13,18 +13,23 @@ use towpath_model::{
     TaskId, Telemetry,
 };
 
-/// The component, wherever the build put it.
+/// The component that misbehaves.
+pub fn component() -> PathBuf {
+    built("towpath-test-guests")
+}
+
+/// The component of a package, wherever the build put it.
 ///
 /// # Panics
 /// With the command to run when it is not there.
-pub fn component() -> PathBuf {
+pub fn built(package: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test has a path");
     let target = own.ancestors().nth(3).expect("tests are built into <target>/<profile>/deps");
     let folder = target.join("wasm32-wasip2/release");
-    let path = folder.join("towpath_test_guests.wasm");
+    let path = folder.join(format!("{}.wasm", package.replace('-', "_")));
     assert!(
         path.exists(),
-        "{} is missing; run: cargo build --release --target wasm32-wasip2 -p towpath-test-guests",
+        "{} is missing; run: cargo build --release --target wasm32-wasip2 -p {package}",
         path.display()
     );
     path
