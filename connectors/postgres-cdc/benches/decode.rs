@@ -38,6 +38,8 @@ fn table() -> Arc<Table> {
             optional: place > 0,
             dimensions: 0,
             default: None,
+            elements_optional: false,
+            labels_open: false,
             place,
         }
     };
@@ -49,12 +51,13 @@ fn table() -> Arc<Table> {
         identity: ReplicaIdentity::Default,
         columns,
         key: vec!["id".into()],
+        key_deferrable: false,
     };
     let required =
         [("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "shop"), ("topic.prefix", "shop")];
     let config: Config = required.into_iter().collect();
     let settings = Settings::parse(&config).expect("valid");
-    Arc::new(Table::new(&facts, &types, &settings.names, &settings.values))
+    Arc::new(Table::new(facts, &types, &settings.names, &settings.values))
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {

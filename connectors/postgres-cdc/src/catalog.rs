@@ -1,6 +1,10 @@
 //! What the server's catalog says: of itself, of publications, slots, tables and types.
 //!
-//! One control connection, opened when it is needed and opened again when it broke. Names go into queries escaped.
+//! One control connection, opened when it is needed and opened again when it broke. Names go into queries escaped. Here are the
+//! server, its publications and slots; `tables` and `types` say what rows are made of.
+
+mod tables;
+mod types;
 
 use std::sync::Arc;
 
@@ -10,8 +14,8 @@ use towpath_model::Clock;
 use crate::error::Error;
 use crate::network::Host;
 use crate::offset::parse_lsn;
-use crate::schema::{ColumnFacts, PgType, TableFacts, TypeKind, TypeRegistry};
-use crate::wire::{Connection, Login, ReplicaIdentity, Row};
+use crate::schema::TypeRegistry;
+use crate::wire::{Connection, Login, Row};
 
 /// The server and the role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,167 +219,6 @@ impl Catalog {
         );
         Ok(self.query(&sql)?.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
     }
-
-    /// The tables of a publication, with where their rows stand, sorted by name.
-    pub fn published(&mut self, publication: &str) -> Result<Vec<Published>, Error> {
-        let (columns, filter) =
-            if self.version >= 150_000 { ("array_to_json(t.attnames)", "t.rowfilter") } else { ("NULL", "NULL") };
-        let sql = format!(
-            "SELECT c.oid, t.schemaname, t.tablename, {columns}, {filter}, c.relkind FROM pg_publication_tables t \
-             JOIN pg_namespace n ON n.nspname = t.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename \
-             WHERE t.pubname = {} ORDER BY 2, 3",
-            escape_literal(publication)
-        );
-        let mut tables = Vec::new();
-        for row in self.query(&sql)? {
-            let mut fields = Fields(row.into_iter());
-            let (oid, schema, name) = (fields.number()?, fields.text()?, fields.text()?);
-            let columns = fields.optional().and_then(|list| serde_json::from_str(&list).ok());
-            let row_filter = fields.optional();
-            let files = self.files(oid, fields.text()? == "p")?;
-            tables.push(Published { oid, schema, name, columns, row_filter, files });
-        }
-        Ok(tables)
-    }
-
-    fn files(&mut self, oid: u32, partitioned: bool) -> Result<Vec<TableFile>, Error> {
-        let which = if partitioned {
-            format!("c.oid IN (SELECT relid FROM pg_partition_tree({oid}) WHERE isleaf)")
-        } else {
-            format!("c.oid = {oid}")
-        };
-        let sql = format!(
-            "SELECT n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0), c.reltuples, c.reltoastrelid <> 0 \
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {which} ORDER BY 1, 2"
-        );
-        self.query(&sql)?
-            .into_iter()
-            .map(|row| {
-                let mut fields = Fields(row.into_iter());
-                let (schema, name) = (fields.text()?, fields.text()?);
-                Ok(TableFile {
-                    path: format!("{schema}.{name}"),
-                    quoted: format!("{}.{}", escape_identifier(&schema), escape_identifier(&name)),
-                    file: fields.number()?,
-                    rows: fields.number::<f64>()?.max(0.0),
-                    toasted: fields.flag()?,
-                })
-            })
-            .collect()
-    }
-
-    /// What the catalog says of a table now; none when it is gone. Columns that the stream cannot carry are left out.
-    pub fn table(&mut self, oid: u32) -> Result<Option<TableFacts>, Error> {
-        let sql = format!(
-            "SELECT n.nspname, c.relname, c.relreplident FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
-        );
-        let Some(row) = self.query(&sql)?.into_iter().next() else { return Ok(None) };
-        let mut fields = Fields(row.into_iter());
-        let (schema, name) = (fields.text()?, fields.text()?);
-        let identity = match fields.text()?.as_str() {
-            "n" => ReplicaIdentity::Nothing,
-            "f" => ReplicaIdentity::Full,
-            "i" => ReplicaIdentity::Index,
-            _ => ReplicaIdentity::Default,
-        };
-        let columns = self.columns(oid)?;
-        let key = self.key(oid)?;
-        let types = columns.iter().map(|column: &ColumnFacts| column.type_oid).collect::<Vec<_>>();
-        self.learn_types(types)?;
-        Ok(Some(TableFacts { oid, schema, name, identity, columns, key }))
-    }
-
-    fn columns(&mut self, oid: u32) -> Result<Vec<ColumnFacts>, Error> {
-        let generated = if self.version >= 120_000 { "AND a.attgenerated = ''" } else { "" };
-        let sql = format!(
-            "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attndims, pg_get_expr(d.adbin, d.adrelid) \
-             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-             WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped {generated} ORDER BY a.attnum"
-        );
-        self.query(&sql)?
-            .into_iter()
-            .enumerate()
-            .map(|(place, row)| {
-                let mut fields = Fields(row.into_iter());
-                Ok(ColumnFacts {
-                    name: fields.text()?,
-                    type_oid: fields.number()?,
-                    modifier: fields.number()?,
-                    optional: !fields.flag()?,
-                    dimensions: fields.number()?,
-                    default: fields.optional(),
-                    place,
-                })
-            })
-            .collect()
-    }
-
-    /// The columns of the primary key, or of the index that is the replica identity.
-    fn key(&mut self, oid: u32) -> Result<Vec<String>, Error> {
-        let own = if self.version >= 110_000 { "AND k.place <= i.indnkeyatts" } else { "" };
-        let sql = format!(
-            "SELECT i.indexrelid, a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place), pg_attribute a \
-             WHERE i.indrelid = {oid} AND (i.indisprimary OR i.indisreplident) AND a.attrelid = {oid} AND a.attnum = k.number {own} \
-             ORDER BY i.indisprimary DESC, i.indexrelid, k.place"
-        );
-        let rows = self.query(&sql)?;
-        let index = rows.first().and_then(|row| row.first()).cloned();
-        let same = rows.into_iter().filter(|row| row.first() == index.as_ref());
-        Ok(same.filter_map(|mut row| row.pop().flatten()).collect())
-    }
-
-    /// Learns types that are not known yet, and those they are made of.
-    pub fn learn_types(&mut self, oids: Vec<u32>) -> Result<(), Error> {
-        // Each round learns one layer of domains and arrays.
-        for _ in 0..8 {
-            let missing = self.types.missing(oids.iter().copied());
-            if missing.is_empty() {
-                break;
-            }
-            let list = missing.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-            let sql = format!(
-                "SELECT t.oid, t.typname, t.typtype, t.typelem, t.typbasetype, t.typtypmod, t.typcategory, \
-                 (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) \
-                 FROM pg_type t WHERE t.oid IN ({list})"
-            );
-            let rows = self.query(&sql)?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in rows {
-                let known = read_type(Fields(row.into_iter()))?;
-                self.types.insert(known);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read_type(mut fields: Fields) -> Result<PgType, Error> {
-    let (oid, name, form) = (fields.number()?, fields.text()?, fields.text()?);
-    let (element, base, modifier) = (fields.number::<u32>()?, fields.number()?, fields.number()?);
-    let category = fields.text()?;
-    let kind = match (form.as_str(), category.as_str()) {
-        ("e", _) => {
-            let labels = fields.optional().and_then(|labels| serde_json::from_str(&labels).ok());
-            TypeKind::Enum(labels.unwrap_or_default())
-        }
-        ("d", _) => TypeKind::Domain { base, modifier },
-        (_, "A") if element != 0 => TypeKind::Array(element),
-        _ => TypeKind::Base,
-    };
-    // Composite types and ranges of one's own have names that might be those of a built-in type.
-    let name = if form == "c" || (form == "b" || form == "r") && oid >= 16_384 && is_builtin(&name) {
-        format!("{form}:{name}")
-    } else {
-        name
-    };
-    Ok(PgType { oid, name, kind })
-}
-
-/// Names that mean a built-in type; a type of one's own may not take them.
-fn is_builtin(name: &str) -> bool {
-    !matches!(name, "citext" | "hstore" | "ltree" | "isbn")
 }
 
 /// Reads the fields of a row in order.

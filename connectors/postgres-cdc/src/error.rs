@@ -8,6 +8,7 @@ use std::time::Duration;
 use towpath_model::ConnectorError;
 
 use crate::network::NetworkError;
+use crate::schema::Misfit;
 
 /// An error that the server reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub enum Error {
         /// What is wrong. Never the value itself.
         reason: String,
     },
+    /// A value for which another version of its table's schema has room; whoever reads rows makes that version.
+    #[error("{0}")]
+    Misfit(Misfit),
     /// A stored offset that cannot be used.
     #[error("stored offset: {0}")]
     Offset(String),
@@ -94,7 +98,7 @@ impl Error {
             Self::Network(NetworkError::Denied(_) | NetworkError::Tls(_)) => false,
             Self::Network(_) | Self::Closed | Self::Unanswered(_) | Self::Busy(_) | Self::Protocol(_) => true,
             Self::Server { error, .. } => passing(&error.code),
-            Self::Setting { .. } | Self::Value { .. } | Self::Offset(_) | Self::Fatal(_) => false,
+            Self::Setting { .. } | Self::Value { .. } | Self::Misfit(_) | Self::Offset(_) | Self::Fatal(_) => false,
         }
     }
 

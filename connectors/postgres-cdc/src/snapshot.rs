@@ -47,6 +47,12 @@ enum Pass {
     Rest,
 }
 
+/// What makes room for values for which a table's schema has none.
+struct Room<'a> {
+    catalog: &'a mut Catalog,
+    settings: &'a Settings,
+}
+
 /// The row that is held back.
 #[derive(Debug, Default)]
 struct Held {
@@ -164,8 +170,14 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the connection broke, or a value cannot be represented. The batch and the progress are then worth nothing.
-    pub fn poll(&mut self, writer: &mut Writer, limits: Limits) -> Result<Step, Error> {
-        let step = self.read(writer, limits);
+    pub fn poll(
+        &mut self,
+        writer: &mut Writer,
+        catalog: &mut Catalog,
+        settings: &Settings,
+        limits: Limits,
+    ) -> Result<Step, Error> {
+        let step = self.read(writer, &mut Room { catalog, settings }, limits);
         let readings = [
             ("snapshot_rows_done", Reading::Gauge(self.done as f64)),
             ("snapshot_rows_total", Reading::Gauge(self.total)),
@@ -174,18 +186,18 @@ impl Snapshot {
         step
     }
 
-    fn read(&mut self, writer: &mut Writer, limits: Limits) -> Result<Step, Error> {
+    fn read(&mut self, writer: &mut Writer, room: &mut Room<'_>, limits: Limits) -> Result<Step, Error> {
         let deadline = self.clock.monotonic() + limits.wait;
         loop {
             if self.pass.is_none() && !self.begin_next()? {
-                self.emit_held(writer, None)?;
+                self.emit_held(writer, room, None)?;
                 return Ok(Step::Finished);
             }
             while writer.len() < limits.records && writer.bytes() < limits.bytes {
                 let Some(frame) = self.connection.next_frame()? else { break };
                 match frame.tag {
                     b'd' => {
-                        self.emit_held(writer, Some(self.current))?;
+                        self.emit_held(writer, room, Some(self.current))?;
                         self.hold(&frame)?;
                     }
                     b'E' => return Err(self.connection.server_error(&frame)),
@@ -261,7 +273,7 @@ impl Snapshot {
 
     /// Delivers the row that is held back; `next` is the table of the row after it.
     #[inline]
-    fn emit_held(&mut self, writer: &mut Writer, next: Option<usize>) -> Result<(), Error> {
+    fn emit_held(&mut self, writer: &mut Writer, room: &mut Room<'_>, next: Option<usize>) -> Result<(), Error> {
         let Some(index) = self.held.unit.take() else { return Ok(()) };
         let Some(unit) = self.units.get_mut(index) else { return Ok(()) };
         let last = next != Some(index);
@@ -283,7 +295,17 @@ impl Snapshot {
             xid: self.xid,
             upstream: None,
         };
-        writer.change(&unit.table, Operation::Read, None, (&self.cells, bytes), &origin)?;
+        let mut attempts = 0;
+        while let Err(error) = writer.change(&unit.table, Operation::Read, None, (&self.cells, bytes), &origin) {
+            // Room is made for one column at a time.
+            match error {
+                Error::Misfit(misfit) if attempts <= 3 * unit.table.columns.len() => {
+                    attempts += 1;
+                    unit.table = room.catalog.make_room(&unit.table, &misfit, room.settings)?;
+                }
+                error => return Err(error),
+            }
+        }
         self.begun = true;
         self.done += 1;
         if last && self.current > index {
@@ -337,7 +359,7 @@ fn units(
         if let Some(columns) = &published.columns {
             facts.columns.retain(|column| columns.contains(&column.name));
         }
-        let table = Table::new(&facts, &catalog.types, &settings.names, &settings.values);
+        let table = Table::new(facts.clone(), &catalog.types, &settings.names, &settings.values);
         // The columns are selected in the order of the facts, left-out ones too, so that places agree.
         for (place, column) in facts.columns.iter_mut().enumerate() {
             column.place = place;
@@ -348,7 +370,8 @@ fn units(
             .iter()
             .map(|column| if wanted(&column.name) { escape_identifier(&column.name) } else { "NULL".into() });
         let list = std::iter::once("ctid".to_owned()).chain(list).collect::<Vec<_>>().join(", ");
-        let table = Arc::new(Table::new(&facts, &catalog.types, &settings.names, &settings.values));
+        let identity = facts.identity;
+        let table = Arc::new(Table::new(facts, &catalog.types, &settings.names, &settings.values));
         for file in published.files {
             *total += file.rows;
             let fresh = TableProgress { through: None, file: file.file, xmin };
@@ -361,7 +384,7 @@ fn units(
                 select: format!("SELECT {list} FROM ONLY {}", file.quoted),
                 path: file.path,
                 filter: published.row_filter.clone(),
-                reread: known.is_some() && file.toasted && facts.identity != ReplicaIdentity::Full,
+                reread: known.is_some() && file.toasted && identity != ReplicaIdentity::Full,
                 begun: known.is_some(),
                 progress: known.cloned().unwrap_or(fresh),
             });

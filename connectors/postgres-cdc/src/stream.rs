@@ -10,9 +10,8 @@
 //! Between transactions a keepalive moves the position too: that is how an idle database's slot advances.
 
 mod changes;
-mod relation;
+mod tables;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +22,11 @@ use crate::config::Settings;
 use crate::envelope::Writer;
 use crate::error::Error;
 use crate::offset::{Event, Position};
-use crate::schema::Table;
 use crate::wire::{
     Cells, Connection, Filled, Frame, Message, POSTGRES_EPOCH_US, Replication, StandbyStatus, read_replication,
 };
 use changes::Changes;
-use relation::resolve;
+use tables::Tables;
 
 /// How much a poll may deliver.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +73,7 @@ pub struct Stream {
     last_commit: Option<u64>,
     event: Event,
     transaction: Option<Transaction>,
-    /// Tables by oid; none for those that are not wanted.
-    tables: HashMap<u32, Option<Arc<Table>>>,
+    tables: Tables,
     received: u64,
     durable: u64,
     told: Told,
@@ -127,7 +124,7 @@ impl Stream {
             last_commit: start.last_commit,
             event,
             transaction: None,
-            tables: HashMap::new(),
+            tables: Tables::default(),
             received: start.position.lsn,
             durable: start.durable,
             delivered: (start.position, told.at),
@@ -296,8 +293,9 @@ impl Stream {
             }
         };
         self.received = self.received.max(lsn);
+        let last_commit = self.last_commit;
         let mut changes =
-            Changes { settings, writer, tables, start, position, event, last_commit: self.last_commit, lsn, old, new };
+            Changes { settings, writer, tables, catalog, start, position, event, last_commit, lsn, old, new };
         match (Message::read(message)?, transaction) {
             (Message::Begin { commit_lsn, commit_us, xid }, open @ None) => {
                 if start.until.is_some_and(|until| commit_lsn >= until) {
@@ -309,11 +307,11 @@ impl Stream {
             }
             (Message::Commit { end_lsn }, open @ Some(_)) => {
                 let Some(ended) = open.take() else { return Ok(()) };
-                let last = writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
+                let last = changes.writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
                 // A transaction without records in this batch ends where another did already.
                 ends.extend(last.filter(|last| ends.last() != Some(last)));
-                *position = Position { lsn: end_lsn, ordinal: 0 }.max(*position);
-                *event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
+                *changes.position = Position { lsn: end_lsn, ordinal: 0 }.max(*changes.position);
+                *changes.event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
                 self.last_commit = Some(end_lsn);
                 self.received = self.received.max(end_lsn);
             }
@@ -326,10 +324,7 @@ impl Stream {
             (Message::Logical { transactional: true }, Some(open)) => {
                 changes.counts(open);
             }
-            (Message::Relation(relation), _) => {
-                let table = resolve(&relation, catalog, settings)?;
-                tables.insert(relation.oid, table);
-            }
+            (Message::Relation(relation), _) => changes.tables.describe(&relation, changes.catalog, settings)?,
             (Message::Type | Message::Logical { .. } | Message::Origin { .. }, _) => {}
             _ => return Err(Error::Protocol("changes outside of a transaction, or a transaction in another")),
         }

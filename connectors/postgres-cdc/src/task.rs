@@ -163,7 +163,7 @@ impl Task {
                 Ok((Phase::Reading { snapshot, replication: None }, Some(polled)))
             }
             Phase::Reading { mut snapshot, replication } => {
-                let step = snapshot.poll(&mut self.writer, limits)?;
+                let step = snapshot.poll(&mut self.writer, &mut self.catalog, &self.settings, limits)?;
                 let polled = self.read(&mut snapshot, step);
                 if step != Step::Finished {
                     return Ok((Phase::Reading { snapshot, replication }, Some(polled)));

@@ -18,6 +18,14 @@ impl Filter {
         Ok(Self { include: include.map(compile).transpose()?, exclude: exclude.map(compile).transpose()? })
     }
 
+    /// One expression, commas and all.
+    ///
+    /// # Errors
+    /// When it is not a regular expression.
+    pub fn whole(expression: &str) -> Result<Self, String> {
+        Ok(Self { include: Some(anchored(&[expression])?), exclude: None })
+    }
+
     /// Whether a name is wanted.
     pub fn wants(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|include| include.is_match(name))
@@ -38,7 +46,11 @@ fn compile(list: &str) -> Result<Regex, String> {
         }
     }
     let expressions: Vec<_> = expressions.iter().map(|one| one.trim()).filter(|one| !one.is_empty()).collect();
-    for expression in &expressions {
+    anchored(&expressions)
+}
+
+fn anchored(expressions: &[&str]) -> Result<Regex, String> {
+    for expression in expressions {
         Regex::new(expression).map_err(|_| format!("`{expression}` is not a regular expression"))?;
     }
     let whole = format!("^(?:{})$", expressions.join("|"));

@@ -1,50 +1,27 @@
 //! The configuration, parsed once into types that cannot be wrong. Names and defaults are Debezium's.
 //!
-//! `spec` holds the definition of the keys, from which defaults come; `filter` the include and exclude lists.
+//! `spec` holds the definition of the keys, from which defaults come; `reader` reads single keys; `filter` is the include and
+//! exclude lists; `columns` and `values` say what becomes of columns and values.
 
+mod columns;
 mod filter;
+mod reader;
 mod spec;
+mod values;
 
+pub use columns::ColumnMask;
 pub use filter::Filter;
 pub use spec::spec;
+pub use values::{DecimalMode, HstoreMode, IntervalMode, TimePrecision, ValueSettings};
 
 use std::time::Duration;
 
-use towpath_model::{Config, Secret};
+use towpath_model::Config;
 
 use crate::error::Error;
-use crate::network::{Tls, Verify};
 use crate::schema::Names;
-use crate::value::BinaryMode;
-use crate::wire::{Login, SslMode};
-
-/// `decimal.handling.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum DecimalMode {
-    Precise,
-    String,
-    Double,
-}
-
-/// `time.precision.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum TimePrecision {
-    Adaptive,
-    AdaptiveTimeMicroseconds,
-    Connect,
-    Microseconds,
-    Nanoseconds,
-}
-
-/// `interval.handling.mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum IntervalMode {
-    Numeric,
-    String,
-}
+use crate::wire::Login;
+use reader::{Reader, fault};
 
 /// `publication.autocreate.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,25 +46,6 @@ pub enum SnapshotMode {
     NoData,
     /// At the first start, and whenever the slot cannot serve the stored position.
     WhenNeeded,
-}
-
-/// How values are represented.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValueSettings {
-    /// Decimals.
-    pub decimal: DecimalMode,
-    /// Times and timestamps.
-    pub time: TimePrecision,
-    /// Intervals.
-    pub interval: IntervalMode,
-    /// Bytes.
-    pub binary: BinaryMode,
-    /// Digits after the point of money.
-    pub money_digits: i32,
-    /// Whether types that are not known are given as bytes.
-    pub include_unknown: bool,
-    /// What stands for a large value that did not change and was not sent.
-    pub placeholder: Vec<u8>,
 }
 
 /// Which operations make no records.
@@ -133,6 +91,8 @@ pub struct Settings {
     pub tombstones: bool,
     /// Which operations make no records.
     pub skipped: Skipped,
+    /// Whether updates that change nothing that is shown make no records, as far as the old row is known.
+    pub skip_unchanged: bool,
     /// Whether records carry Debezium's headers.
     pub headers: bool,
     /// How often the server hears of us.
@@ -166,11 +126,7 @@ impl Settings {
         }
         Ok(Self {
             login: read.login()?,
-            names: Names {
-                prefix: prefix.into(),
-                delimiter: read.text("topic.delimiter")?.into(),
-                columns: read.filter("column.include.list", "column.exclude.list")?,
-            },
+            names: read.names(prefix)?,
             schemas: read.filter("schema.include.list", "schema.exclude.list")?,
             tables: read.filter("table.include.list", "table.exclude.list")?,
             slot: slot.into(),
@@ -195,6 +151,7 @@ impl Settings {
             values: read.values()?,
             tombstones: read.flag("tombstones.on.delete")?,
             skipped: read.skipped()?,
+            skip_unchanged: read.flag("skip.messages.without.change")?,
             headers: read.flag("extended.headers.enabled")?,
             status_interval: Duration::from_millis(
                 read.number("status.update.interval.ms", 1, 3_600_000)?.unsigned_abs(),
@@ -204,153 +161,10 @@ impl Settings {
     }
 }
 
-fn fault(key: &'static str, reason: impl Into<String>) -> Error {
-    Error::Setting { key, reason: reason.into() }
-}
-
-/// Reads keys, with the defaults of the spec.
-struct Reader<'a> {
-    config: &'a Config,
-    spec: towpath_model::Spec,
-}
-
-impl Reader<'_> {
-    fn optional(&self, key: &'static str) -> Option<&str> {
-        let default = || self.spec.keys.iter().find(|known| known.name == key)?.default.as_deref();
-        self.config.get(key).or_else(default)
-    }
-
-    fn text(&self, key: &'static str) -> Result<&str, Error> {
-        self.optional(key).ok_or_else(|| fault(key, "a value is required"))
-    }
-
-    fn choice(&self, key: &'static str) -> Result<&str, Error> {
-        let value = self.text(key)?;
-        let allowed = self.spec.keys.iter().find(|known| known.name == key).map(|known| known.valid_values.as_slice());
-        let allowed = allowed.unwrap_or_default();
-        if allowed.is_empty() || allowed.iter().any(|one| one == value) {
-            return Ok(value);
-        }
-        Err(fault(key, format!("`{value}` is not one of {}", allowed.join(", "))))
-    }
-
-    fn flag(&self, key: &'static str) -> Result<bool, Error> {
-        match self.text(key)?.to_ascii_lowercase().as_str() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(fault(key, "must be `true` or `false`")),
-        }
-    }
-
-    fn number(&self, key: &'static str, min: i64, max: i64) -> Result<i64, Error> {
-        let number: Option<i64> = self.text(key)?.trim().parse().ok();
-        number
-            .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| fault(key, format!("must be a number from {min} to {max}")))
-    }
-
-    fn filter(&self, include: &'static str, exclude: &'static str) -> Result<Filter, Error> {
-        let list = |key| self.optional(key).map(str::trim).filter(|list| !list.is_empty());
-        let (included, excluded) = (list(include), list(exclude));
-        if included.is_some() && excluded.is_some() {
-            return Err(fault(exclude, format!("cannot be used together with `{include}`")));
-        }
-        Filter::new(included, excluded)
-            .map_err(|reason| fault(if included.is_some() { include } else { exclude }, reason))
-    }
-
-    fn login(&self) -> Result<Login, Error> {
-        let mode = self.choice("database.sslmode")?;
-        let (ssl, verify) = match mode {
-            "disable" => (SslMode::Disable, Verify::None),
-            "allow" | "prefer" => (SslMode::Prefer, Verify::None),
-            "require" => (SslMode::Require, Verify::None),
-            "verify-ca" => (SslMode::Require, Verify::Authority),
-            _ => (SslMode::Require, Verify::Full),
-        };
-        let file = |key: &'static str| self.config.get(key).is_some_and(|path| !path.is_empty()).then_some(key);
-        let timeout = self.number("database.query.timeout.ms", 1_000, 86_400_000)?;
-        Ok(Login {
-            host: self.text("database.hostname")?.into(),
-            port: self.number("database.port", 1, 65_535)? as u16,
-            user: self.text("database.user")?.into(),
-            password: self.optional("database.password").map(Secret::new),
-            database: self.text("database.dbname")?.into(),
-            ssl,
-            tls: Tls {
-                verify,
-                roots_key: file("database.sslrootcert"),
-                certificate_key: file("database.sslcert"),
-                private_key_key: file("database.sslkey"),
-            },
-            application_name: "Towpath".into(),
-            timeout: Duration::from_millis(timeout.unsigned_abs()),
-        })
-    }
-
-    fn values(&self) -> Result<ValueSettings, Error> {
-        let placeholder = self.text("unavailable.value.placeholder")?;
-        let placeholder = match placeholder.strip_prefix("hex:") {
-            None => placeholder.as_bytes().to_vec(),
-            Some(digits) => hex(digits).filter(|bytes| std::str::from_utf8(bytes).is_ok()).ok_or_else(|| {
-                fault("unavailable.value.placeholder", "`hex:` is followed by the hexadecimal digits of UTF-8")
-            })?,
-        };
-        Ok(ValueSettings {
-            decimal: match self.choice("decimal.handling.mode")? {
-                "string" => DecimalMode::String,
-                "double" => DecimalMode::Double,
-                _ => DecimalMode::Precise,
-            },
-            time: match self.choice("time.precision.mode")? {
-                "adaptive_time_microseconds" => TimePrecision::AdaptiveTimeMicroseconds,
-                "connect" => TimePrecision::Connect,
-                "microseconds" => TimePrecision::Microseconds,
-                "nanoseconds" => TimePrecision::Nanoseconds,
-                _ => TimePrecision::Adaptive,
-            },
-            interval: match self.choice("interval.handling.mode")? {
-                "string" => IntervalMode::String,
-                _ => IntervalMode::Numeric,
-            },
-            binary: match self.choice("binary.handling.mode")? {
-                "base64" => BinaryMode::Base64,
-                "base64-url-safe" => BinaryMode::Base64UrlSafe,
-                "hex" => BinaryMode::Hex,
-                _ => BinaryMode::Bytes,
-            },
-            money_digits: self.number("money.fraction.digits", 0, 18)? as i32,
-            include_unknown: self.flag("include.unknown.datatypes")?,
-            placeholder,
-        })
-    }
-
-    fn skipped(&self) -> Result<Skipped, Error> {
-        let mut skipped = Skipped::default();
-        for operation in self.text("skipped.operations")?.split(',').map(str::trim).filter(|one| !one.is_empty()) {
-            match operation {
-                "c" => skipped.creates = true,
-                "u" => skipped.updates = true,
-                "d" => skipped.deletes = true,
-                "t" => skipped.truncates = true,
-                "none" => {}
-                other => return Err(fault("skipped.operations", format!("`{other}` is not one of c, u, d, t, none"))),
-            }
-        }
-        Ok(skipped)
-    }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| (byte as char).to_digit(16);
-    let bytes = pairs.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8)).collect::<Option<_>>();
-    bytes.filter(|_| rest.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::SslMode;
 
     fn parse(settings: &[(&str, &str)]) -> Result<Settings, Error> {
         let required = [

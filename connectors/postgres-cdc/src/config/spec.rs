@@ -3,6 +3,8 @@
 use towpath_model::{Capability, ConnectorKind, Spec};
 use towpath_sdk::{KeyDefinition, key};
 
+use super::columns::OPEN_PREFIXES;
+
 /// The spec of the connector.
 pub fn spec() -> Spec {
     towpath_sdk::spec("postgres-cdc", env!("CARGO_PKG_VERSION"), ConnectorKind::Source)
@@ -12,7 +14,11 @@ pub fn spec() -> Spec {
         .keys(filters())
         .keys(values())
         .keys(snapshot())
+        .keys(columns())
         .keys(without_effect())
+        .open_prefix(OPEN_PREFIXES[0])
+        .open_prefix(OPEN_PREFIXES[1])
+        .open_prefix(OPEN_PREFIXES[2])
         .uses(Capability::Streams)
         .build()
 }
@@ -91,6 +97,11 @@ fn filters() -> Vec<KeyDefinition> {
             .default("t")
             .low()
             .doc("Operations that make no records: c, u, d, t, or none"),
+        group("skip.messages.without.change")
+            .boolean()
+            .default(false)
+            .low()
+            .doc("Make no record of an update that changes nothing in the columns that are shown. The old row must be known: ALTER TABLE ... REPLICA IDENTITY FULL"),
         group("tombstones.on.delete")
             .boolean()
             .default(true)
@@ -109,12 +120,18 @@ fn values() -> Vec<KeyDefinition> {
         group("decimal.handling.mode")
             .default("precise")
             .one_of(&["precise", "double", "string"])
-            .doc("Decimals as exact bytes, as floating-point numbers, or as text. NaN and infinity are null when precise"),
+            .doc("Decimals as exact bytes, as floating-point numbers, or as text"),
+        group("numeric.special")
+            .default("null")
+            .one_of(&["null", "fail"])
+            .low()
+            .doc("NaN and infinity in decimals that are exact bytes: as null (also in columns that are NOT NULL, whose schema then allows it), or the task fails"),
         group("time.precision.mode")
             .default("adaptive")
-            .one_of(&["adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds"])
-            .doc("Unit of times and timestamps: by the column's precision, or always the same. Infinite dates are the largest and smallest 32-bit number"),
+            .one_of(&["adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"])
+            .doc("Unit of dates, times and timestamps: by the column's precision, always the same, or ISO 8601 text. Infinite dates are the largest and smallest 32-bit number; nanoseconds reach from 1677 to 2262 and beyond that are an error"),
         group("interval.handling.mode").default("numeric").one_of(&["numeric", "string"]).low().doc("Intervals as microseconds (a month is 30.4375 days) or as ISO 8601 text"),
+        group("hstore.handling.mode").default("json").one_of(&["json", "map"]).low().doc("hstore as the text of a JSON object, or as a map"),
         group("binary.handling.mode")
             .default("bytes")
             .one_of(&["bytes", "base64", "base64-url-safe", "hex"])
@@ -125,6 +142,26 @@ fn values() -> Vec<KeyDefinition> {
         group("unavailable.value.placeholder")
             .default("__debezium_unavailable_value")
             .doc("Stands for a large value that an update did not touch and the server did not send; hex: and digits for other bytes"),
+    ]
+}
+
+fn columns() -> Vec<KeyDefinition> {
+    let group = |name| key(name).group("Columns").low();
+    let adjustment = |name| group(name).default("none").one_of(&["none", "avro", "avro_unicode"]);
+    vec![
+        group("message.key.columns")
+            .optional()
+            .doc("Columns of keys, for tables without one or instead of theirs: schema.table:column,column;schema.table:column, where tables are regular expressions"),
+        group("column.propagate.source.type")
+            .list()
+            .optional()
+            .doc("Regular expressions of columns, as schema.table.column, whose schemas tell type, length and scale as parameters"),
+        group("datatype.propagate.source.type")
+            .list()
+            .optional()
+            .doc("The same for types, as schema.table.type"),
+        adjustment("schema.name.adjustment.mode").doc("How names of schemas that Avro does not allow are changed: with underscores, or with the characters' codes"),
+        adjustment("field.name.adjustment.mode").doc("How names of fields that Avro does not allow are changed"),
     ]
 }
 
@@ -169,9 +206,6 @@ fn without_effect() -> Vec<KeyDefinition> {
             "Accepted without effect: the snapshot is the slot's own, which is exact",
         ),
         ("schema.refresh.mode", "columns_diff", "Accepted without effect: schemas follow the stream"),
-        ("hstore.handling.mode", "json", "Accepted without effect: hstore is given as JSON"),
-        ("schema.name.adjustment.mode", "none", "Accepted without effect: names stay as they are"),
-        ("field.name.adjustment.mode", "none", "Accepted without effect: names stay as they are"),
         ("errors.max.retries", "-1", "Accepted without effect: the worker decides on retries"),
         ("retriable.restart.connector.wait.ms", "10000", "Accepted without effect: the worker decides on retries"),
     ]

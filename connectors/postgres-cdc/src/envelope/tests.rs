@@ -20,6 +20,8 @@ fn table() -> Arc<Table> {
         optional,
         dimensions: 0,
         default: default.map(Into::into),
+        elements_optional: false,
+        labels_open: false,
         place,
     };
     let facts = TableFacts {
@@ -33,13 +35,14 @@ fn table() -> Arc<Table> {
             column("price", 1700, (10 << 16 | 2) + 4, false, None, 2),
         ],
         key: vec!["id".into()],
+        key_deferrable: false,
     };
     let config: Config =
         [("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "shop"), ("topic.prefix", "shop")]
             .into_iter()
             .collect();
     let settings = Settings::parse(&config).expect("valid");
-    Arc::new(Table::new(&facts, &types, &settings.names, &settings.values))
+    Arc::new(Table::new(facts, &types, &settings.names, &settings.values))
 }
 
 const KEY: &str = r#"{"type":"struct","fields":[{"type":"int32","optional":false,"default":0,"field":"id"}],"optional":false,"name":"shop.public.t.Key"}"#;

@@ -26,7 +26,7 @@ pub(super) fn named_struct(name: String, fields: Vec<Field>) -> Schema {
 }
 
 /// The schema of a change event for rows of `row`.
-pub(super) fn envelope(topic: &str, row: &Schema) -> Schema {
+pub(super) fn envelope(name: String, row: &Schema) -> Schema {
     let optional = |kind| Schema::new(kind).optional();
     let row = row.clone().optional();
     let fields = vec![
@@ -39,7 +39,7 @@ pub(super) fn envelope(topic: &str, row: &Schema) -> Schema {
         field("ts_us", optional(Type::Int64)),
         field("ts_ns", optional(Type::Int64)),
     ];
-    let mut schema = named_struct(format!("{topic}.Envelope"), fields);
+    let mut schema = named_struct(name, fields);
     schema.version = Some(2);
     schema
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use towpath_model::{Field, Schema, Type};
 
-use crate::config::{DecimalMode, IntervalMode, TimePrecision, ValueSettings};
+use super::facts::ColumnFacts;
+use super::spatial;
+use crate::config::{DecimalMode, HstoreMode, IntervalMode, TimePrecision, ValueSettings};
 use crate::value::{Array, BinaryMode, Codec, Unit};
 
 /// What a type is made of.
@@ -26,7 +28,14 @@ pub enum TypeKind {
         modifier: i32,
     },
     /// Several of another type.
-    Array(u32),
+    Array {
+        /// That type.
+        element: u32,
+        /// What stands between them.
+        delimiter: u8,
+    },
+    /// The catalog does not know it any more.
+    Gone,
 }
 
 /// A type of the catalog.
@@ -60,7 +69,7 @@ impl TypeRegistry {
             for _ in 0..DEPTH_MAX {
                 match self.0.get(&oid).map(|known| &known.kind) {
                     Some(TypeKind::Domain { base, .. }) => oid = *base,
-                    Some(TypeKind::Array(element)) => oid = *element,
+                    Some(TypeKind::Array { element, .. }) => oid = *element,
                     Some(_) => break,
                     None => {
                         missing.insert(oid);
@@ -70,6 +79,11 @@ impl TypeRegistry {
             }
         }
         missing.into_iter().collect()
+    }
+
+    /// The name of a type.
+    pub fn name(&self, oid: u32) -> Option<&str> {
+        self.0.get(&oid).map(|known| known.name.as_str())
     }
 
     /// The name of a type beneath its domains.
@@ -84,53 +98,77 @@ impl TypeRegistry {
         None
     }
 
-    /// The codec and the schema of a type, if it has any.
-    pub fn map(&self, oid: u32, modifier: i32, dimensions: u16, settings: &ValueSettings) -> Option<(Codec, Schema)> {
-        self.map_at(oid, modifier, dimensions, settings, DEPTH_MAX)
+    /// The enum within a type: itself, or what its domains and arrays are made of.
+    pub fn enum_within(&self, mut oid: u32) -> Option<&PgType> {
+        for _ in 0..DEPTH_MAX {
+            let known = self.0.get(&oid)?;
+            match known.kind {
+                TypeKind::Domain { base: inner, .. } | TypeKind::Array { element: inner, .. } => oid = inner,
+                TypeKind::Enum(_) => return Some(known),
+                TypeKind::Base | TypeKind::Gone => return None,
+            }
+        }
+        None
     }
 
-    fn map_at(
-        &self,
-        oid: u32,
-        modifier: i32,
-        dimensions: u16,
-        set: &ValueSettings,
-        depth: usize,
-    ) -> Option<(Codec, Schema)> {
-        let known = self.0.get(&oid).filter(|_| depth > 0)?;
+    /// The codec and the schema of a column, if its type has any.
+    pub fn map(&self, column: &ColumnFacts, set: &ValueSettings) -> Option<(Codec, Schema)> {
+        Mapping { types: self, column, set }.map(column.type_oid, column.modifier, column.dimensions, DEPTH_MAX)
+    }
+}
+
+/// The mapping of one column.
+struct Mapping<'a> {
+    types: &'a TypeRegistry,
+    column: &'a ColumnFacts,
+    set: &'a ValueSettings,
+}
+
+impl Mapping<'_> {
+    fn map(&self, oid: u32, modifier: i32, dimensions: u16, depth: usize) -> Option<(Codec, Schema)> {
+        let known = self.types.0.get(&oid).filter(|_| depth > 0)?;
         match &known.kind {
             TypeKind::Enum(labels) => {
                 let schema = Schema::new(Type::String).named("io.debezium.data.Enum", 1);
-                Some((Codec::Text, schema.parameter("allowed", labels.join(","))))
+                let mut sorted: Vec<Box<[u8]>> = labels.iter().map(|label| label.as_bytes().into()).collect();
+                sorted.sort();
+                let codec = if self.column.labels_open { Codec::Text } else { Codec::Enum(sorted.into()) };
+                Some((codec, schema.parameter("allowed", labels.join(","))))
             }
             // A domain's own modifier stands, when it has one.
             TypeKind::Domain { base, modifier: own } => {
-                self.map_at(*base, if *own < 0 { modifier } else { *own }, dimensions, set, depth - 1)
+                self.map(*base, if *own < 0 { modifier } else { *own }, dimensions, depth - 1)
             }
-            TypeKind::Array(element) => {
-                if dimensions > 6 {
-                    return None;
-                }
-                let (element, schema) = if dimensions > 1 {
-                    self.map_at(oid, modifier, dimensions - 1, set, depth - 1)?
+            TypeKind::Array { element, delimiter } => {
+                let nested = dimensions > 1;
+                let (element, schema) = if nested {
+                    self.map(oid, modifier, dimensions - 1, depth - 1)?
                 } else {
-                    self.map_element(*element, modifier, set, depth)?
+                    self.map_element(*element, modifier, depth - 1)?
                 };
-                let optional = schema.name.as_deref() != Some("io.debezium.data.Enum");
+                // Debezium's enums in arrays cannot be null; they can once a null was seen.
+                let of_enums = schema.name.as_deref() == Some("io.debezium.data.Enum");
+                let optional = nested || !of_enums || self.column.elements_optional;
                 let schema = if optional { schema.optional() } else { schema };
-                Some((Codec::Array(Box::new(Array { element, optional })), Schema::new(Type::Array(Arc::new(schema)))))
+                let array = Array { element, optional, delimiter: *delimiter };
+                Some((Codec::Array(Box::new(array)), Schema::new(Type::Array(Arc::new(schema)))))
             }
-            TypeKind::Base => base(&known.name, modifier, set).or_else(|| set.include_unknown.then(|| unknown(set))),
+            TypeKind::Base => {
+                base(&known.name, modifier, self.set).or_else(|| self.set.include_unknown.then(|| unknown(self.set)))
+            }
+            // Its values are still text, which says more than nothing does.
+            TypeKind::Gone => Some((Codec::Text, Schema::new(Type::String))),
         }
     }
 
-    /// Arrays that Debezium cannot map are omitted as it omits them.
-    fn map_element(&self, element: u32, modifier: i32, set: &ValueSettings, depth: usize) -> Option<(Codec, Schema)> {
+    /// Arrays that Debezium cannot map are omitted as it omits them, unless unknown types are wanted.
+    fn map_element(&self, element: u32, modifier: i32, depth: usize) -> Option<(Codec, Schema)> {
         let omitted = ["money", "name", "interval", "varbit", "bit", "xml", "point", "refcursor"];
-        if self.0.get(&element).is_some_and(|known| omitted.contains(&known.name.as_str())) {
+        let known = self.types.0.get(&element)?;
+        if !self.set.include_unknown && omitted.contains(&known.name.as_str()) {
             return None;
         }
-        self.map_at(element, modifier, 0, set, depth - 1)
+        self.map(element, modifier, 0, depth)
     }
 }
 
@@ -153,22 +191,28 @@ fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema
         "numeric" => Some(numeric(modifier, set)),
         "money" => {
             let (codec, schema) = match set.decimal {
-                DecimalMode::Precise => (Codec::Decimal(set.money_digits), decimal_schema(set.money_digits)),
-                DecimalMode::String => (Codec::DecimalText, Schema::new(Type::String)),
-                DecimalMode::Double => (Codec::Double, Schema::new(Type::Float64)),
+                DecimalMode::Precise => (Codec::MoneyDecimal(set.money_digits), decimal_schema(set.money_digits)),
+                DecimalMode::String => (Codec::Money(Box::new(Codec::DecimalText)), Schema::new(Type::String)),
+                DecimalMode::Double => (Codec::Money(Box::new(Codec::Double)), Schema::new(Type::Float64)),
             };
-            Some((Codec::Money(Box::new(codec)), schema))
+            Some((codec, schema))
         }
-        "text" | "varchar" | "bpchar" | "char" | "name" | "citext" | "inet" | "cidr" | "macaddr" | "macaddr8"
-        | "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" | "isbn" => {
-            plain(Codec::Text, Type::String)
-        }
+        "char" => plain(Codec::Char, Type::String),
+        "text" | "varchar" | "bpchar" | "name" | "citext" | "inet" | "cidr" | "macaddr" | "macaddr8" | "int4range"
+        | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" | "isbn" => plain(Codec::Text, Type::String),
         "uuid" => text("io.debezium.data.Uuid"),
         "json" | "jsonb" => text("io.debezium.data.Json"),
         "xml" => text("io.debezium.data.Xml"),
         "ltree" => text("io.debezium.data.Ltree"),
         "tsvector" => text("io.debezium.data.Tsvector"),
-        "hstore" => Some((Codec::Hstore, Schema::new(Type::String).named("io.debezium.data.Json", 1))),
+        "hstore" => Some(match set.hstore {
+            HstoreMode::Json => (Codec::Hstore, Schema::new(Type::String).named("io.debezium.data.Json", 1)),
+            HstoreMode::Map => {
+                let values = Schema::new(Type::String).optional();
+                let map = Type::Map(Arc::new(Schema::new(Type::String)), Arc::new(values));
+                (Codec::HstoreMap, Schema::new(map))
+            }
+        }),
         "bytea" => {
             plain(Codec::Bytes(set.binary), if set.binary == BinaryMode::Bytes { Type::Bytes } else { Type::String })
         }
@@ -196,7 +240,12 @@ fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema
                 (Codec::IntervalText, Schema::new(Type::String).named("io.debezium.time.Interval", 1))
             }
         }),
-        "point" => Some((Codec::Point, point_schema())),
+        "point" => Some((Codec::Point, spatial::point())),
+        "geometry" => Some((Codec::Geometry, spatial::geometry("Geometry"))),
+        "geography" => Some((Codec::Geometry, spatial::geometry("Geography"))),
+        "vector" => Some((Codec::Vector, spatial::vector("DoubleVector", Type::Float64))),
+        "halfvec" => Some((Codec::HalfVector, spatial::vector("FloatVector", Type::Float32))),
+        "sparsevec" => Some((Codec::SparseVector, spatial::sparse_vector())),
         _ => None,
     }
 }
@@ -228,8 +277,13 @@ fn numeric(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
     }
 }
 
+fn iso(codec: Codec, name: &str) -> (Codec, Schema) {
+    (codec, Schema::new(Type::String).named(name, 1))
+}
+
 fn date(set: &ValueSettings) -> (Codec, Schema) {
     let name = match set.time {
+        TimePrecision::IsoString => return iso(Codec::DateText, "io.debezium.time.IsoDate"),
         TimePrecision::Connect => "org.apache.kafka.connect.data.Date",
         _ => "io.debezium.time.Date",
     };
@@ -238,6 +292,7 @@ fn date(set: &ValueSettings) -> (Codec, Schema) {
 
 fn time(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
     let (unit, kind, name) = match set.time {
+        TimePrecision::IsoString => return iso(Codec::TimeText, "io.debezium.time.IsoTime"),
         TimePrecision::Connect => (Unit::Millis, Type::Int32, "org.apache.kafka.connect.data.Time"),
         TimePrecision::Nanoseconds => (Unit::Nanos, Type::Int64, "io.debezium.time.NanoTime"),
         TimePrecision::Adaptive if (0..=3).contains(&modifier) => (Unit::Millis, Type::Int32, "io.debezium.time.Time"),
@@ -248,6 +303,7 @@ fn time(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
 
 fn timestamp(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
     let (unit, name) = match set.time {
+        TimePrecision::IsoString => return iso(Codec::TimestampText, "io.debezium.time.IsoTimestamp"),
         TimePrecision::Connect => (Unit::Millis, "org.apache.kafka.connect.data.Timestamp"),
         TimePrecision::Nanoseconds => (Unit::Nanos, "io.debezium.time.NanoTimestamp"),
         TimePrecision::Adaptive | TimePrecision::AdaptiveTimeMicroseconds if (0..=3).contains(&modifier) => {
@@ -256,17 +312,4 @@ fn timestamp(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
         _ => (Unit::Micros, "io.debezium.time.MicroTimestamp"),
     };
     (Codec::Timestamp(unit), Schema::new(Type::Int64).named(name, 1))
-}
-
-fn point_schema() -> Schema {
-    let field = |name: &str, schema| Field { name: name.into(), schema: Arc::new(schema) };
-    let fields = vec![
-        field("x", Schema::new(Type::Float64)),
-        field("y", Schema::new(Type::Float64)),
-        field("wkb", Schema::new(Type::Bytes).optional()),
-        field("srid", Schema::new(Type::Int32).optional()),
-    ];
-    let mut schema = Schema::new(Type::Struct(fields)).named("io.debezium.data.geometry.Point", 1);
-    schema.doc = Some("Geometry (POINT)".into());
-    schema
 }

@@ -1,9 +1,10 @@
 //! One change of a transaction: counted, filtered, and written as the records it makes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::tables::Tables;
 use super::{Start, Transaction};
+use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::envelope::{Operation, Origin, Writer};
 use crate::error::Error;
@@ -15,7 +16,8 @@ use crate::wire::{Cells, Cursor, OldTuple, read_delete, read_update};
 pub(super) struct Changes<'a> {
     pub(super) settings: &'a Settings,
     pub(super) writer: &'a mut Writer,
-    pub(super) tables: &'a HashMap<u32, Option<Arc<Table>>>,
+    pub(super) tables: &'a mut Tables,
+    pub(super) catalog: &'a mut Catalog,
     pub(super) start: &'a mut Start,
     pub(super) position: &'a mut Position,
     pub(super) event: &'a mut Event,
@@ -46,10 +48,31 @@ impl<'a> Changes<'a> {
         true
     }
 
+    /// Whether the table is wanted.
     #[inline]
-    pub(super) fn table(&self, oid: u32) -> Result<Option<&'a Arc<Table>>, Error> {
-        let known = self.tables.get(&oid).ok_or(Error::Protocol("a change of a table that was not described"))?;
-        Ok(known.as_ref())
+    pub(super) fn is_wanted(&self, oid: u32) -> Result<bool, Error> {
+        self.tables.get(oid).map(|table| table.is_some())
+    }
+
+    /// Writes a change under the table's schema, or under one that has room for its values.
+    #[inline]
+    fn write(
+        &mut self,
+        oid: u32,
+        write: impl Fn(&mut Writer, &Arc<Table>, &Cells, &Cells) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut attempts = 0;
+        loop {
+            let Some(table) = self.tables.get(oid)? else { return Ok(()) };
+            match write(self.writer, table, self.old, self.new) {
+                // Room is made for one column at a time; old and new row might want other room in the same one.
+                Err(Error::Misfit(misfit)) if attempts <= 3 * table.columns.len() => {
+                    attempts += 1;
+                    self.tables.make_room(oid, &misfit, self.catalog, self.settings)?;
+                }
+                written => return written,
+            }
+        }
     }
 
     #[inline]
@@ -66,47 +89,50 @@ impl<'a> Changes<'a> {
     }
 
     pub(super) fn insert(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.creates {
+        if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.creates {
             return Ok(());
         }
         let origin = self.origin(open, "INSERT");
         self.new.read_tuple(&mut cursor)?;
-        self.writer.change(table, Operation::Create, None, (self.new, cursor.whole()), &origin)
+        let bytes = cursor.whole();
+        self.write(oid, |writer, table, _, new| writer.change(table, Operation::Create, None, (new, bytes), &origin))
     }
 
     pub(super) fn update(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.updates {
+        if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.updates {
             return Ok(());
         }
         let origin = self.origin(open, "UPDATE");
         let kind = read_update(&mut cursor, self.old, self.new)?;
         let bytes = cursor.whole();
-        let (old, new) = (&*self.old, &*self.new);
-        if kind != OldTuple::Absent && table.key_differs(old, new, bytes) {
-            return self.writer.change_key(table, (old, bytes), (new, bytes), &origin);
-        }
-        let before = (kind != OldTuple::Absent).then_some((old, bytes));
-        self.writer.change(table, Operation::Update, before, (new, bytes), &origin)
+        let skip_unchanged = self.settings.skip_unchanged && kind == OldTuple::Full;
+        self.write(oid, |writer, table, old, new| {
+            if kind != OldTuple::Absent && table.key_differs(old, new, bytes) {
+                return writer.change_key(table, (old, bytes), (new, bytes), &origin);
+            }
+            if skip_unchanged && table.shows_same(old, new, bytes) {
+                return Ok(());
+            }
+            let before = (kind != OldTuple::Absent).then_some((old, bytes));
+            writer.change(table, Operation::Update, before, (new, bytes), &origin)
+        })
     }
 
     pub(super) fn delete(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
-        let (true, Some(table)) = (self.counts(open), self.table(oid)?) else { return Ok(()) };
-        if self.settings.skipped.deletes {
+        if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.deletes {
             return Ok(());
         }
         let origin = self.origin(open, "DELETE");
         read_delete(&mut cursor, self.old)?;
-        self.writer.delete(table, (self.old, cursor.whole()), &origin)
+        let bytes = cursor.whole();
+        self.write(oid, |writer, table, old, _| writer.delete(table, (old, bytes), &origin))
     }
 
     pub(super) fn truncate(&mut self, open: &mut Transaction, oids: &[u32]) -> Result<(), Error> {
         for oid in oids {
-            let (true, Some(table)) = (self.counts(open), self.table(*oid)?) else { continue };
-            if !self.settings.skipped.truncates {
+            if self.counts(open) && self.is_wanted(*oid)? && !self.settings.skipped.truncates {
                 let origin = self.origin(open, "TRUNCATE");
-                self.writer.truncate(table, &origin)?;
+                self.write(*oid, |writer, table, _, _| writer.truncate(table, &origin))?;
             }
         }
         Ok(())

@@ -1,10 +1,13 @@
 //! Arrays: `{1,NULL,"a \"b\""}`, nested for each dimension, perhaps with bounds ahead: `[0:1]={1,2}`.
+//!
+//! A column may hold arrays of any number of dimensions, whatever it declares, but a schema has one number. A value of another
+//! number is refused with its own, so that a schema for it can be made.
 
 use towpath_model::datum;
 
 use super::{Codec, Fault, Written};
 
-const FAULT: Fault = Fault("not an array");
+const FAULT: Fault = Fault::Text("not an array");
 
 /// How the elements of an array are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,8 @@ pub struct Array {
     pub element: Codec,
     /// Whether an element may be null.
     pub optional: bool,
+    /// What stands between elements.
+    pub delimiter: u8,
 }
 
 /// One element as it stands in the text.
@@ -33,18 +38,30 @@ impl Array {
             text => text,
         };
         let inner = text.strip_prefix(b"{").and_then(|text| text.strip_suffix(b"}")).ok_or(FAULT)?;
+        // Elements that begin with a brace are quoted, so that braces at the front are dimensions. `{}` has none, and fits.
+        let dimensions = text.iter().take_while(|byte| **byte == b'{').count();
+        if !inner.is_empty() && dimensions != self.dimensions() {
+            return Err(u16::try_from(dimensions).map_or(FAULT, Fault::Dimensions));
+        }
         let mut count = 0i64;
-        each(inner, |_| {
+        each(inner, self.delimiter, |_| {
             count += 1;
             Ok(())
         })?;
         if count > 0 {
             datum::write_long(out, count);
             let mut unescaped = Vec::new();
-            each(inner, |element| self.write_element(&element, &mut unescaped, out))?;
+            each(inner, self.delimiter, |element| self.write_element(&element, &mut unescaped, out))?;
         }
         datum::write_long(out, 0);
         Ok(())
+    }
+
+    fn dimensions(&self) -> usize {
+        match &self.element {
+            Codec::Array(inner) => 1 + inner.dimensions(),
+            _ => 1,
+        }
     }
 
     fn write_element(&self, element: &Element<'_>, unescaped: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -54,7 +71,7 @@ impl Array {
                 datum::write_long(out, 0);
                 return Ok(());
             }
-            Element::Null => return Err(Fault("a null in an array whose elements cannot be null")),
+            Element::Null => return Err(Fault::NullElement),
             Element::Nested(text) if nested => text,
             Element::Plain(text) if !nested => text,
             Element::Quoted(text) if !nested => {
@@ -65,11 +82,7 @@ impl Array {
                     text
                 }
             }
-            _ => {
-                return Err(Fault(
-                    "an array of other dimensions than its column declares; leave the column out with `column.exclude.list`",
-                ));
-            }
+            _ => return Err(FAULT),
         };
         let at = out.len();
         if self.optional {
@@ -77,7 +90,7 @@ impl Array {
         }
         if self.element.write(text, out)? == Written::Nothing {
             if !self.optional {
-                return Err(Fault("a null in an array whose elements cannot be null"));
+                return Err(Fault::NullElement);
             }
             out.truncate(at);
             datum::write_long(out, 0);
@@ -119,12 +132,16 @@ fn unescape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn each<'a>(mut text: &'a [u8], mut visit: impl FnMut(Element<'a>) -> Result<(), Fault>) -> Result<(), Fault> {
+fn each<'a>(
+    mut text: &'a [u8],
+    delimiter: u8,
+    mut visit: impl FnMut(Element<'a>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     while !text.is_empty() {
         let end = match text.first() {
             Some(b'"') => quoted_end(text, 0)? + 1,
             Some(b'{') => nested_end(text)? + 1,
-            _ => text.iter().position(|byte| *byte == b',').unwrap_or(text.len()),
+            _ => text.iter().position(|byte| *byte == delimiter).unwrap_or(text.len()),
         };
         let (element, rest) = text.split_at(end);
         visit(match element {
@@ -135,7 +152,7 @@ fn each<'a>(mut text: &'a [u8], mut visit: impl FnMut(Element<'a>) -> Result<(),
         })?;
         text = match rest {
             [] => rest,
-            [b',', rest @ ..] if !rest.is_empty() => rest,
+            [first, rest @ ..] if *first == delimiter && !rest.is_empty() => rest,
             _ => return Err(FAULT),
         };
     }

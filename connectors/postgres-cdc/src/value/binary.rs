@@ -18,7 +18,7 @@ pub enum BinaryMode {
 
 /// `\x` and hexadecimal digits.
 pub(super) fn write(text: &[u8], mode: BinaryMode, out: &mut Vec<u8>) -> Result<(), Fault> {
-    const FAULT: Fault = Fault("not bytes in hexadecimal form");
+    const FAULT: Fault = Fault::Text("not bytes in hexadecimal form");
     let digits = text.strip_prefix(b"\\x").ok_or(FAULT)?;
     match mode {
         BinaryMode::Hex => datum::write_bytes(out, digits),
@@ -52,7 +52,8 @@ pub(super) fn write_encoded(bytes: &[u8], mode: BinaryMode, out: &mut Vec<u8>) {
     }
 }
 
-fn decode(digits: &[u8], out: &mut Vec<u8>) -> Option<()> {
+/// Hexadecimal digits as bytes.
+pub(super) fn decode(digits: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let value = |digit: u8| (digit as char).to_digit(16);
     let (pairs, rest) = digits.as_chunks::<2>();
     out.reserve(pairs.len());
@@ -65,7 +66,7 @@ fn decode(digits: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// Little-endian, with as many bytes as the highest bit that is set needs.
 pub(super) fn write_bits(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     if !text.iter().all(|bit| matches!(bit, b'0' | b'1')) {
-        return Err(Fault("not a string of bits"));
+        return Err(Fault::Text("not a string of bits"));
     }
     let leading = text.iter().take_while(|bit| **bit == b'0').count();
     let bits = text.get(leading..).unwrap_or_default();

@@ -6,8 +6,8 @@ use towpath_model::datum;
 
 use super::{Fault, Written};
 
-const FAULT: Fault = Fault("not a decimal");
-const TOO_FINE: Fault = Fault("a decimal with more digits than its column's scale");
+const FAULT: Fault = Fault::Text("not a decimal");
+const TOO_FINE: Fault = Fault::Text("a decimal with more digits than its column's scale");
 
 /// The parts of a finite decimal.
 struct Parts<'a> {
@@ -43,6 +43,21 @@ pub(super) fn write_variable(text: &[u8], out: &mut Vec<u8>) -> Result<Written, 
     datum::write_long(out, i64::from(scale));
     write_unscaled(&parts, scale, out)?;
     Ok(Written::Value)
+}
+
+/// Writes money, of which the server keeps two digits, at `scale`; halves are rounded away from zero, as Debezium does.
+pub(super) fn write_money(text: &[u8], scale: i32, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let parts = parse(text)?.ok_or(FAULT)?;
+    let digits = parts.whole.iter().chain(parts.fraction).chain(b"00").take(parts.whole.len() + 2);
+    let cents = digits.fold(0i128, |sum, digit| sum.saturating_mul(10).saturating_add(i128::from(digit - b'0')));
+    let power = |exponent: i32| 10i128.pow(exponent.unsigned_abs());
+    let unscaled = if scale >= 2 {
+        cents.saturating_mul(power(scale - 2))
+    } else {
+        (cents + power(2 - scale) / 2) / power(2 - scale)
+    };
+    write_minimal(&(if parts.negative { -unscaled } else { unscaled }).to_be_bytes(), out);
+    Ok(())
 }
 
 fn parse(text: &[u8]) -> Result<Option<Parts<'_>>, Fault> {

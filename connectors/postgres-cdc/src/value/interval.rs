@@ -2,9 +2,11 @@
 
 use std::io::Write;
 
+use towpath_model::datum;
+
 use super::{Fault, write_short_string};
 
-const FAULT: Fault = Fault("not an interval");
+const FAULT: Fault = Fault::Text("not an interval");
 
 /// An interval; its parts have signs of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,26 +16,43 @@ pub(super) struct Interval {
     micros: i64,
 }
 
+/// Microseconds, as far as 64 bits reach.
+pub(super) fn micros(text: &[u8]) -> Result<i64, Fault> {
+    match text {
+        b"infinity" => Ok(i64::MAX),
+        b"-infinity" => Ok(i64::MIN),
+        text => Ok(parse(text)?.micros()),
+    }
+}
+
+/// As ISO 8601 writes it; it has no infinity.
+pub(super) fn write_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    match text {
+        b"infinity" | b"-infinity" => datum::write_bytes(out, text),
+        text => parse(text)?.write_text(out),
+    }
+    Ok(())
+}
+
 impl Interval {
     /// A month is the twelfth part of 365.25 days.
-    pub(super) fn micros(self) -> Result<i64, Fault> {
+    fn micros(self) -> i64 {
         const MONTH_SECONDS: i64 = 2_629_800;
         let seconds = i128::from(self.months) * i128::from(MONTH_SECONDS) + i128::from(self.days) * 86_400;
-        i64::try_from(seconds * 1_000_000 + i128::from(self.micros)).map_err(|_| Fault("an interval beyond 64 bits"))
+        let micros = seconds * 1_000_000 + i128::from(self.micros);
+        i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
     }
 
     /// `P1Y2M3DT4H5M6.78S`: all parts, each with its sign.
-    pub(super) fn write_text(self, out: &mut Vec<u8>) {
+    fn write_text(self, out: &mut Vec<u8>) {
         let (seconds, fraction) = (self.micros / 1_000_000, self.micros % 1_000_000);
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let sign = if self.micros < 0 && seconds == 0 { "-" } else { "" };
+        let sign = if fraction < 0 && seconds == 0 { "-" } else { "" };
         let text =
             format!("P{}Y{}M{}DT{hours}H{minutes}M{sign}{seconds}", self.months / 12, self.months % 12, self.days);
         write_short_string(out, |out| {
             out.extend_from_slice(text.as_bytes());
-            if fraction == 0 {
-                out.extend_from_slice(b".0");
-            } else {
+            if fraction != 0 {
                 // Writing to a vector does not fail.
                 let _ = write!(out, ".{:06}", fraction.abs());
                 while out.last() == Some(&b'0') {
@@ -45,7 +64,7 @@ impl Interval {
     }
 }
 
-pub(super) fn parse(text: &[u8]) -> Result<Interval, Fault> {
+fn parse(text: &[u8]) -> Result<Interval, Fault> {
     let text = std::str::from_utf8(text).map_err(|_| FAULT)?;
     let mut interval = Interval::default();
     let mut words = text.split(' ').filter(|word| !word.is_empty());

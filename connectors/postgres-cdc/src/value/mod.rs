@@ -8,6 +8,8 @@ mod array;
 mod binary;
 mod decimal;
 mod interval;
+mod mask;
+mod spatial;
 mod text;
 mod time;
 
@@ -16,20 +18,32 @@ mod tests;
 
 pub use array::Array;
 pub use binary::BinaryMode;
+pub use mask::{Hash, Mask};
 pub use time::Unit;
+
+use std::sync::Arc;
 
 use towpath_model::datum;
 
-/// A text that is not a value of the type, or one that the schema cannot hold.
+/// Why a text became no datum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault(pub &'static str);
+pub enum Fault {
+    /// It is not of the type, or the type's representation has no room for it; says why.
+    Text(&'static str),
+    /// A label that the enum did not have when its schema was made.
+    Label,
+    /// A null among elements that cannot be null.
+    NullElement,
+    /// An array of this many dimensions, where the schema has another number.
+    Dimensions(u16),
+}
 
 /// What became of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// The datum was appended.
     Value,
-    /// The schema has no room for this value, such as NaN in a decimal: it stands as null.
+    /// The type's representation has no room for this value, such as NaN in a decimal: it stands as null.
     Nothing,
 }
 
@@ -50,10 +64,16 @@ pub enum Codec {
     VariableDecimal,
     /// A decimal as text.
     DecimalText,
-    /// Money, which comes with signs and separators, as the decimal within.
+    /// Money, which comes with signs and separators, as a decimal of this scale.
+    MoneyDecimal(i32),
+    /// Money as the text or number within.
     Money(Box<Codec>),
     /// Text as it stands.
     Text,
+    /// The type "char": one byte, which need not be UTF-8.
+    Char,
+    /// One of these labels, which are sorted.
+    Enum(Arc<[Box<[u8]>]>),
     /// Bytes.
     Bytes(BinaryMode),
     /// One bit.
@@ -66,6 +86,12 @@ pub enum Codec {
     Time(Unit),
     /// Time since 1970.
     Timestamp(Unit),
+    /// A date as ISO 8601 writes it, in UTC.
+    DateText,
+    /// Time since midnight as ISO 8601 writes it, in UTC.
+    TimeText,
+    /// A timestamp as ISO 8601 writes it, in UTC.
+    TimestampText,
     /// Time of day in UTC, as text.
     TimeWithZone,
     /// A moment in UTC, as text with this many digits after the second; 0 for as many as it needs.
@@ -76,8 +102,20 @@ pub enum Codec {
     IntervalText,
     /// Keys and values as a JSON object.
     Hstore,
+    /// Keys and values as a map.
+    HstoreMap,
     /// A point with its well-known binary.
     Point,
+    /// PostGIS's well-known binary, with its reference system beside it.
+    Geometry,
+    /// pgvector's numbers, in 64 bits each.
+    Vector,
+    /// pgvector's numbers, in 32 bits each.
+    HalfVector,
+    /// pgvector's numbers other than zero, by place.
+    SparseVector,
+    /// Text of which only a part, a hash or a mask is shown.
+    Masked(Box<Mask>),
     /// Several of another.
     Array(Box<Array>),
 }
@@ -98,29 +136,56 @@ impl Codec {
             Self::Decimal(scale) => return decimal::write(text, *scale, out),
             Self::VariableDecimal => return decimal::write_variable(text, out),
             Self::DecimalText => datum::write_bytes(out, decimal::as_text(text)),
+            Self::MoneyDecimal(scale) => decimal::write_money(&text::money(text), *scale, out)?,
             Self::Money(inner) => return inner.write(&text::money(text), out),
+            Self::Char => text::write_char(text, out),
+            Self::Enum(labels) => {
+                labels.binary_search_by(|label| label.as_ref().cmp(text)).map_err(|_| Fault::Label)?;
+                datum::write_bytes(out, text);
+            }
             Self::Bytes(mode) => binary::write(text, *mode, out)?,
             Self::Bit => datum::write_boolean(out, text == b"1"),
             Self::Bits => binary::write_bits(text, out)?,
             Self::Date => datum::write_long(out, i64::from(time::date(text)?)),
             Self::Time(unit) => datum::write_long(out, unit.of_micros(time::time(text)?.into())?),
             Self::Timestamp(unit) => datum::write_long(out, time::timestamp(text, *unit)?),
+            Self::DateText => time::write_date_text(text, out)?,
+            Self::TimeText => time::write_time_text(text, out)?,
+            Self::TimestampText => time::write_timestamp_text(text, out)?,
             Self::TimeWithZone => time::write_time_with_zone(text, out)?,
             Self::TimestampWithZone(width) => time::write_timestamp_with_zone(text, *width, out)?,
-            Self::Interval => datum::write_long(out, interval::parse(text)?.micros()?),
-            Self::IntervalText => interval::parse(text)?.write_text(out),
+            Self::Interval => datum::write_long(out, interval::micros(text)?),
+            Self::IntervalText => interval::write_text(text, out)?,
             Self::Hstore => text::write_hstore(text, out)?,
-            Self::Point => text::write_point(text, out)?,
+            Self::HstoreMap => text::write_hstore_map(text, out)?,
+            Self::Point => spatial::write_point(text, out)?,
+            Self::Geometry => spatial::write_geometry(text, out)?,
+            Self::Vector => spatial::write_vector(text, out, datum::write_double)?,
+            Self::HalfVector => spatial::write_vector(text, out, datum::write_float)?,
+            Self::SparseVector => spatial::write_sparse_vector(text, out)?,
+            Self::Masked(mask) => mask.write(text, out)?,
             Self::Array(array) => array.write(text, out)?,
         }
         Ok(Written::Value)
     }
 
+    /// The text that stands for every value, if it is always the same.
+    pub fn fixed(&self) -> Option<&str> {
+        match self {
+            Self::Masked(mask) => mask.fixed(),
+            _ => None,
+        }
+    }
+
     /// What stands for a large value that the server did not send, in a column of this kind.
     pub fn write_placeholder(&self, placeholder: &[u8], out: &mut Vec<u8>) -> Written {
         match self {
-            Self::Text | Self::Hstore | Self::DecimalText => datum::write_bytes(out, placeholder),
+            Self::Text | Self::Char | Self::Enum(_) | Self::Hstore | Self::DecimalText => {
+                datum::write_bytes(out, placeholder);
+            }
+            Self::HstoreMap => text::write_map([(placeholder, Some(placeholder))], out),
             Self::Bytes(mode) => binary::write_encoded(placeholder, *mode, out),
+            Self::Masked(mask) => mask.write_placeholder(placeholder, out),
             Self::Array(array) => return array.write_placeholder(placeholder, out),
             _ => return Written::Nothing,
         }
@@ -130,7 +195,7 @@ impl Codec {
 
 #[inline]
 fn parse_integer(text: &[u8]) -> Result<i64, Fault> {
-    const FAULT: Fault = Fault("not an integer of at most 64 bits");
+    const FAULT: Fault = Fault::Text("not an integer of at most 64 bits");
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -151,13 +216,14 @@ fn parse_integer(text: &[u8]) -> Result<i64, Fault> {
 }
 
 fn parse_float<T: std::str::FromStr>(text: &[u8]) -> Result<T, Fault> {
-    let text = std::str::from_utf8(text).map_err(|_| Fault("not a number"))?;
-    text.parse().map_err(|_| Fault("not a number"))
+    let text = std::str::from_utf8(text).map_err(|_| Fault::Text("not a number"))?;
+    text.parse().map_err(|_| Fault::Text("not a number"))
 }
 
 #[inline]
 fn write_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    std::str::from_utf8(text).map_err(|_| Fault("text that is not UTF-8, as a database in SQL_ASCII may hold"))?;
+    std::str::from_utf8(text)
+        .map_err(|_| Fault::Text("text that is not UTF-8, as a database in SQL_ASCII may hold"))?;
     datum::write_bytes(out, text);
     Ok(())
 }

@@ -38,13 +38,19 @@ fn unscaled_values_are_minimal_twos_complement() {
 
 #[test]
 fn texts_of_another_type_are_refused() {
-    let array = |element| Codec::Array(Box::new(Array { element, optional: true }));
+    let array = |element| Codec::Array(Box::new(Array { element, optional: true, delimiter: b',' }));
     let cases = [
         (Codec::Integer, vec!["", "-", "1x", "9223372036854775808", "99999999999999999999", " 1"]),
         (Codec::Decimal(2), vec!["", "-", "1e5", "1.2.3", "0x1"]),
         (Codec::Date, vec!["", "2018-13-01", "2018-01-32", "2018-01", "x"]),
         (Codec::Time(Unit::Micros), vec!["", "25:00:00", "24:00:01", "1", "10:00:00+02"]),
-        (Codec::Timestamp(Unit::Micros), vec!["2018-01-01", "2018-01-01T10:00:00", "294276-12-31 00:00:00"]),
+        (Codec::Timestamp(Unit::Micros), vec!["2018-01-01", "2018-01-01T10:00:00"]),
+        (Codec::Timestamp(Unit::Nanos), vec!["9999-12-31 00:00:00", "0001-01-01 00:00:00"]),
+        (Codec::TimestampText, vec!["2018-01-01", "2018-01-01 10:00:00+00"]),
+        (Codec::DateText, vec!["2018-01-01 10:00:00"]),
+        (Codec::Geometry, vec!["", "01", "01x1", "010100002001"]),
+        (Codec::Vector, vec!["", "[]", "[1", "[a]"]),
+        (Codec::SparseVector, vec!["{}", "{1:1}/", "{1}/2", "{1:1}/40000"]),
         (Codec::TimestampWithZone(6), vec!["2018-01-01 10:00:00", "2018-01-01 10:00:00+02"]),
         (Codec::Interval, vec!["1", "1 parsec", "1:2", "x days"]),
         (Codec::Bytes(BinaryMode::Bytes), vec!["dead", "\\xabc", "\\xzz"]),
@@ -63,7 +69,7 @@ fn texts_of_another_type_are_refused() {
 }
 
 fn every_codec() -> Vec<Codec> {
-    let array = |element, optional| Codec::Array(Box::new(Array { element, optional }));
+    let array = |element, optional| Codec::Array(Box::new(Array { element, optional, delimiter: b',' }));
     vec![
         Codec::Boolean,
         Codec::Integer,
@@ -73,7 +79,18 @@ fn every_codec() -> Vec<Codec> {
         Codec::Decimal(-3),
         Codec::VariableDecimal,
         Codec::DecimalText,
-        Codec::Money(Box::new(Codec::Decimal(2))),
+        Codec::Money(Box::new(Codec::DecimalText)),
+        Codec::MoneyDecimal(0),
+        Codec::MoneyDecimal(18),
+        Codec::Char,
+        Codec::HstoreMap,
+        Codec::Geometry,
+        Codec::Vector,
+        Codec::HalfVector,
+        Codec::SparseVector,
+        Codec::DateText,
+        Codec::TimeText,
+        Codec::TimestampText,
         Codec::Text,
         Codec::Bytes(BinaryMode::Bytes),
         Codec::Bytes(BinaryMode::Hex),

@@ -1,4 +1,4 @@
-//! Types that are text with a grammar: money, hstore, point.
+//! Types that are text with a grammar: money, "char", hstore.
 
 use towpath_model::datum;
 
@@ -9,47 +9,66 @@ pub(super) fn money(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.')).collect()
 }
 
-/// `(x,y)` as a struct of coordinates, well-known binary and no reference system.
-pub(super) fn write_point(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    const FAULT: Fault = Fault("not a point");
-    let text = std::str::from_utf8(text).map_err(|_| FAULT)?;
-    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or(FAULT)?;
-    let (x, y) = inner.split_once(',').ok_or(FAULT)?;
-    let (x, y): (f64, f64) = (x.parse().map_err(|_| FAULT)?, y.parse().map_err(|_| FAULT)?);
-    datum::write_double(out, x);
-    datum::write_double(out, y);
-    // Byte order, the kind "point", the coordinates.
-    let mut binary = [0; 21];
-    let parts = [(0, &[1u8, 1, 0, 0, 0][..]), (5, &x.to_le_bytes()), (13, &y.to_le_bytes())];
-    for (at, part) in parts {
-        binary[at..at + part.len()].copy_from_slice(part);
+/// The one byte of a "char". One beyond ASCII is shown as `\377`, as newer servers show it themselves.
+pub(super) fn write_char(text: &[u8], out: &mut Vec<u8>) {
+    match text {
+        [byte] if !byte.is_ascii() => datum::write_bytes(out, format!("\\{byte:03o}").as_bytes()),
+        text => datum::write_bytes(out, text),
     }
-    datum::write_long(out, 1);
-    datum::write_bytes(out, &binary);
-    datum::write_long(out, 0);
-    Ok(())
 }
 
 /// `"k"=>"v", "n"=>NULL` as a JSON object.
 pub(super) fn write_hstore(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    const FAULT: Fault = Fault("not an hstore");
+    let entries = hstore(text)?.into_iter().map(|(key, value)| (key, value.into()));
+    let object: serde_json::Map<String, serde_json::Value> = entries.collect();
+    datum::write_bytes(out, serde_json::Value::Object(object).to_string().as_bytes());
+    Ok(())
+}
+
+/// The same as a map.
+pub(super) fn write_hstore_map(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    let entries = hstore(text)?;
+    write_map(entries.iter().map(|(key, value)| (key.as_bytes(), value.as_ref().map(String::as_bytes))), out);
+    Ok(())
+}
+
+/// A map from strings to strings that may be null.
+pub(super) fn write_map<'a>(
+    entries: impl IntoIterator<IntoIter: ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>>,
+    out: &mut Vec<u8>,
+) {
+    let entries = entries.into_iter();
+    if entries.len() > 0 {
+        datum::write_long(out, entries.len() as i64);
+        for (key, value) in entries {
+            datum::write_bytes(out, key);
+            datum::write_long(out, i64::from(value.is_some()));
+            if let Some(value) = value {
+                datum::write_bytes(out, value);
+            }
+        }
+    }
+    datum::write_long(out, 0);
+}
+
+fn hstore(text: &[u8]) -> Result<Vec<(String, Option<String>)>, Fault> {
+    const FAULT: Fault = Fault::Text("not an hstore");
     let mut rest = std::str::from_utf8(text).map_err(|_| FAULT)?;
-    let mut object = serde_json::Map::new();
+    let mut entries = Vec::new();
     while !rest.is_empty() {
         let (key, after) = quoted(rest).ok_or(FAULT)?;
         let after = after.strip_prefix("=>").ok_or(FAULT)?;
         let (value, after) = match after.strip_prefix("NULL") {
-            Some(after) => (serde_json::Value::Null, after),
+            Some(after) => (None, after),
             None => {
                 let (value, after) = quoted(after).ok_or(FAULT)?;
-                (value.into(), after)
+                (Some(value), after)
             }
         };
-        object.insert(key, value);
+        entries.push((key, value));
         rest = after.strip_prefix(", ").unwrap_or(after);
     }
-    datum::write_bytes(out, serde_json::Value::Object(object).to_string().as_bytes());
-    Ok(())
+    Ok(entries)
 }
 
 fn quoted(text: &str) -> Option<(String, &str)> {

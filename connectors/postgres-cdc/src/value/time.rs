@@ -4,7 +4,7 @@ use towpath_model::datum;
 
 use super::{Fault, write_short_string};
 
-const FAULT: Fault = Fault("not a date or time of the ISO form");
+const FAULT: Fault = Fault::Text("not a date or time of the ISO form");
 
 /// What Debezium has for `infinity` in a timestamp, in whatever unit it counts.
 const INFINITY: i64 = 9_223_372_036_825_200_000;
@@ -25,11 +25,15 @@ impl Unit {
     pub(super) fn of_micros(self, micros: i128) -> Result<i64, Fault> {
         let value = match self {
             Self::Millis => micros.div_euclid(1000),
-            Self::Micros => micros,
+            // Microseconds reach to the year 294247, some thirty years less than the server does.
+            Self::Micros => micros.min(i64::MAX.into()),
             Self::Nanos => micros * 1000,
         };
-        i64::try_from(value)
-            .map_err(|_| Fault("a timestamp beyond 64 bits in this unit; set `time.precision.mode` to `connect`"))
+        i64::try_from(value).map_err(|_| {
+            Fault::Text(
+                "a timestamp beyond 64 bits of nanoseconds; set `time.precision.mode` to `microseconds` or `isostring`",
+            )
+        })
     }
 }
 
@@ -122,6 +126,47 @@ pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<i64, Fault> {
     unit.of_micros(i128::from(civil.days()) * i128::from(DAY_US) + i128::from(time(rest)?))
 }
 
+/// `2018-06-20Z`.
+pub(super) fn write_date_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    if matches!(text, b"infinity" | b"-infinity") {
+        datum::write_bytes(out, text);
+        return Ok(());
+    }
+    let (text, before_era) = split_era(text);
+    let (civil, rest) = civil(text, before_era)?;
+    if !rest.is_empty() {
+        return Err(FAULT);
+    }
+    write_short_string(out, |out| {
+        write_civil(&civil, out);
+        out.push(b'Z');
+    });
+    Ok(())
+}
+
+/// `13:12:11.789456Z`, with as many digits as it needs.
+pub(super) fn write_time_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    let micros = time(text)?;
+    write_short_string(out, |out| {
+        write_clock(micros, 0, out);
+        out.push(b'Z');
+    });
+    Ok(())
+}
+
+/// `2018-06-20T15:13:16.945104Z`, with as many digits as it needs.
+pub(super) fn write_timestamp_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+    if matches!(text, b"infinity" | b"-infinity") {
+        datum::write_bytes(out, text);
+        return Ok(());
+    }
+    let (text, before_era) = split_era(text);
+    let (civil, rest) = civil(text, before_era)?;
+    let [b' ', rest @ ..] = rest else { return Err(FAULT) };
+    write_moment(&civil, time(rest)?, 0, out);
+    Ok(())
+}
+
 /// `11:12:11.789456Z`: the time in UTC, with as many digits as it needs.
 pub(super) fn write_time_with_zone(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     let (micros, rest) = clock(text)?;
@@ -164,17 +209,25 @@ pub(super) fn write_timestamp_with_zone(text: &[u8], width: usize, out: &mut Vec
     if zone(rest)? != 0 || micros >= DAY_US {
         return Err(FAULT);
     }
+    write_moment(&civil, micros, width, out);
+    Ok(())
+}
+
+fn write_moment(civil: &Civil, micros: i64, width: usize, out: &mut Vec<u8>) {
     write_short_string(out, |out| {
-        write_year(civil.year, out);
-        for part in [civil.month, civil.day] {
-            out.push(b'-');
-            write_digits(part, 2, out);
-        }
+        write_civil(civil, out);
         out.push(b'T');
         write_clock(micros, width, out);
         out.push(b'Z');
     });
-    Ok(())
+}
+
+fn write_civil(civil: &Civil, out: &mut Vec<u8>) {
+    write_year(civil.year, out);
+    for part in [civil.month, civil.day] {
+        out.push(b'-');
+        write_digits(part, 2, out);
+    }
 }
 
 /// As ISO 8601 has it: at least four digits, and a sign when there are more or the year is before 0.

@@ -147,6 +147,9 @@ pub fn read_update(cursor: &mut Cursor<'_>, old: &mut Cells, new: &mut Cells) ->
     if tag != b'N' {
         kind = old_kind(tag)?;
         old.read_tuple(cursor)?;
+        if kind == OldTuple::Key {
+            old.set_nulls_absent();
+        }
         tag = cursor.u8()?;
     }
     if tag != b'N' {
@@ -171,6 +174,9 @@ pub fn read_update(cursor: &mut Cursor<'_>, old: &mut Cells, new: &mut Cells) ->
 pub fn read_delete(cursor: &mut Cursor<'_>, old: &mut Cells) -> Result<OldTuple, Error> {
     let kind = old_kind(cursor.u8()?)?;
     old.read_tuple(cursor)?;
+    if kind == OldTuple::Key {
+        old.set_nulls_absent();
+    }
     Ok(kind)
 }
 

@@ -12,6 +12,8 @@ pub enum Cell {
     Null,
     /// A large value that the change did not touch and the server did not send.
     Unchanged,
+    /// Not part of the old row that a change carries.
+    Absent,
     /// Text at this place of the row's bytes.
     Text(Range<usize>),
 }
@@ -43,5 +45,15 @@ impl Cells {
             self.0.push(cell);
         }
         Ok(())
+    }
+
+    /// In an old row of which only the replica identity is filled, what stands as null was not sent: the identity's own columns
+    /// are never null.
+    pub fn set_nulls_absent(&mut self) {
+        for cell in &mut self.0 {
+            if *cell == Cell::Null {
+                *cell = Cell::Absent;
+            }
+        }
     }
 }

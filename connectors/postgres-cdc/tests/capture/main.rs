@@ -3,7 +3,9 @@
 mod chaos;
 mod phases;
 mod positions;
+mod random;
 mod records;
 mod safety;
+mod schemas;
 mod support;
 mod values;

@@ -22,6 +22,9 @@ pub(crate) struct Record {
     pub(crate) key: Value,
     pub(crate) value: Value,
     pub(crate) headers: Vec<(String, Value)>,
+    /// The bytes of the row as it is now.
+    pub(crate) row: Vec<u8>,
+    pub(crate) schema: Option<Schema>,
 }
 
 impl Record {
@@ -31,6 +34,14 @@ impl Record {
 
     pub(crate) fn after(&self) -> &Value {
         &self.value["after"]
+    }
+
+    /// The schema of a column.
+    pub(crate) fn column(&self, name: &str) -> &Schema {
+        let row =
+            self.schema.as_ref().map(Schema::fields).expect("a schema").iter().find(|field| *field.name == *"after");
+        let field = row.expect("a row").schema.fields().iter().find(|field| *field.name == *name);
+        &field.unwrap_or_else(|| panic!("there is no column {name}")).schema
     }
 }
 
@@ -105,13 +116,35 @@ pub(crate) fn records(batch: &Batch) -> Vec<Record> {
     };
     batch
         .records()
-        .map(|record| Record {
-            topic: record.topic().to_string(),
-            key: read(record.key),
-            value: read(record.value),
-            headers: record.headers().map(|(name, value)| (name.to_string(), read(value))).collect(),
+        .map(|record| {
+            let schema = record.value.form.schema.filter(|_| record.value.bytes.is_some());
+            let schema = schema.map(|schema| Schema::parse(batch.schema(schema)).expect("a schema"));
+            Record {
+                topic: record.topic().to_string(),
+                key: read(record.key),
+                value: read(record.value),
+                headers: record.headers().map(|(name, value)| (name.to_string(), read(value))).collect(),
+                row: schema
+                    .as_ref()
+                    .zip(record.value.bytes)
+                    .map_or_else(Vec::new, |(schema, bytes)| row(schema, bytes)),
+                schema,
+            }
         })
         .collect()
+}
+
+/// The bytes of the field `after`.
+fn row(schema: &Schema, bytes: &[u8]) -> Vec<u8> {
+    let mut reader = Reader::new(bytes);
+    for field in schema.fields() {
+        let start = reader.position();
+        datum_to_json(&field.schema, &mut reader).expect("a datum");
+        if *field.name == *"after" {
+            return bytes[start..reader.position()].to_vec();
+        }
+    }
+    Vec::new()
 }
 
 pub(crate) fn config(database: &Database, settings: &[(&str, &str)]) -> Config {

@@ -68,7 +68,8 @@ impl Drop for Database {
             "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '{}' AND active_pid IS NOT NULL",
             self.name
         );
-        let connection = self.connection.get_mut().expect("unpoisoned");
+        // A statement that failed has poisoned it; the test's own panic is what should be seen.
+        let connection = self.connection.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = connection.query(&sql);
         for _ in 0..100 {
             let sql = format!(
