@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::durable_file::DurableFile;
 use crate::error::Error;
+use crate::producers::ProducerPoint;
 use crate::vfs::Vfs;
 
 /// The state of all segments at a sequence.
@@ -38,6 +39,9 @@ pub(crate) struct PartitionPoint {
     #[serde(default)]
     pub(crate) cleaned: i64,
     pub(crate) segments: Vec<SegmentPoint>,
+    /// What its idempotent producers sent last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) producers: Vec<ProducerPoint>,
 }
 
 /// The offsets that bound what a partition's segments hold.
@@ -74,7 +78,7 @@ pub(crate) struct GroupPoint {
 impl PartitionPoint {
     pub(crate) fn new(topic: Uuid, partition: i32, bounds: Bounds, segments: Vec<SegmentPoint>) -> Self {
         let Bounds { log_start, end, cleaned } = bounds;
-        Self { topic: topic.to_string(), partition, log_start, end, cleaned, segments }
+        Self { topic: topic.to_string(), partition, log_start, end, cleaned, segments, producers: Vec::new() }
     }
 
     pub(crate) fn topic(&self) -> Result<Uuid, Error> {

@@ -14,6 +14,7 @@ use crate::core::{Core, Maintenance};
 use crate::error::Error;
 use crate::journal::{JournalWriter, NoSpace};
 use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::producers::ProducerPoint;
 use crate::segment::{Appender, SegmentFiles};
 use crate::sync::{lock, read};
 use crate::vfs::{Open, fill_with_zeros, write_all_at};
@@ -22,6 +23,8 @@ use crate::vfs::{Open, fill_with_zeros, write_all_at};
 const PARTITIONS_AT_ONCE: usize = 64;
 /// Journal files that are kept for use again.
 const SPARE_JOURNAL_FILES: usize = 4;
+/// A producer that has sent nothing for so long is forgotten, as in Kafka.
+const PRODUCER_EXPIRATION_MS: i64 = 86_400_000;
 
 /// Holds space back by its mere size.
 const RESERVE_FILE: &str = "reserve";
@@ -33,6 +36,7 @@ struct Part {
     bounds: Bounds,
     segments: Vec<SegmentPoint>,
     tail: Vec<TailBatch>,
+    producers: Vec<ProducerPoint>,
 }
 
 impl Core {
@@ -58,7 +62,9 @@ impl Core {
             .filter(|part| part.bounds.end > 0)
             .map(|part| {
                 let Partition { topic, name, .. } = part.partition.as_ref();
-                PartitionPoint::new(*topic, name.partition, part.bounds, part.segments)
+                let mut point = PartitionPoint::new(*topic, name.partition, part.bounds, part.segments);
+                point.producers = part.producers;
+                point
             })
             .collect();
         let checkpoint = Checkpoint { epoch: self.epoch, sequence, clean, partitions, groups };
@@ -84,14 +90,18 @@ impl Core {
     fn cut(&self) -> (u64, Vec<GroupPoint>, Vec<Part>) {
         let topics: Vec<Arc<TopicEntry>> = read(&self.topics).values().cloned().collect();
         let visible = read(&self.visible);
+        let silent_since_ms = self.clock.now_ms().saturating_sub(PRODUCER_EXPIRATION_MS);
         let part = |entry: &Arc<TopicEntry>, partition: &Arc<Partition>| {
             let state = lock(&partition.state);
+            let mut producers = lock(&partition.producers);
+            producers.expire(silent_since_ms);
             Part {
                 entry: entry.clone(),
                 partition: partition.clone(),
                 bounds: Bounds { log_start: state.log_start, end: state.high_watermark, cleaned: state.cleaned },
                 segments: state.segments.clone(),
                 tail: state.tail.iter().cloned().collect(),
+                producers: producers.points(),
             }
         };
         let parts =

@@ -26,6 +26,7 @@ use crate::group::Groups;
 use crate::journal::{FRAME_HEAD_BYTES, JournalWriter, NoSpace, Placed};
 use crate::metrics::Counters;
 use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::producers::Verdict;
 use crate::sync::{lock, read, write};
 use crate::vfs::Vfs;
 
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) fetch_turn: AtomicUsize,
     pub(crate) failed: watch::Sender<Option<Error>>,
     pub(crate) counters: Counters,
+    /// How many producers got an id in this run.
+    pub(crate) producer_ids: AtomicU32,
 }
 
 /// The catalog as it is on disk, and where new topics take their ids from.
@@ -116,6 +119,13 @@ pub(crate) struct EncodedBatch {
     pub(crate) reported: bool,
 }
 
+/// What became of a commit that was to be queued.
+pub(crate) enum Enqueued {
+    Queued(oneshot::Receiver<Result<Committed, Error>>),
+    /// The state of producers forbids some of its batches, by their place; nothing of it was queued.
+    Forbidden(Vec<(usize, Verdict)>),
+}
+
 /// A commit in the queue.
 pub(crate) struct Queued {
     frame: Bytes,
@@ -138,7 +148,7 @@ impl Sequencer {
 
 impl Core {
     /// Gives a commit its offsets and queues it.
-    pub(crate) fn enqueue(&self, encoded: Encoded) -> Result<oneshot::Receiver<Result<Committed, Error>>, Error> {
+    pub(crate) fn enqueue(&self, encoded: Encoded) -> Result<Enqueued, Error> {
         let Encoded { mut frame, mut batches, groups, now_ms } = encoded;
         let (done, receiver) = oneshot::channel();
         let mut sequencer = lock(&self.sequencer);
@@ -153,17 +163,29 @@ impl Core {
         if let Some(gone) = batches.iter().find(|batch| batch.partition.deleted.load(Ordering::Acquire)) {
             return Err(Error::UnknownTopic(gone.partition.name.topic.to_string()));
         }
+        let forbidden = |(place, batch): (usize, &EncodedBatch)| {
+            let numbered = batch.header.producer_id >= 0;
+            let verdict = numbered.then(|| lock(&batch.partition.producers).judge(&batch.header)).flatten();
+            verdict.map(|verdict| (place, verdict))
+        };
+        let forbidden: Vec<_> = batches.iter().enumerate().filter_map(forbidden).collect();
+        if !forbidden.is_empty() {
+            return Ok(Enqueued::Forbidden(forbidden));
+        }
         for batch in &mut batches {
             let base = batch.partition.assigned.load(Ordering::Relaxed);
             batch.header.base_offset = base;
             batch.partition.assigned.store(batch.header.next_offset(), Ordering::Relaxed);
             set_base_offset(&mut frame[batch.placed.at..], base);
+            if batch.header.producer_id >= 0 {
+                lock(&batch.partition.producers).queue(&batch.header, now_ms);
+            }
         }
         sequencer.queue_bytes += frame.len();
         sequencer.queue.push_back(Queued { frame: Bytes::from(frame), batches, groups, now_ms, done });
         drop(sequencer);
         self.work.notify_one();
-        Ok(receiver)
+        Ok(Enqueued::Queued(receiver))
     }
 
     /// Makes durable what is queued, up to a bound, and publishes it. Says whether there was anything.
@@ -255,6 +277,9 @@ impl Core {
                 let mut committed = Committed::default();
                 for batch in queued.batches {
                     let bytes = queued.frame.slice(batch.placed.at..batch.placed.at + batch.placed.bytes);
+                    if batch.header.producer_id >= 0 {
+                        lock(&batch.partition.producers).apply(&batch.header, queued.now_ms);
+                    }
                     lock(&batch.partition.state).push(TailBatch { header: batch.header, bytes });
                     if batch.reported {
                         records += u64::from(batch.header.records.unsigned_abs());
@@ -290,12 +315,17 @@ impl Core {
         for batch in refused.iter().flat_map(|queued| &queued.batches) {
             let durable = lock(&batch.partition.state).high_watermark;
             batch.partition.assigned.store(durable, Ordering::Relaxed);
+            lock(&batch.partition.producers).refuse_queued();
         }
         // Commits stay refused until space is found, so that none overtakes one that its caller does not know to be lost.
         sequencer.disk_full = Some(error.clone());
         drop(sequencer);
         tracing::warn!(%error, "commits are refused until there is space");
         for queued in refused {
+            for batch in &queued.batches {
+                // Whoever waits for the fate of a batch that was sent again learns it here.
+                lock(&batch.partition.state).wake();
+            }
             let _ = queued.done.send(Err(error.clone()));
         }
         self.chore.notify_one();
@@ -349,6 +379,12 @@ impl Core {
 
     pub(crate) fn topic_entry(&self, name: &str) -> Result<Arc<TopicEntry>, Error> {
         read(&self.topics).get(name).cloned().ok_or_else(|| Error::UnknownTopic(name.into()))
+    }
+
+    /// An id for a producer: the number of the run above, that of the producer below, so no two runs give the same.
+    pub(crate) fn new_producer_id(&self) -> i64 {
+        let number = self.producer_ids.fetch_add(1, Ordering::Relaxed);
+        ((self.epoch >> 32 << 32 | u64::from(number)) & i64::MAX as u64) as i64
     }
 
     /// Fails where the engine is closed or has failed.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use towpath_model::{Clock, TopicPartition};
 
 use crate::config::{LogConfig, OFFSETS_TOPIC};
-use crate::core::Core;
+use crate::core::{Core, Enqueued};
 use crate::engine::{
     Appends, Commit, CommitFuture, Committed, Fetch, Fetched, Fetches, GroupOffset, GroupOffsets, NewTopic,
     PartitionOffsets, Topic, Topics,
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::metrics::LogMetrics;
 use crate::open::{self, LockFile};
 use crate::sync::{lock, read};
+use crate::topic_config::TopicSettings;
 use crate::vfs::Vfs;
 
 /// While the disk is full, space is looked for this often.
@@ -30,7 +31,7 @@ const SPACE_PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The embedded log: one directory, one process.
 pub struct Embedded {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Holds the directory's lock for as long as this lives.
     _lock: LockFile,
@@ -126,6 +127,33 @@ impl Embedded {
             metrics.topic_disk_bytes.push((entry.topic.name.to_string(), entry.partitions.iter().map(of).sum()));
         }
         metrics
+    }
+
+    /// Gives a topic more partitions; durable when it returns. What it has stays where it is.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::InvalidConfig`] where that is not more or too many, or the disk's.
+    pub async fn grow_topic(&self, name: &str, partitions: i32) -> Result<Topic, Error> {
+        let (core, name) = (self.core.clone(), name.to_owned());
+        blocking(move || core.grow_topic(&name, partitions)).await
+    }
+
+    /// Says whether a topic could be created, and what it would be but for its id.
+    ///
+    /// # Errors
+    /// As [`Topics::create_topic`].
+    pub fn check_topic(&self, new: &NewTopic) -> Result<Topic, Error> {
+        let (partitions, _) = self.core.check_new(new)?;
+        let (name, internal) = (new.name.as_str().into(), self.core.config.internal_topics.contains(&new.name));
+        Ok(Topic { name, id: uuid::Uuid::nil(), partitions, configs: new.configs.clone(), internal })
+    }
+
+    /// Says whether a topic could have these configs.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`].
+    pub fn check_configs(&self, configs: &BTreeMap<String, String>) -> Result<(), Error> {
+        TopicSettings::parse(configs).map(|_| ())
     }
 
     /// The cluster's id, made when the directory was.
@@ -230,7 +258,9 @@ fn log_failure(what: &str, outcome: Result<(), Error>) {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Closed(error.to_string())))
 }
 
@@ -276,7 +306,10 @@ impl Appends for Embedded {
     fn commit_atomic(&self, commit: Commit) -> CommitFuture {
         let queued = self.core.encode(commit).and_then(|encoded| match encoded.batches.is_empty() {
             true => Ok(None),
-            false => self.core.enqueue(encoded).map(Some),
+            false => match self.core.enqueue(encoded)? {
+                Enqueued::Queued(done) => Ok(Some(done)),
+                Enqueued::Forbidden(_) => Err(Error::Closed("records in columns have no producer".into())),
+            },
         });
         Box::pin(async move {
             match queued? {
@@ -301,7 +334,8 @@ impl Fetches for Embedded {
 
     async fn offset_for_time(&self, partition: &TopicPartition, timestamp_ms: i64) -> Result<Option<i64>, Error> {
         let (core, partition) = (self.core.clone(), partition.clone());
-        blocking(move || core.offset_for_time(&partition, timestamp_ms)).await
+        let found = blocking(move || core.offset_for_time(&partition, timestamp_ms)).await?;
+        Ok(found.map(|(offset, _)| offset))
     }
 }
 

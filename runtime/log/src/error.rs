@@ -24,6 +24,18 @@ pub enum Error {
     OffsetOutOfRange { partition: TopicPartition, offset: i64, start: i64, end: i64 },
     #[error("a record of {bytes} bytes for {topic} is larger than max.message.bytes={limit}")]
     RecordTooLarge { topic: String, index: usize, bytes: usize, limit: usize },
+    #[error("a batch for {topic} does not match its checksum")]
+    BatchDamaged { topic: String },
+    #[error("a batch for {topic} is invalid: {reason}")]
+    InvalidBatch { topic: String, reason: &'static str },
+    #[error("a timestamp for {topic} lies {by_ms} ms further away than the topic allows")]
+    InvalidTimestamp { topic: String, by_ms: i64 },
+    #[error("a batch of an idempotent producer for {partition} is not the next one")]
+    OutOfOrderSequence { partition: TopicPartition },
+    #[error("nothing is known of the producer of a batch for {partition} that is not its first")]
+    UnknownProducer { partition: TopicPartition },
+    #[error("a newer instance of a producer has taken over {partition}")]
+    ProducerFenced { partition: TopicPartition },
     #[error("record without a key for compacted topic {topic}")]
     KeyMissing { topic: String, index: usize },
     #[error("a commit of {bytes} bytes is larger than {limit}")]
@@ -61,6 +73,12 @@ impl Error {
             Self::InvalidConfig { .. } => "log.invalid_config",
             Self::OffsetOutOfRange { .. } => "log.offset_out_of_range",
             Self::RecordTooLarge { .. } => "log.record_too_large",
+            Self::BatchDamaged { .. } => "log.batch_damaged",
+            Self::InvalidBatch { .. } => "log.invalid_batch",
+            Self::InvalidTimestamp { .. } => "log.invalid_timestamp",
+            Self::OutOfOrderSequence { .. } => "log.out_of_order_sequence",
+            Self::UnknownProducer { .. } => "log.unknown_producer",
+            Self::ProducerFenced { .. } => "log.producer_fenced",
             Self::KeyMissing { .. } => "log.key_missing",
             Self::CommitTooLarge { .. } => "log.commit_too_large",
             Self::InvalidGroupOffset { .. } => "log.invalid_group_offset",
@@ -78,10 +96,15 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::DiskFull(_) | Self::Overloaded { .. } => Kind::Retry,
-            Self::RecordTooLarge { .. } | Self::KeyMissing { .. } => Kind::Reject,
+            Self::RecordTooLarge { .. }
+            | Self::KeyMissing { .. }
+            | Self::BatchDamaged { .. }
+            | Self::InvalidBatch { .. }
+            | Self::InvalidTimestamp { .. } => Kind::Reject,
             Self::InvalidTopic { .. } | Self::InvalidConfig { .. } | Self::UnknownTopic(_) | Self::TopicExists(_) => {
                 Kind::Invalid
             }
+            Self::OutOfOrderSequence { .. } | Self::UnknownProducer { .. } | Self::ProducerFenced { .. } => Kind::Fail,
             Self::UnknownPartition { .. } | Self::OffsetOutOfRange { .. } | Self::Closed(_) | Self::Io { .. } => {
                 Kind::Fail
             }

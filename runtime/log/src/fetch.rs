@@ -21,15 +21,15 @@ use crate::segment::{ReadFailure, SegmentReader};
 use crate::sync::{lock, read};
 
 /// What one look found out about a partition.
-struct Look {
+pub(crate) struct Look {
     /// Its place in the caller's list.
-    index: usize,
-    entry: Arc<TopicEntry>,
-    partition: Arc<Partition>,
-    from: i64,
-    offsets: PartitionOffsets,
+    pub(crate) index: usize,
+    pub(crate) entry: Arc<TopicEntry>,
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) from: i64,
+    pub(crate) offsets: PartitionOffsets,
     /// What of it is in memory; none where segments have it.
-    tail: Option<Vec<TailBatch>>,
+    pub(crate) tail: Option<Vec<TailBatch>>,
 }
 
 impl Core {
@@ -139,7 +139,7 @@ impl Core {
     }
 
     /// Batches from segments, from the first one that holds or follows `look.from`, and the offset up to which that is all.
-    fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<(Vec<TailBatch>, i64), Error> {
+    pub(crate) fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<(Vec<TailBatch>, i64), Error> {
         let mut from = look.from;
         loop {
             let (segment, end, hint, cleaned) = {
@@ -191,8 +191,12 @@ impl Core {
         }
     }
 
-    /// The first offset with a timestamp at or after `timestamp_ms`.
-    pub(crate) fn offset_for_time(&self, name: &TopicPartition, timestamp_ms: i64) -> Result<Option<i64>, Error> {
+    /// The first record with a timestamp at or after `timestamp_ms`: its offset and its timestamp.
+    pub(crate) fn offset_for_time(
+        &self,
+        name: &TopicPartition,
+        timestamp_ms: i64,
+    ) -> Result<Option<(i64, i64)>, Error> {
         let (entry, partition) = self.partition_of(name)?;
         let mut below = i64::MIN;
         loop {
@@ -216,8 +220,8 @@ impl Core {
                 below = i64::MIN;
                 continue;
             }
-            if let Some(offset) = found? {
-                return Ok(Some(offset));
+            if let Some(found) = found? {
+                return Ok(Some(found));
             }
             below = segment.base;
         }
@@ -241,17 +245,17 @@ fn moved_on(state: &State, base: i64, cleaned: i64) -> bool {
 fn first_in_tail<'a>(
     tail: impl IntoIterator<Item = &'a TailBatch>,
     timestamp_ms: i64,
-) -> Result<Option<i64>, crate::codec::Damaged> {
+) -> Result<Option<(i64, i64)>, crate::codec::Damaged> {
     for batch in tail {
         if batch.header.max_timestamp >= timestamp_ms
-            && let Some(offset) = first_at_or_after(&batch.header, &batch.bytes, timestamp_ms)?
+            && let Some(found) = first_at_or_after(&batch.header, &batch.bytes, timestamp_ms)?
         {
-            return Ok(Some(offset));
+            return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-fn out_of_range(partition: &TopicPartition, offset: i64, offsets: PartitionOffsets) -> Error {
+pub(crate) fn out_of_range(partition: &TopicPartition, offset: i64, offsets: PartitionOffsets) -> Error {
     Error::OffsetOutOfRange { partition: partition.clone(), offset, start: offsets.start, end: offsets.high_watermark }
 }

@@ -10,6 +10,7 @@
 //! the two small files that say what there is, `vfs` the seam to the disk. Formats are drawn in `FORMAT.md`.
 
 mod append;
+mod append_batches;
 mod catalog;
 mod checkpoint;
 mod checkpointer;
@@ -22,12 +23,14 @@ mod embedded;
 mod engine;
 mod error;
 mod fetch;
+mod fetch_batches;
 mod group;
 mod journal;
 mod metrics;
 mod open;
 mod partition;
 mod partitioner;
+mod producers;
 mod recovery;
 mod retention;
 mod segment;
@@ -40,6 +43,7 @@ mod topic_config;
 mod topics;
 mod vfs;
 
+pub use append_batches::{AppendFuture, AppendedBatch, ReceivedBatch};
 pub use config::{LogConfig, OFFSETS_TOPIC};
 pub use embedded::Embedded;
 pub use engine::{
@@ -47,6 +51,7 @@ pub use engine::{
     GroupOffsets, LogEngine, NewTopic, PartitionOffsets, Topic, Topics,
 };
 pub use error::Error;
+pub use fetch_batches::{FetchBatches, FetchLimits, FetchedBatches};
 pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
 pub use topic_config::topic_config_defaults;
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use rand::rngs::StdRng;
@@ -47,7 +47,7 @@ pub(crate) fn writable(
     if !check_format(vfs.as_ref(), &dir)? {
         create(vfs.as_ref(), &dir, seed)?;
     }
-    let recovered = recover(vfs.as_ref(), &config)?;
+    let recovered = recover(vfs.as_ref(), &config, clock.now_ms())?;
     recovered.clean_up(vfs.as_ref(), &dir)?;
     // Every open counts, so that neither frames nor ids of one run can be taken for another's.
     let run = (recovered.checkpoint.epoch >> 32) + 1;
@@ -82,7 +82,7 @@ pub(crate) fn read_only(
     if !check_format(vfs.as_ref(), &dir)? {
         return Err(Error::corrupt(dir.join(META_FILE).display(), "the file is missing"));
     }
-    let recovered = recover(vfs.as_ref(), &config)?;
+    let recovered = recover(vfs.as_ref(), &config, clock.now_ms())?;
     let epoch = recovered.checkpoint.epoch;
     let core = core(config, vfs, clock, recovered, (epoch, StdRng::seed_from_u64(0)))?;
     lock(&core.sequencer).read_only = true;
@@ -115,6 +115,7 @@ fn core(
         fetch_turn: AtomicUsize::new(0),
         failed: watch::Sender::new(None),
         counters: Counters::default(),
+        producer_ids: AtomicU32::new(0),
     };
     let mut topics = BTreeMap::new();
     for (name, stored) in &catalog.topics {

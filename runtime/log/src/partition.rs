@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::checkpoint::{PartitionPoint, SegmentPoint};
 use crate::codec::BatchHeader;
 use crate::engine::{PartitionOffsets, Topic};
+use crate::producers::Producers;
 use crate::topic_config::TopicSettings;
 
 /// How many places where readers left off are remembered.
@@ -44,6 +45,7 @@ pub(crate) struct Partition {
     pub(crate) assigned: AtomicI64,
     pub(crate) deleted: AtomicBool,
     pub(crate) state: Mutex<State>,
+    pub(crate) producers: Mutex<Producers>,
 }
 
 /// The durable part.
@@ -80,7 +82,7 @@ impl Partition {
     /// A partition without records.
     pub(crate) fn new(topic: Uuid, name: TopicPartition, dir: PathBuf) -> Self {
         let (assigned, deleted) = (AtomicI64::new(0), AtomicBool::new(false));
-        Self { topic, name, dir, assigned, deleted, state: Mutex::default() }
+        Self { topic, name, dir, assigned, deleted, state: Mutex::default(), producers: Mutex::default() }
     }
 
     /// A partition as a checkpoint describes it.
@@ -95,6 +97,7 @@ impl Partition {
             ..State::default()
         });
         partition.assigned = AtomicI64::new(point.end);
+        partition.producers = Mutex::new(Producers::restore(&point.producers));
         partition
     }
 }
@@ -134,8 +137,9 @@ impl State {
 
     /// Wakes `waiter` once, when something changes.
     pub(crate) fn wait(&mut self, waiter: &Arc<Notify>) {
-        self.waiters.retain(|known| known.strong_count() > 0);
-        self.waiters.push(Arc::downgrade(waiter));
+        let waiter = Arc::downgrade(waiter);
+        self.waiters.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&waiter));
+        self.waiters.push(waiter);
     }
 
     /// Wakes all that wait.

@@ -39,7 +39,7 @@ pub(crate) struct Recovered {
 }
 
 /// Reads a directory.
-pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig) -> Result<Recovered, Error> {
+pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig, now_ms: i64) -> Result<Recovered, Error> {
     let dir = &config.dir;
     let missing = |name: &str| Error::corrupt(dir.join(name).display(), "the file is missing");
     let catalog = Catalog::read(vfs, dir)?.ok_or_else(|| missing("catalog"))?;
@@ -49,7 +49,7 @@ pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig) -> Result<Recovered, Er
     let mut recovered = Recovered { catalog, checkpoint, partitions, visible };
     if !recovered.checkpoint.clean {
         for (sequence, frame) in frames(vfs, dir, &recovered.checkpoint)? {
-            recovered.replay(&frame)?;
+            recovered.replay(&frame, now_ms)?;
             recovered.visible.sequence = sequence;
         }
     }
@@ -131,7 +131,7 @@ fn frames(vfs: &dyn Vfs, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(u64
 }
 
 impl Recovered {
-    fn replay(&mut self, frame: &Bytes) -> Result<(), Error> {
+    fn replay(&mut self, frame: &Bytes, now_ms: i64) -> Result<(), Error> {
         let damaged = |what: String| Error::corrupt("journal", what);
         for entry in journal::entries(frame).map_err(|damage| damaged(damage.to_string()))? {
             // Records of a topic that was deleted since.
@@ -144,6 +144,9 @@ impl Recovered {
             }
             if partition.name.topic.as_ref() == OFFSETS_TOPIC {
                 apply_group_offsets(&mut self.visible.groups, &entry.header, &bytes)?;
+            }
+            if entry.header.producer_id >= 0 {
+                lock(&partition.producers).apply(&entry.header, now_ms);
             }
             state.push(TailBatch { header: entry.header, bytes });
         }

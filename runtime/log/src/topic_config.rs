@@ -24,6 +24,10 @@ pub(crate) struct TopicSettings {
     pub(crate) max_message_bytes: usize,
     pub(crate) log_append_time: bool,
     pub(crate) index_interval_bytes: u64,
+    /// How far a client's timestamps may lie ahead of the clock …
+    pub(crate) timestamp_after_max_ms: i64,
+    /// … and behind it.
+    pub(crate) timestamp_before_max_ms: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -115,6 +119,8 @@ impl TopicSettings {
             max_message_bytes: usize::try_from(number("max.message.bytes")).unwrap_or(usize::MAX),
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
             index_interval_bytes: number("index.interval.bytes").unsigned_abs(),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
         })
     }
 }

@@ -28,13 +28,7 @@ pub(crate) const DELETE_SUFFIX: &str = "-delete";
 impl Core {
     /// Creates a topic; durable when it returns.
     pub(crate) fn create_topic(&self, new: NewTopic) -> Result<Topic, Error> {
-        check_name(&new.name)?;
-        let partitions = new.partitions.unwrap_or(self.config.default_partitions);
-        if !(1..=PARTITIONS_MAX).contains(&partitions) {
-            let reason = format!("a topic has between 1 and {PARTITIONS_MAX}");
-            return Err(Error::InvalidConfig { key: "partitions".into(), value: partitions.to_string(), reason });
-        }
-        let settings = TopicSettings::parse(&new.configs)?;
+        let (partitions, settings) = self.check_new(&new)?;
         self.check_writable()?;
         let mut state = lock(&self.catalog);
         if state.catalog.topics.contains_key(&new.name) {
@@ -54,6 +48,21 @@ impl Core {
         write(&self.topics).insert(topic.name.clone(), Arc::new(entry));
         self.topic_changes.send_modify(|version| *version += 1);
         Ok(topic)
+    }
+
+    /// How many partitions a new topic gets, and its settings, if it may be created.
+    pub(crate) fn check_new(&self, new: &NewTopic) -> Result<(i32, TopicSettings), Error> {
+        check_name(&new.name)?;
+        let partitions = new.partitions.unwrap_or(self.config.default_partitions);
+        if !(1..=PARTITIONS_MAX).contains(&partitions) {
+            let reason = format!("a topic has between 1 and {PARTITIONS_MAX}");
+            return Err(Error::InvalidConfig { key: "partitions".into(), value: partitions.to_string(), reason });
+        }
+        let settings = TopicSettings::parse(&new.configs)?;
+        if read(&self.topics).contains_key(new.name.as_str()) {
+            return Err(Error::TopicExists(new.name.clone()));
+        }
+        Ok((partitions, settings))
     }
 
     /// Deletes a topic. Its records are gone when this returns; their files follow.
@@ -105,6 +114,30 @@ impl Core {
         let topic = Topic { configs, ..old.topic.clone() };
         let (partitions, turn) = (old.partitions.clone(), old.turn.clone());
         let entry = TopicEntry { topic: topic.clone(), settings, gaps, partitions, turn };
+        write(&self.topics).insert(topic.name.clone(), Arc::new(entry));
+        self.topic_changes.send_modify(|version| *version += 1);
+        Ok(topic)
+    }
+
+    /// Gives a topic more partitions.
+    pub(crate) fn grow_topic(&self, name: &str, partitions: i32) -> Result<Topic, Error> {
+        self.check_writable()?;
+        let mut state = lock(&self.catalog);
+        let old = self.topic_entry(name)?;
+        if !(old.topic.partitions + 1..=PARTITIONS_MAX).contains(&partitions) {
+            let reason = format!("it has {} and may have up to {PARTITIONS_MAX}", old.topic.partitions);
+            return Err(Error::InvalidConfig { key: "partitions".into(), value: partitions.to_string(), reason });
+        }
+        let configs = old.topic.configs.clone();
+        let mut catalog = state.catalog.clone();
+        let stored = CatalogTopic::new(old.topic.id, partitions, configs.clone(), old.gaps);
+        catalog.topics.insert(name.into(), stored);
+        self.write_catalog(&catalog)?;
+        state.catalog = catalog;
+        let known = old.partitions.iter().map(|known| ((known.topic, known.name.partition), known.clone())).collect();
+        let grown = self.new_entry(name, old.topic.id, (partitions, configs), old.settings.clone(), &known);
+        let entry = TopicEntry { gaps: old.gaps, turn: old.turn.clone(), ..grown };
+        let topic = entry.topic.clone();
         write(&self.topics).insert(topic.name.clone(), Arc::new(entry));
         self.topic_changes.send_modify(|version| *version += 1);
         Ok(topic)

@@ -84,13 +84,17 @@ impl<'a> Iterator for RawRecords<'a> {
     }
 }
 
-/// The first record of a batch with a timestamp at or after `timestamp_ms`: its offset.
-pub(crate) fn first_at_or_after(header: &BatchHeader, batch: &[u8], timestamp_ms: i64) -> Result<Option<i64>, Damaged> {
+/// The first record of a batch with a timestamp at or after `timestamp_ms`: its offset and its timestamp.
+pub(crate) fn first_at_or_after(
+    header: &BatchHeader,
+    batch: &[u8],
+    timestamp_ms: i64,
+) -> Result<Option<(i64, i64)>, Damaged> {
     let section = records_section(header, batch)?;
     for record in RawRecords::new(header, &section) {
         let record = record?;
         if record.timestamp >= timestamp_ms {
-            return Ok(Some(record.offset));
+            return Ok(Some((record.offset, record.timestamp)));
         }
     }
     Ok(None)

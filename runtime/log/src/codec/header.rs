@@ -10,10 +10,14 @@ pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes of base offset and length, which the length itself does not count.
 pub(crate) const LENGTH_PREFIX_BYTES: usize = 12;
 
+/// The log never takes back what a reader has seen, so its epoch never changes.
+const LEADER_EPOCH: i32 = 0;
+
 const MAGIC: u8 = 2;
 const CRC_FROM: usize = 21;
 const COMPRESSION_MASK: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
+const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 
 /// What a batch says of itself.
@@ -30,6 +34,11 @@ pub(crate) struct BatchHeader {
     pub(crate) base_timestamp: i64,
     /// The largest timestamp.
     pub(crate) max_timestamp: i64,
+    /// The producer that numbers its records, or -1.
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    /// The producer's number of the first record.
+    pub(crate) base_sequence: i32,
     /// How many records.
     pub(crate) records: i32,
 }
@@ -48,6 +57,9 @@ impl BatchHeader {
             last_offset_delta: i32::from_be_bytes(field(head, 23)),
             base_timestamp: i64::from_be_bytes(field(head, 27)),
             max_timestamp: i64::from_be_bytes(field(head, 35)),
+            producer_id: i64::from_be_bytes(field(head, 43)),
+            producer_epoch: i16::from_be_bytes(field(head, 51)),
+            base_sequence: i32::from_be_bytes(field(head, 53)),
             records: i32::from_be_bytes(field(head, 57)),
         };
         let sound = head[16] == MAGIC
@@ -85,6 +97,21 @@ impl BatchHeader {
         self.attributes & LOG_APPEND_TIME != 0
     }
 
+    /// Whether it belongs to a transaction.
+    pub(crate) fn transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whether its records number every offset it covers, as those of a producer do.
+    pub(crate) fn dense(&self) -> bool {
+        self.records > 0 && self.records - 1 == self.last_offset_delta
+    }
+
+    /// Whether its attributes are those that a client may choose.
+    pub(crate) fn plain(&self) -> bool {
+        self.attributes & !(COMPRESSION_MASK | TRANSACTIONAL) == 0
+    }
+
     /// Whether it holds markers of transactions, which no consumer sees.
     pub(crate) fn control(&self) -> bool {
         self.attributes & CONTROL != 0
@@ -112,7 +139,7 @@ pub(super) fn write(batch: &mut [u8], new: &NewHeader) {
     let attributes = new.codec.bits() | if new.log_append_time { LOG_APPEND_TIME } else { 0 };
     set(batch, 0, 0i64.to_be_bytes());
     set(batch, 8, length.to_be_bytes());
-    set(batch, 12, 0i32.to_be_bytes());
+    set_leader_epoch(batch);
     set(batch, 16, [MAGIC]);
     set(batch, 21, attributes.to_be_bytes());
     set(batch, 23, new.last_offset_delta.to_be_bytes());
@@ -134,6 +161,25 @@ pub(super) fn set_rewritten(batch: &mut [u8], records: i32, max_timestamp: i64) 
     set(batch, 57, records.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
     set(batch, 17, crc.to_be_bytes());
+}
+
+/// Makes records that were compressed anew, or their one timestamp, known to the head of a batch.
+pub(super) fn set_changed(batch: &mut [u8], codec: Codec, append_time: Option<i64>) {
+    let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("a batch is below 2 GiB");
+    let mut attributes = i16::from_be_bytes([batch[21], batch[22]]) & !COMPRESSION_MASK | codec.bits();
+    if let Some(now_ms) = append_time {
+        attributes |= LOG_APPEND_TIME;
+        set(batch, 35, now_ms.to_be_bytes());
+    }
+    set(batch, 8, length.to_be_bytes());
+    set(batch, 21, attributes.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    set(batch, 17, crc.to_be_bytes());
+}
+
+/// Marks a batch as appended by this log, whose leader epoch never changes.
+pub(super) fn set_leader_epoch(batch: &mut [u8]) {
+    set(batch, 12, LEADER_EPOCH.to_be_bytes());
 }
 
 /// Gives a batch its place in the log.

@@ -1,13 +1,14 @@
 //! Kafka's record batches, version 2: from columns to the bytes that lie in segments, and back.
 //!
 //! `header` reads the 61 bytes ahead of the records, `encode` and `decode` pass over records without allocating for each,
-//! `compress` holds Kafka's four codecs, `varint` its zigzag numbers. Nothing here touches files, and bytes from outside
+//! `received` takes in what clients send, `compress` holds Kafka's four codecs, `varint` its zigzag numbers. Nothing here touches files, and bytes from outside
 //! never panic: whatever does not parse is [`Damaged`].
 
 mod compress;
 mod decode;
 mod encode;
 mod header;
+mod received;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use compress::DECOMPRESSED_MAX;
 pub(crate) use decode::{ColumnReader, RawRecords, first_at_or_after, records_section};
 pub(crate) use encode::BatchEncoder;
 pub(crate) use header::{BatchHeader, HEADER_BYTES, set_base_offset};
+pub(crate) use received::{Change, all_have_keys, copy_received, empty_batch, received};
 pub(crate) use rewrite::{Left, rewrite};
 
 /// Bytes that are no record batch.

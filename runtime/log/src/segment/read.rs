@@ -121,8 +121,8 @@ impl<'a> SegmentReader<'a> {
         Ok(chunk)
     }
 
-    /// The first offset whose record is at or after `timestamp_ms` and at or after `from`.
-    pub(crate) fn offset_for_time(&self, timestamp_ms: i64, from: i64) -> Result<Option<i64>, Error> {
+    /// The first record at or after `timestamp_ms` and at or after `from`: its offset and its timestamp.
+    pub(crate) fn offset_for_time(&self, timestamp_ms: i64, from: i64) -> Result<Option<(i64, i64)>, Error> {
         let begin = self.time_hint(timestamp_ms)?.unwrap_or(self.point.base).max(from);
         let (mut position, mut expected) = self.search_start(begin)?;
         let mut window = Window::default();
@@ -133,10 +133,10 @@ impl<'a> SegmentReader<'a> {
                 let batch = self.whole(&mut window, position, header.bytes, 0)?;
                 BatchHeader::verify(&batch).map_err(|damage| self.corrupt(position, damage))?;
                 let found = first_at_or_after(&header, &batch, timestamp_ms);
-                if let Some(offset) =
-                    found.map_err(|damage| self.corrupt(position, damage))?.filter(|offset| *offset >= from)
+                if let Some(found) =
+                    found.map_err(|damage| self.corrupt(position, damage))?.filter(|(offset, _)| *offset >= from)
                 {
-                    return Ok(Some(offset));
+                    return Ok(Some(found));
                 }
             }
             position += header.bytes as u64;

@@ -1,5 +1,6 @@
 //! The engine on real files, through its public door, and through its records and disks where those are the question.
 
+mod batches;
 mod engine;
 mod faults;
 mod retention;
@@ -7,9 +8,11 @@ mod simulation;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use towpath_model::{Batch, BatchBuilder, Form, Run, SystemClock, TopicPartition};
 
-use crate::{Commit, Embedded, Fetch, Fetches, LogConfig, NewTopic, OsVfs};
+use crate::codec::BatchEncoder;
+use crate::{Commit, Compression, Embedded, Fetch, Fetches, LogConfig, NewTopic, OsVfs};
 
 /// Records for one topic: partition, key, value.
 pub(crate) fn batch(topic: &str, records: &[(i32, Option<&str>, &str)]) -> Batch {
@@ -30,6 +33,23 @@ pub(crate) fn batch(topic: &str, records: &[(i32, Option<&str>, &str)]) -> Batch
         builder.end(None, None);
     }
     builder.build()
+}
+
+/// A batch as a client sends it, of values without keys. The producer is its id, epoch and first sequence.
+pub(crate) fn received_batch(values: &[&str], compression: Compression, producer: (i64, i16, i32)) -> Bytes {
+    let mut encoder = BatchEncoder::default();
+    for value in values {
+        encoder.push_plain(None, Some(value.as_bytes()), 1_000);
+    }
+    let mut bytes = Vec::new();
+    encoder.seal(compression, None, &mut bytes).expect("compressed");
+    bytes[12..16].copy_from_slice(&(-1i32).to_be_bytes());
+    bytes[43..51].copy_from_slice(&producer.0.to_be_bytes());
+    bytes[51..53].copy_from_slice(&producer.1.to_be_bytes());
+    bytes[53..57].copy_from_slice(&producer.2.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
 }
 
 /// A commit of one batch.

@@ -6,6 +6,7 @@
 mod compaction;
 mod damage;
 mod model;
+mod producers;
 mod workload;
 
 use workload::World;
@@ -51,6 +52,15 @@ fn damage_to_acknowledged_data_is_refused_and_never_skipped() {
     for_each_seed(SEEDS / 4, |seed| refused.set(refused.get() + u64::from(damage::flip_one_bit(seed))));
     if std::env::var("TOWPATH_SEED").is_err() {
         assert!(refused.get() > SEEDS / 40, "flipped bits were refused only {} times", refused.get());
+    }
+}
+
+#[test]
+fn a_producer_that_sends_again_is_written_once_through_any_power_cut() {
+    let repeated = std::cell::Cell::new(0);
+    for_each_seed(SEEDS / 2, |seed| repeated.set(repeated.get() + producers::live(seed)));
+    if std::env::var("TOWPATH_SEED").is_err() {
+        assert!(repeated.get() > SEEDS / 5, "only {} batches were sent again that had come true", repeated.get());
     }
 }
 
