@@ -1,0 +1,151 @@
+//! Drives the machines of all groups: hands events in, hands answers out, and watches the time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kafka_protocol::error::ResponseError as Code;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::{Notify, oneshot, watch};
+use towpath_model::Clock;
+
+use crate::config::Config;
+use crate::server::stopped;
+
+use super::machine::{Action, Answer, Described, Event, Group, GroupLimits, Token};
+
+/// Groups that are kept at a time; those without members go first.
+const GROUPS_MAX: usize = 10_000;
+
+/// All groups.
+pub(crate) struct Coordinator {
+    clock: Arc<dyn Clock>,
+    limits: GroupLimits,
+    groups: Mutex<Groups>,
+    random: Mutex<StdRng>,
+    /// Something must happen earlier than before.
+    sooner: Notify,
+}
+
+#[derive(Default)]
+struct Groups {
+    groups: BTreeMap<String, Group>,
+    waiting: HashMap<Token, oneshot::Sender<Answer>>,
+    next_token: Token,
+}
+
+impl Coordinator {
+    pub(crate) fn new(clock: Arc<dyn Clock>, config: &Config) -> Self {
+        let limits =
+            GroupLimits { members: config.limits.group_members, initial_delay: config.initial_rebalance_delay };
+        let random = Mutex::new(StdRng::seed_from_u64(config.seed));
+        Self { clock, limits, groups: Mutex::default(), random, sooner: Notify::new() }
+    }
+
+    /// Tells a group what happens, and waits for what it says to that.
+    ///
+    /// # Errors
+    /// Too many groups have members already.
+    pub(crate) async fn ask(&self, group: &str, event: impl FnOnce(Token) -> Event) -> Result<Answer, Code> {
+        let answer = {
+            let mut groups = self.lock();
+            let token = groups.next_token;
+            groups.next_token += 1;
+            let event = event(token);
+            if !groups.groups.contains_key(group) {
+                groups.make_room()?;
+                groups.groups.insert(group.to_owned(), Group::new(self.limits));
+            }
+            let (sender, answer) = oneshot::channel();
+            groups.waiting.insert(token, sender);
+            groups.tell(group, event, self.clock.monotonic());
+            answer
+        };
+        self.sooner.notify_one();
+        answer.await.map_err(|_| Code::CoordinatorNotAvailable)
+    }
+
+    /// A group that has members or had some since the start.
+    pub(crate) fn describe(&self, group: &str) -> Option<Described> {
+        self.lock().groups.get(group).map(Group::describe)
+    }
+
+    /// All groups that have members or had some since the start.
+    pub(crate) fn all(&self) -> Vec<(String, Described)> {
+        self.lock().groups.iter().map(|(name, group)| (name.clone(), group.describe())).collect()
+    }
+
+    /// Forgets a group. Says whether it is known.
+    ///
+    /// # Errors
+    /// It has members.
+    pub(crate) fn delete(&self, group: &str) -> Result<bool, Code> {
+        let mut groups = self.lock();
+        match groups.groups.get(group) {
+            Some(known) if !known.is_empty() => Err(Code::NonEmptyGroup),
+            known => {
+                let known = known.is_some();
+                groups.groups.remove(group);
+                Ok(known)
+            }
+        }
+    }
+
+    /// An id for a member: what it calls itself, and something that nobody else has.
+    pub(crate) fn fresh_id(&self, called: &str) -> String {
+        let mut random = [0; 16];
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut random);
+        format!("{called}-{}", uuid::Builder::from_random_bytes(random).into_uuid())
+    }
+
+    /// Tells groups when time has passed, until the broker ends.
+    pub(crate) async fn keep_time(&self, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            let next = self.tick();
+            let wait = next.map_or(Duration::from_secs(3600), |next| next.saturating_sub(self.clock.monotonic()));
+            tokio::select! {
+                () = stopped(&mut shutdown) => break,
+                () = self.sooner.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        // Whoever still waits is told that there is no coordinator any more.
+        self.lock().waiting.clear();
+    }
+
+    /// Tells all groups whose time has come; when the next one's comes.
+    fn tick(&self) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let mut groups = self.lock();
+        let due = |(_, group): &(&String, &Group)| group.next_tick().is_some_and(|next| next <= now);
+        let due: Vec<String> = groups.groups.iter().filter(due).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            groups.tell(&name, Event::Tick, now);
+        }
+        groups.groups.values().filter_map(Group::next_tick).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Groups {
+    fn tell(&mut self, group: &str, event: Event, now: Duration) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        for Action(token, answer) in group.on(event, now) {
+            // Whoever no longer waits has closed its connection; its session tells the group in time.
+            if let Some(waiting) = self.waiting.remove(&token) {
+                let _ = waiting.send(answer);
+            }
+        }
+    }
+
+    fn make_room(&mut self) -> Result<(), Code> {
+        if self.groups.len() >= GROUPS_MAX {
+            self.groups.retain(|_, group| !group.is_empty());
+        }
+        if self.groups.len() < GROUPS_MAX { Ok(()) } else { Err(Code::CoordinatorLoadInProgress) }
+    }
+}
