@@ -7,7 +7,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use towpath_model::Config;
 use towpath_postgres_cdc::config::Settings;
 use towpath_postgres_cdc::envelope::{Operation, Origin, Writer};
-use towpath_postgres_cdc::schema::{ColumnFacts, PgType, Source, Table, TableFacts, TypeKind, TypeRegistry};
+use towpath_postgres_cdc::schema::{
+    ColumnFacts, PgType, SharedSchemas, Source, Table, TableFacts, TypeKind, TypeRegistry,
+};
 use towpath_postgres_cdc::wire::{
     Cells, Inbound, Message, ReplicaIdentity, Replication, read_copy_row, read_replication,
 };
@@ -60,6 +62,15 @@ fn table() -> Arc<Table> {
     Arc::new(Table::new(facts, &types, &settings.names, &settings.values))
 }
 
+fn source() -> Source {
+    Source {
+        name: "shop".into(),
+        database: "db".into(),
+        transaction_topic: None,
+        schemas: SharedSchemas::new("shop.message".into(), towpath_model::Type::Bytes),
+    }
+}
+
 fn framed(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("small").to_be_bytes();
     [b"d", length.as_slice(), body].concat()
@@ -83,13 +94,13 @@ fn copy_bytes() -> Vec<u8> {
 fn decode(criterion: &mut Criterion) {
     let table = table();
     let headers = [("__debezium.context.taskId", "0")];
-    let mut writer = Writer::new(&Source { name: "shop".into(), database: "shop".into() }, true, &headers);
+    let mut writer = Writer::new(&source(), true, &headers);
     let origin = |lsn| Origin {
         ts_us: 1_795_214_308_437_158,
         snapshot: "false",
         last_commit: Some(764_200_672),
         lsn,
-        xid: 1772,
+        xid: Some(1772),
         upstream: None,
     };
     let (mut cells, mut inbound, mut scratch) = (Cells::default(), Inbound::default(), Vec::new());

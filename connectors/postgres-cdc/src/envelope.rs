@@ -4,6 +4,11 @@
 //! record is put together apart and joins the batch whole, so that a value that cannot be represented leaves no half of it.
 
 mod block;
+mod message;
+mod transaction;
+
+pub use message::LogicalMessage;
+pub use transaction::TransactionCounts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +19,9 @@ use towpath_model::{Batch, BatchBuilder, CommonHeader, Form, Run, datum};
 use block::Block;
 
 use crate::error::Error;
-use crate::schema::{STRING_SCHEMA, Source, Table};
+use crate::schema::{STRING_SCHEMA, SharedSchemas, Source, Table};
 use crate::wire::Cells;
+use transaction::Metadata;
 
 /// A row: its columns' places, and the bytes they stand in.
 pub type RowRef<'a> = (&'a Cells, &'a [u8]);
@@ -35,8 +41,8 @@ pub struct Origin<'a> {
     pub last_commit: Option<u64>,
     /// The change's own place in the log.
     pub lsn: u64,
-    /// Its transaction.
-    pub xid: u64,
+    /// Its transaction; none for a message outside of any.
+    pub xid: Option<u64>,
     /// Where the transaction came from, on a server that is itself a replica.
     pub upstream: Option<(&'a str, u64)>,
 }
@@ -81,7 +87,11 @@ pub struct Writer {
     database: Vec<u8>,
     headers: Vec<(&'static str, Bytes)>,
     tombstones: bool,
-    /// The moment that records are stamped with, as it stands at their end.
+    schemas: Arc<SharedSchemas>,
+    /// Tells of transactions, where that is wanted.
+    metadata: Option<Metadata>,
+    /// The moment that records are stamped with, and how it stands at their end.
+    now: Moment,
     stamp: Vec<u8>,
     block: Block,
     key: Vec<u8>,
@@ -111,6 +121,9 @@ impl Writer {
             database,
             headers: headers.iter().map(header).collect(),
             tombstones,
+            schemas: Arc::new(source.schemas.clone()),
+            metadata: source.transaction_topic.clone().map(Metadata::new),
+            now: Moment::default(),
             stamp: Vec::new(),
             block: Block::default(),
             key: Vec::new(),
@@ -139,6 +152,7 @@ impl Writer {
 
     /// Sets the moment that records are stamped with.
     pub fn set_now(&mut self, now: Moment) {
+        self.now = now;
         self.stamp.clear();
         for moment in [now.0 / 1_000_000, now.0 / 1000, now.0] {
             datum::write_long(&mut self.stamp, 1);
@@ -187,7 +201,7 @@ impl Writer {
     ) -> Result<(), Error> {
         self.enter(table);
         self.write_key(table, after)?;
-        self.write_value(table, operation, before, Some(after), origin)?;
+        self.write_value(table, operation, before, Some(after), origin, 1)?;
         self.push(table, true, None);
         Ok(())
     }
@@ -196,7 +210,7 @@ impl Writer {
     pub fn delete(&mut self, table: &Arc<Table>, before: RowRef<'_>, origin: &Origin<'_>) -> Result<(), Error> {
         self.enter(table);
         self.write_key(table, before)?;
-        self.write_value(table, Operation::Delete, Some(before), None, origin)?;
+        self.write_value(table, Operation::Delete, Some(before), None, origin, 1)?;
         self.push(table, true, None);
         if self.tombstones && table.key_schema.is_some() {
             self.push(table, false, None);
@@ -216,11 +230,11 @@ impl Writer {
         self.write_key(table, after)?;
         std::mem::swap(&mut self.key, &mut self.other_key);
         self.write_key(table, before)?;
-        self.write_value(table, Operation::Delete, Some(before), None, origin)?;
+        self.write_value(table, Operation::Delete, Some(before), None, origin, 1)?;
         // Both values are written before either record joins the batch.
         let created = {
             let deleted = std::mem::take(&mut self.value);
-            self.write_value(table, Operation::Create, None, Some(after), origin)?;
+            self.write_value(table, Operation::Create, None, Some(after), origin, 2)?;
             std::mem::replace(&mut self.value, deleted)
         };
         self.push(table, true, Some(NEW_KEY));
@@ -236,10 +250,11 @@ impl Writer {
     /// A table emptied.
     pub fn truncate(&mut self, table: &Arc<Table>, origin: &Origin<'_>) -> Result<(), Error> {
         self.enter(table);
-        self.write_value(table, Operation::Truncate, None, None, origin)?;
+        self.write_value(table, Operation::Truncate, None, None, origin, 1)?;
         self.builder.key(None);
         self.builder.value(Some(&self.value));
         self.builder.end(None, None);
+        self.count();
         Ok(())
     }
 
@@ -274,6 +289,7 @@ impl Writer {
         before: Option<RowRef<'_>>,
         after: Option<RowRef<'_>>,
         origin: &Origin<'_>,
+        ahead: u64,
     ) -> Result<(), Error> {
         let out = &mut self.value;
         out.clear();
@@ -284,9 +300,16 @@ impl Writer {
             }
         }
         if !self.block.is_of(self.current, origin) {
-            self.block.fill(self.current, &self.head, &self.database, table, origin);
+            self.block.fill(self.current, &self.head, &self.database, &table.source_names, origin);
         }
         self.block.write(origin.lsn, out);
+        match &mut self.metadata {
+            Some(metadata) => {
+                metadata.enter(self.current, Some(table));
+                metadata.write_block(origin.lsn, ahead, out);
+            }
+            None => datum::write_long(out, 0),
+        }
         datum::write_bytes(out, operation.letter());
         out.extend_from_slice(&self.stamp);
         Ok(())
@@ -302,6 +325,17 @@ impl Writer {
             self.builder.header(name, form, Some(&self.other_key));
         }
         self.builder.end(None, None);
+        if with_value {
+            self.count();
+        }
+    }
+
+    /// Counts an event of the transaction.
+    #[inline]
+    fn count(&mut self) {
+        if let Some(metadata) = &mut self.metadata {
+            metadata.count();
+        }
     }
 }
 

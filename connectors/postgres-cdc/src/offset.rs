@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 use towpath_model::Checkpoint;
 
+use crate::envelope::TransactionCounts;
 use crate::error::Error;
 use crate::wire::Ctid;
 
@@ -57,6 +58,8 @@ pub struct Offset {
     pub system: Option<String>,
     /// Changes to leave out after a takeover from Debezium: in this transaction, through this place.
     pub taken_over: Option<(u64, u64)>,
+    /// What the transaction has brought in which the position is, where transactions are told of.
+    pub transaction: Option<TransactionCounts>,
 }
 
 impl Offset {
@@ -87,7 +90,8 @@ impl Offset {
             (None, None) => return Err(Error::Offset("it has neither `position_lsn` nor `lsn`".into())),
         };
         let system = value.get("system_id").and_then(Value::as_str).map(str::to_owned);
-        Ok(Self { position, last_commit, snapshot, system, taken_over })
+        let transaction = read_counts(&value);
+        Ok(Self { position, last_commit, snapshot, system, taken_over, transaction })
     }
 
     /// The value to store after `event`.
@@ -127,8 +131,25 @@ impl Offset {
         if let Some(system) = &self.system {
             set("system_id", json!(system));
         }
+        if let Some(counts) = &self.transaction {
+            set("transaction_id", json!(counts.xid.to_string()));
+            for (table, count) in &counts.tables {
+                set(&format!("{ORDER_OF}{table}"), json!(count));
+            }
+        }
         Value::Object(value).to_string()
     }
+}
+
+/// Debezium's key for the events of a table in the transaction under way.
+const ORDER_OF: &str = "transaction_data_collection_order_";
+
+/// The counts of the transaction under way; Debezium may have a place behind the transaction's number.
+fn read_counts(value: &Map<String, Value>) -> Option<TransactionCounts> {
+    let xid = value.get("transaction_id")?.as_str()?.split(':').next()?.parse().ok()?;
+    let count = |(key, count): (&String, &Value)| Some((key.strip_prefix(ORDER_OF)?.to_owned(), count.as_u64()?));
+    let tables: Vec<_> = value.iter().filter_map(count).collect();
+    Some(TransactionCounts { xid, total: tables.iter().map(|(_, count)| count).sum(), tables })
 }
 
 /// How far a table is read.
@@ -231,6 +252,7 @@ mod tests {
                 snapshot,
                 system: Some("7311".into()),
                 taken_over: None,
+                transaction: Some(TransactionCounts { xid: 7, total: 3, tables: vec![("public.t".into(), 3)] }),
             };
             for kind in ["UPDATE", ""] {
                 let event = Event { lsn: 764_212_624, xid: 1772, ts_us: 1_795_214_308_437_158, kind };

@@ -292,7 +292,7 @@ impl Snapshot {
             snapshot: marker,
             last_commit: None,
             lsn: self.lsn,
-            xid: self.xid,
+            xid: Some(self.xid),
             upstream: None,
         };
         let mut attempts = 0;

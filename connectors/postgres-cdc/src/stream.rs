@@ -42,6 +42,7 @@ pub struct Limits {
 /// The transaction being read.
 #[derive(Debug)]
 struct Transaction {
+    begin_lsn: u64,
     commit_lsn: u64,
     ts_us: i64,
     xid: u32,
@@ -294,6 +295,7 @@ impl Stream {
         };
         self.received = self.received.max(lsn);
         let last_commit = self.last_commit;
+        let (start_until, now_us) = (start.until, self.clock.now_ms() * 1000);
         let mut changes =
             Changes { settings, writer, tables, catalog, start, position, event, last_commit, lsn, old, new };
         match (Message::read(message)?, transaction) {
@@ -303,10 +305,11 @@ impl Stream {
                     return Ok(());
                 }
                 let ts_us = commit_us + POSTGRES_EPOCH_US;
-                *open = Some(Transaction { commit_lsn, ts_us, xid, ordinal: 0, upstream: None });
+                *open = Some(Transaction { begin_lsn: lsn, commit_lsn, ts_us, xid, ordinal: 0, upstream: None });
             }
             (Message::Commit { end_lsn }, open @ Some(_)) => {
                 let Some(ended) = open.take() else { return Ok(()) };
+                changes.end(&ended, end_lsn);
                 let last = changes.writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
                 // A transaction without records in this batch ends where another did already.
                 ends.extend(last.filter(|last| ends.last() != Some(last)));
@@ -320,9 +323,15 @@ impl Stream {
             (Message::Update(oid, cursor), Some(open)) => changes.update(open, oid, cursor)?,
             (Message::Delete(oid, cursor), Some(open)) => changes.delete(open, oid, cursor)?,
             (Message::Truncate(oids), Some(open)) => changes.truncate(open, &oids)?,
-            // A message of an application takes its place among the changes, though it makes no record.
-            (Message::Logical { transactional: true }, Some(open)) => {
-                changes.counts(open);
+            (Message::Logical { transactional: true, prefix, content }, Some(open)) => {
+                changes.message(Some(open), prefix, content, 0);
+            }
+            (Message::Logical { transactional: false, prefix, content }, None) => {
+                if start_until.is_some_and(|until| lsn > until) {
+                    self.reached = true;
+                    return Ok(());
+                }
+                changes.message(None, prefix, content, now_us);
             }
             (Message::Relation(relation), _) => changes.tables.describe(&relation, changes.catalog, settings)?,
             (Message::Type | Message::Logical { .. } | Message::Origin { .. }, _) => {}

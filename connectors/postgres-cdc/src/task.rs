@@ -22,7 +22,7 @@ use crate::envelope::{Moment, Writer};
 use crate::error::Error;
 use crate::network::{Host, Level};
 use crate::offset::{Event, Offset, Position, SnapshotState, Stored, TableProgress, main_partition, table_partition};
-use crate::schema::Source;
+use crate::schema::{SharedSchemas, Source};
 use crate::snapshot::{Snapshot, Step};
 use crate::stream::{Limits, Start, Stream};
 use crate::wire::Connection;
@@ -90,7 +90,12 @@ impl Task {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let stored = Stored::parse(&settings.names.prefix, stored)?;
-        let source = Source { name: settings.names.prefix.clone(), database: settings.login.database.clone() };
+        let source = Source {
+            name: settings.names.prefix.clone(),
+            database: settings.login.database.clone(),
+            transaction_topic: settings.transaction_topic.clone(),
+            schemas: SharedSchemas::new(settings.names.topic_of("message"), settings.values.binary.kind()),
+        };
         let task = run.task.to_string();
         let headers = [
             ("__debezium.context.connectorLogicalName", settings.names.prefix.as_str()),
@@ -190,6 +195,7 @@ impl Task {
         let Some(replication) = replication else { return Ok(Phase::Down) };
         // The snapshot is delivered by now; a connection that died meanwhile is replaced by the next poll.
         let start = self.start(None);
+        self.writer.set_transaction(None);
         let started =
             Stream::start(*replication, &self.settings, self.catalog.version(), start, self.event, self.clock.clone());
         match started {
@@ -227,6 +233,7 @@ impl Task {
             offset.taken_over = stream.taken_over();
             offset.position = position;
             offset.last_commit = stream.last_commit();
+            offset.transaction = self.writer.transaction().cloned();
             checkpoints.push(main(&self.settings, offset, &self.event));
             stream.set_delivered();
         }

@@ -93,6 +93,10 @@ pub struct Settings {
     pub skipped: Skipped,
     /// Whether updates that change nothing that is shown make no records, as far as the old row is known.
     pub skip_unchanged: bool,
+    /// Which messages of applications make records, by their prefixes.
+    pub messages: Filter,
+    /// The topic of transactions' begins and ends; none when they are not told of.
+    pub transaction_topic: Option<String>,
     /// Whether records carry Debezium's headers.
     pub headers: bool,
     /// How often the server hears of us.
@@ -124,9 +128,14 @@ impl Settings {
                 "use letters, digits, dots, underscores and hyphens, as in the name of a topic",
             ));
         }
+        let names = read.names(prefix)?;
+        let transactions = read.flag("provide.transaction.metadata")?;
+        let topic = names.topic_of(read.text("topic.transaction")?);
         Ok(Self {
             login: read.login()?,
-            names: read.names(prefix)?,
+            names,
+            messages: read.filter("message.prefix.include.list", "message.prefix.exclude.list")?,
+            transaction_topic: transactions.then_some(topic),
             schemas: read.filter("schema.include.list", "schema.exclude.list")?,
             tables: read.filter("table.include.list", "table.exclude.list")?,
             slot: slot.into(),

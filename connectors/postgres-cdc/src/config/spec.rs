@@ -97,6 +97,13 @@ fn filters() -> Vec<KeyDefinition> {
             .default("t")
             .low()
             .doc("Operations that make no records: c, u, d, t, or none"),
+        list("message.prefix.include.list").doc("Regular expressions of prefixes: messages that applications put into the log by pg_logical_emit_message become records of the topic <topic.prefix>.message; all when empty"),
+        list("message.prefix.exclude.list").doc("Regular expressions of prefixes of messages that make no records"),
+        group("provide.transaction.metadata")
+            .boolean()
+            .default(false)
+            .doc("Tell in each record which transaction it belongs to and its place there, and make records of every transaction's begin and end, with counts"),
+        group("topic.transaction").default("transaction").low().doc("Second part of the name of the topic of transactions"),
         group("skip.messages.without.change")
             .boolean()
             .default(false)

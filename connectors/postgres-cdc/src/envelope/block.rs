@@ -1,10 +1,9 @@
-//! The source block, and the empty transaction block behind it. Neighbouring records share all of it but their own place in
+//! The source block. Neighbouring records share all of it but their own place in
 //! the log, so that what surrounds the place is kept from one to the next.
 
 use towpath_model::datum;
 
 use super::Origin;
-use crate::schema::Table;
 
 /// A source block in three parts, between which the place stands.
 #[derive(Debug, Default)]
@@ -13,7 +12,7 @@ pub(super) struct Block {
     ts_us: i64,
     snapshot: &'static str,
     last_commit: Option<u64>,
-    xid: u64,
+    xid: Option<u64>,
     upstream: Option<(String, u64)>,
     /// Up to the sequence.
     head: Vec<u8>,
@@ -37,13 +36,13 @@ impl Block {
             && self.upstream.as_ref().map(|(name, lsn)| (name.as_str(), *lsn)) == origin.upstream
     }
 
-    /// Makes the parts. `connector` is version, connector and name.
+    /// Makes the parts. `connector` is version, connector and name; `names` are those of schema and table.
     pub(super) fn fill(
         &mut self,
         address: usize,
         connector: &[u8],
         database: &[u8],
-        table: &Table,
+        names: &[u8],
         origin: &Origin<'_>,
     ) {
         self.table = address;
@@ -75,9 +74,11 @@ impl Block {
             datum::write_long(middle, 1);
             datum::write_long(middle, moment);
         }
-        middle.extend_from_slice(&table.source_names);
-        datum::write_long(middle, 1);
-        datum::write_long(middle, origin.xid.cast_signed());
+        middle.extend_from_slice(names);
+        datum::write_long(middle, i64::from(origin.xid.is_some()));
+        if let Some(xid) = origin.xid {
+            datum::write_long(middle, xid.cast_signed());
+        }
         datum::write_long(middle, 1);
         // No xmin is fetched.
         datum::write_long(tail, 0);
@@ -90,8 +91,6 @@ impl Block {
                 datum::write_long(tail, lsn.cast_signed());
             }
         }
-        // There is no transaction block.
-        datum::write_long(tail, 0);
     }
 
     /// Writes the block of a record with this place.

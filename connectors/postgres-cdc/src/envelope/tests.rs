@@ -5,7 +5,7 @@ use towpath_model::{Config, Schema};
 
 use super::*;
 use crate::config::Settings;
-use crate::schema::{ColumnFacts, PgType, TableFacts, TypeKind, TypeRegistry, datum_to_json};
+use crate::schema::{ColumnFacts, PgType, SharedSchemas, TableFacts, TypeKind, TypeRegistry, datum_to_json};
 use crate::wire::{Cell, ReplicaIdentity};
 
 fn table() -> Arc<Table> {
@@ -85,13 +85,22 @@ fn schemas_are_those_of_debezium() {
     assert_eq!(table.value_schema.as_ref(), expected);
 }
 
+fn source() -> Source {
+    Source {
+        name: "shop".into(),
+        database: "db".into(),
+        transaction_topic: None,
+        schemas: SharedSchemas::new("shop.message".into(), towpath_model::Type::Bytes),
+    }
+}
+
 fn origin() -> Origin<'static> {
     Origin {
         ts_us: 1_234_567,
         snapshot: "false",
         last_commit: Some(u64::MAX),
         lsn: u64::MAX,
-        xid: 7,
+        xid: Some(7),
         upstream: Some(("up", 9)),
     }
 }
@@ -109,7 +118,7 @@ fn row(texts: &[&'static str]) -> (Cells, Vec<u8>) {
 #[test]
 fn a_value_that_cannot_be_written_leaves_nothing_behind() {
     let table = table();
-    let source = Source { name: "shop".into(), database: "db".into() };
+    let source = source();
     let mut writer = Writer::new(&source, true, &[]);
     writer.set_now(Moment(1_000_000_007));
     let good = row(&["1", "NULL", "1.50"]);

@@ -14,6 +14,62 @@ pub struct Source {
     pub name: String,
     /// The database.
     pub database: String,
+    /// The topic of transactions' begins and ends, where they are wanted.
+    pub transaction_topic: Option<String>,
+    /// Schemas of records that belong to no table.
+    pub schemas: SharedSchemas,
+}
+
+/// The schemas of records that belong to no table, as JSON, and the topic of messages.
+#[derive(Clone, Debug)]
+pub struct SharedSchemas {
+    /// The topic of messages.
+    pub message_topic: String,
+    /// The key of a message.
+    pub message_key: Arc<str>,
+    /// A message.
+    pub message_value: Arc<str>,
+    /// The key of a transaction's begin or end.
+    pub transaction_key: Arc<str>,
+    /// A transaction's begin or end.
+    pub transaction_value: Arc<str>,
+}
+
+impl SharedSchemas {
+    /// Schemas for messages on `message_topic`, whose content is `content`.
+    pub fn new(message_topic: String, content: Type) -> Self {
+        let text = |schema: Schema| -> Arc<str> { schema.to_json().to_string().into() };
+        let string = || Schema::new(Type::String);
+        let named = |name: &str, fields| Schema::new(Type::Struct(fields)).named(name, 1);
+        let message = vec![field("prefix", string().optional()), field("content", Schema::new(content).optional())];
+        let message_value = vec![
+            field("op", string()),
+            field("ts_ms", Schema::new(Type::Int64).optional()),
+            field("source", source()),
+            field("transaction", transaction()),
+            field("message", named("io.debezium.connector.postgresql.Message", message)),
+        ];
+        let count = vec![field("data_collection", string()), field("event_count", Schema::new(Type::Int64))];
+        let counts = Type::Array(Arc::new(named("event.collection", count).optional()));
+        let transaction_value = vec![
+            field("status", string()),
+            field("id", string()),
+            field("event_count", Schema::new(Type::Int64).optional()),
+            field("data_collections", Schema::new(counts).optional()),
+            field("ts_ms", Schema::new(Type::Int64)),
+        ];
+        let common = |name: &str| format!("io.debezium.connector.common.TransactionMetadata{name}");
+        Self {
+            message_topic,
+            message_key: text(named(
+                "io.debezium.connector.postgresql.MessageKey",
+                vec![field("prefix", string().optional())],
+            )),
+            message_value: text(named("io.debezium.connector.postgresql.MessageValue", message_value)),
+            transaction_key: text(named(&common("Key"), vec![field("id", string())])),
+            transaction_value: text(named(&common("Value"), transaction_value)),
+        }
+    }
 }
 
 fn field(name: &str, schema: Schema) -> Field {

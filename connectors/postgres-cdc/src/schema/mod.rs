@@ -15,7 +15,7 @@ mod table;
 mod types;
 
 pub use column::Column;
-pub use envelope::{STRING_SCHEMA, Source};
+pub use envelope::{STRING_SCHEMA, SharedSchemas, Source};
 pub use facts::{ColumnFacts, Misfit, MisfitKind, TableFacts, choose_key};
 pub use names::{Adjustment, Names};
 pub use table::Table;

@@ -29,6 +29,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// A topic that belongs to no table.
+    pub fn topic_of(&self, what: &str) -> String {
+        [&self.prefix, what].join(&self.delimiter)
+    }
+
     /// The topic of a table: whatever a topic's name cannot hold becomes an underscore.
     pub fn topic(&self, schema: &str, table: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };

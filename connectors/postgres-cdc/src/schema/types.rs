@@ -11,7 +11,7 @@ use towpath_model::{Field, Schema, Type};
 use super::facts::ColumnFacts;
 use super::spatial;
 use crate::config::{DecimalMode, HstoreMode, IntervalMode, TimePrecision, ValueSettings};
-use crate::value::{Array, BinaryMode, Codec, Unit};
+use crate::value::{Array, Codec, Unit};
 
 /// What a type is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,8 +174,7 @@ impl Mapping<'_> {
 
 fn unknown(set: &ValueSettings) -> (Codec, Schema) {
     // The text of the value, as bytes; represented as bytes are.
-    let kind = if set.binary == BinaryMode::Bytes { Type::Bytes } else { Type::String };
-    (Codec::Text, Schema::new(kind))
+    (Codec::Text, Schema::new(set.binary.kind()))
 }
 
 fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema)> {
@@ -200,7 +199,7 @@ fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema
         "char" => plain(Codec::Char, Type::String),
         "text" | "varchar" | "bpchar" | "name" | "citext" | "inet" | "cidr" | "macaddr" | "macaddr8" | "int4range"
         | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" | "isbn" => plain(Codec::Text, Type::String),
-        "uuid" => text("io.debezium.data.Uuid"),
+        "uuid" => Some((Codec::Uuid, Schema::new(Type::String).named("io.debezium.data.Uuid", 1))),
         "json" | "jsonb" => text("io.debezium.data.Json"),
         "xml" => text("io.debezium.data.Xml"),
         "ltree" => text("io.debezium.data.Ltree"),
@@ -213,9 +212,7 @@ fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema
                 (Codec::HstoreMap, Schema::new(map))
             }
         }),
-        "bytea" => {
-            plain(Codec::Bytes(set.binary), if set.binary == BinaryMode::Bytes { Type::Bytes } else { Type::String })
-        }
+        "bytea" => plain(Codec::Bytes(set.binary), set.binary.kind()),
         "bit" if modifier == 1 => plain(Codec::Bit, Type::Boolean),
         "varbit" if modifier == 1 => plain(Codec::Bit, Type::Boolean),
         "bit" | "varbit" => {

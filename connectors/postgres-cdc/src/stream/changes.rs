@@ -6,7 +6,7 @@ use super::tables::Tables;
 use super::{Start, Transaction};
 use crate::catalog::Catalog;
 use crate::config::Settings;
-use crate::envelope::{Operation, Origin, Writer};
+use crate::envelope::{LogicalMessage, Operation, Origin, Writer};
 use crate::error::Error;
 use crate::offset::{Event, Position};
 use crate::schema::Table;
@@ -36,6 +36,7 @@ impl<'a> Changes<'a> {
         if place <= *self.position {
             return false;
         }
+        self.begin(open);
         *self.position = place;
         if let Some((xid, through)) = self.start.taken_over
             && xid == u64::from(open.xid)
@@ -46,6 +47,50 @@ impl<'a> Changes<'a> {
             return false;
         }
         true
+    }
+
+    /// Tells of the transaction's begin, unless a change of it is delivered already.
+    #[inline]
+    fn begin(&mut self, open: &Transaction) {
+        if self.settings.transaction_topic.is_some()
+            && (self.position.lsn != open.commit_lsn || self.position.ordinal == 0)
+        {
+            self.writer.begin_transaction(open.xid.into(), open.begin_lsn, open.ts_us);
+        }
+    }
+
+    /// Tells of the transaction's end, and of its begin where it had no change.
+    pub(super) fn end(&mut self, open: &Transaction, end_lsn: u64) {
+        if *self.position < (Position { lsn: end_lsn, ordinal: 0 }) {
+            self.begin(open);
+            self.writer.end_transaction(self.lsn, open.ts_us);
+        }
+    }
+
+    /// A message of an application, in its transaction or outside of any.
+    pub(super) fn message(&mut self, open: Option<&mut Transaction>, prefix: &str, content: &[u8], now_us: i64) {
+        let transactional = open.is_some();
+        let place = Position { lsn: self.lsn, ordinal: 0 };
+        let origin = match open {
+            Some(open) => {
+                if !self.counts(open) {
+                    return;
+                }
+                self.origin(open, "MESSAGE")
+            }
+            // It stands in the log by itself, and the server sends it again only to who stands before it.
+            None if place > *self.position => {
+                *self.position = place;
+                *self.event = Event { lsn: self.lsn, xid: 0, ts_us: now_us, kind: "MESSAGE" };
+                let (last_commit, lsn) = (self.last_commit, self.lsn);
+                Origin { ts_us: now_us, snapshot: "false", last_commit, lsn, xid: None, upstream: None }
+            }
+            None => return,
+        };
+        if self.settings.messages.wants(prefix) {
+            let message = LogicalMessage { prefix, content, transactional };
+            self.writer.message(message, &origin, self.settings.values.binary);
+        }
     }
 
     /// Whether the table is wanted.
@@ -83,7 +128,7 @@ impl<'a> Changes<'a> {
             snapshot: "false",
             last_commit: self.last_commit,
             lsn: self.lsn,
-            xid: open.xid.into(),
+            xid: Some(open.xid.into()),
             upstream: open.upstream.as_ref().map(|(name, lsn)| (name.as_str(), *lsn)),
         }
     }

@@ -130,7 +130,8 @@ impl Task {
     fn stand_at(&mut self, lsn: u64, snapshot: SnapshotState) {
         let system = self.system.clone();
         let position = Position { lsn, ordinal: 0 };
-        self.offset = Some(Offset { position, last_commit: None, snapshot, system, taken_over: None });
+        self.offset =
+            Some(Offset { position, last_commit: None, snapshot, system, taken_over: None, transaction: None });
         self.event = Event { lsn, xid: 0, ts_us: self.clock.now_ms() * 1000, kind: "" };
     }
 
@@ -216,6 +217,7 @@ impl Task {
 
     fn start_stream(&mut self, replication: Connection, until: Option<u64>) -> Result<Stream, Error> {
         let start = self.start(until);
+        self.writer.set_transaction(self.offset.as_ref().and_then(|offset| offset.transaction.clone()));
         let version = self.catalog.version();
         Stream::start(replication, &self.settings, version, start, self.event, self.clock.clone())
             .map_err(|error| setup::explain_slot_error(error, &self.settings))

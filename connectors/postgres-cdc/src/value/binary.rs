@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use towpath_model::datum;
+use towpath_model::{Type, datum};
 
 use super::Fault;
 
@@ -14,6 +14,30 @@ pub enum BinaryMode {
     Base64,
     Base64UrlSafe,
     Hex,
+}
+
+impl BinaryMode {
+    /// The Connect type.
+    pub fn kind(self) -> Type {
+        if self == Self::Bytes { Type::Bytes } else { Type::String }
+    }
+
+    /// Writes bytes that are bytes already.
+    pub fn write(self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Bytes => datum::write_bytes(out, bytes),
+            Self::Base64 => datum::write_bytes(out, STANDARD.encode(bytes).as_bytes()),
+            Self::Base64UrlSafe => datum::write_bytes(out, URL_SAFE.encode(bytes).as_bytes()),
+            Self::Hex => {
+                datum::write_long(out, (bytes.len() * 2) as i64);
+                for byte in bytes {
+                    out.extend(
+                        [byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }),
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// `\x` and hexadecimal digits.
@@ -29,27 +53,10 @@ pub(super) fn write(text: &[u8], mode: BinaryMode, out: &mut Vec<u8>) -> Result<
         BinaryMode::Base64 | BinaryMode::Base64UrlSafe => {
             let mut bytes = Vec::with_capacity(digits.len() / 2);
             decode(digits, &mut bytes).ok_or(FAULT)?;
-            write_encoded(&bytes, mode, out);
+            mode.write(&bytes, out);
         }
     }
     Ok(())
-}
-
-/// Bytes that are bytes already.
-pub(super) fn write_encoded(bytes: &[u8], mode: BinaryMode, out: &mut Vec<u8>) {
-    match mode {
-        BinaryMode::Bytes => datum::write_bytes(out, bytes),
-        BinaryMode::Base64 => datum::write_bytes(out, STANDARD.encode(bytes).as_bytes()),
-        BinaryMode::Base64UrlSafe => datum::write_bytes(out, URL_SAFE.encode(bytes).as_bytes()),
-        BinaryMode::Hex => {
-            datum::write_long(out, (bytes.len() * 2) as i64);
-            for byte in bytes {
-                out.extend(
-                    [byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }),
-                );
-            }
-        }
-    }
 }
 
 /// Hexadecimal digits as bytes.

@@ -70,6 +70,8 @@ pub enum Codec {
     Money(Box<Codec>),
     /// Text as it stands.
     Text,
+    /// A UUID, as text.
+    Uuid,
     /// The type "char": one byte, which need not be UTF-8.
     Char,
     /// One of these labels, which are sorted.
@@ -129,7 +131,7 @@ impl Codec {
     pub fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<Written, Fault> {
         match self {
             Self::Integer => datum::write_long(out, parse_integer(text)?),
-            Self::Text => write_text(text, out)?,
+            Self::Text | Self::Uuid => write_text(text, out)?,
             Self::Boolean => datum::write_boolean(out, text == b"t"),
             Self::Float => datum::write_float(out, parse_float(text)?),
             Self::Double => datum::write_double(out, parse_float(text)?),
@@ -183,8 +185,9 @@ impl Codec {
             Self::Text | Self::Char | Self::Enum(_) | Self::Hstore | Self::DecimalText => {
                 datum::write_bytes(out, placeholder);
             }
+            Self::Uuid => datum::write_bytes(out, text::named_uuid(placeholder).as_bytes()),
             Self::HstoreMap => text::write_map([(placeholder, Some(placeholder))], out),
-            Self::Bytes(mode) => binary::write_encoded(placeholder, *mode, out),
+            Self::Bytes(mode) => mode.write(placeholder, out),
             Self::Masked(mask) => mask.write_placeholder(placeholder, out),
             Self::Array(array) => return array.write_placeholder(placeholder, out),
             _ => return Written::Nothing,

@@ -1,5 +1,8 @@
 //! Types that are text with a grammar: money, "char", hstore.
 
+use std::fmt::Write;
+
+use md5::{Digest, Md5};
 use towpath_model::datum;
 
 use super::Fault;
@@ -49,6 +52,24 @@ pub(super) fn write_map<'a>(
         }
     }
     datum::write_long(out, 0);
+}
+
+/// The UUID that Java makes of a name: version 3, without a namespace.
+pub(super) fn named_uuid(name: &[u8]) -> String {
+    let mut uuid = String::new();
+    for (place, byte) in Md5::digest(name).into_iter().enumerate() {
+        let byte = match place {
+            6 => byte & 0x0f | 0x30,
+            8 => byte & 0x3f | 0x80,
+            _ => byte,
+        };
+        if matches!(place, 4 | 6 | 8 | 10) {
+            uuid.push('-');
+        }
+        // Writing to a string does not fail.
+        let _ = write!(uuid, "{byte:02x}");
+    }
+    uuid
 }
 
 fn hstore(text: &[u8]) -> Result<Vec<(String, Option<String>)>, Fault> {

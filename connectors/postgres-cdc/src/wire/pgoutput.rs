@@ -96,6 +96,10 @@ pub enum Message<'a> {
     Logical {
         /// Whether it belongs to the transaction around it.
         transactional: bool,
+        /// What kind of message it is, by the application's own rules.
+        prefix: &'a str,
+        /// What it says.
+        content: &'a [u8],
     },
     /// A data type of its own, which the catalog tells better.
     Type,
@@ -129,7 +133,13 @@ impl<'a> Message<'a> {
                 cursor.u8()?;
                 Self::Truncate((0..count).map(|_| cursor.u32()).collect::<Result<_, _>>()?)
             }
-            b'M' => Self::Logical { transactional: cursor.u8()? & 1 == 1 },
+            b'M' => {
+                let transactional = cursor.u8()? & 1 == 1;
+                cursor.u64()?;
+                let prefix = cursor.string()?;
+                let length = cursor.u32()? as usize;
+                Self::Logical { transactional, prefix, content: cursor.take(length)? }
+            }
             b'Y' => Self::Type,
             _ => return Err(Error::Protocol("a pgoutput message of unknown kind")),
         })

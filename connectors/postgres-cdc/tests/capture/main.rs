@@ -1,6 +1,7 @@
 //! The connector against a real server: what a user would see in the log.
 
 mod chaos;
+mod modes;
 mod phases;
 mod positions;
 mod random;
