@@ -82,6 +82,11 @@ impl KnownTopics {
         self.0.contains(topic)
     }
 
+    /// How many are known.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Sees to it that the topic is there.
     pub(crate) async fn ensure(
         &mut self,

@@ -112,6 +112,7 @@ impl Columns {
         for run in &self.runs {
             let topics = self.topics.len();
             require((run.topic as usize) < topics && (run.origin as usize) < topics, "a run names an unknown topic")?;
+            require(run.partition >= -1, "a run has a partition below -1")?;
             require(form_fits(&run.key) && form_fits(&run.value), "a run names an unknown schema")?;
         }
         let headers: u64 = self.header_counts.iter().map(|count| u64::from(*count)).sum();

@@ -13,6 +13,9 @@ use towpath_model::{Checkpoint, ConnectorName};
 
 use crate::answers::OffsetEntry;
 
+/// Source partitions of one connector: many thousands of tables or files, and still little beside the log.
+const PARTITIONS_MAX: usize = 100_000;
+
 /// Positions of all sources of the worker.
 #[derive(Debug, Default)]
 pub(crate) struct SourceOffsets {
@@ -27,6 +30,15 @@ impl SourceOffsets {
         found
             .map(|(partition, offset)| Checkpoint { partition: partition.clone(), offset: Some(offset.clone()) })
             .collect()
+    }
+
+    /// Whether the connector may keep these positions beside those that it has.
+    pub(crate) fn has_room(&self, name: &ConnectorName, checkpoints: &[Checkpoint]) -> bool {
+        let positions = self.lock();
+        let known = positions.get(name);
+        let is_new = |checkpoint: &&Checkpoint| known.is_none_or(|known| !known.contains_key(&checkpoint.partition));
+        let new = checkpoints.iter().filter(is_new).count();
+        new == 0 || known.map_or(0, BTreeMap::len) + new <= PARTITIONS_MAX
     }
 
     /// The positions of a connector as Connect shows them.
@@ -109,6 +121,19 @@ mod tests {
         let checkpoint = Checkpoint { partition: r#"{"server":"shop"}"#.into(), offset: None };
         let (key, value) = offset_record(&ConnectorName::new("orders"), &checkpoint);
         assert_eq!((key.as_slice(), value), (&br#"["orders",{"server":"shop"}]"#[..], None));
+    }
+
+    #[test]
+    fn a_connector_keeps_so_many_positions_and_no_more() {
+        let name = ConnectorName::new("hoarder");
+        let position =
+            |number: usize| Checkpoint { partition: format!(r#"{{"p":{number}}}"#), offset: Some("{}".into()) };
+        let all: Vec<_> = (0..PARTITIONS_MAX).map(position).collect();
+        let offsets = SourceOffsets::default();
+        assert!(offsets.has_room(&name, &all));
+        offsets.durable(&name, &all);
+        assert!(offsets.has_room(&name, &all[..9]), "known ones can move on");
+        assert!(!offsets.has_room(&name, &[position(PARTITIONS_MAX)]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use towpath_model::{Config, ConnectorName, ConnectorState, Plugin, TargetState, TaskId, TaskState};
@@ -30,6 +31,10 @@ pub(super) struct Connector {
     pub(super) deleting: bool,
     /// Held back until the folder has been applied for the first time.
     pub(super) held: bool,
+    /// It has asked for a new plan that is yet to be made.
+    pub(super) wishes: bool,
+    /// When it last got one that it had asked for.
+    pub(super) wish_granted: Option<Duration>,
     generation: u64,
     told: Option<(ConnectorState, Option<String>)>,
     told_tasks: Vec<(TaskState, Option<String>)>,
@@ -49,6 +54,8 @@ impl Connector {
             recreate: None,
             deleting: false,
             held: false,
+            wishes: false,
+            wish_granted: None,
             generation: 0,
             told: None,
             told_tasks: Vec::new(),

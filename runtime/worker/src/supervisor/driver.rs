@@ -28,6 +28,8 @@ use crate::settings::RetrySettings;
 use crate::store::{ConfigStore, Stored, TaskMemory};
 use crate::task::{Failure, Notice, Outcome, Shared, Task, Wanted};
 
+/// The least time between two new plans that a connector asks for itself.
+const WISH_PAUSE: Duration = Duration::from_secs(10);
 /// Notices of tasks that may wait for the supervisor.
 const NOTICES_MAX: usize = 256;
 
@@ -72,6 +74,8 @@ pub(crate) struct Supervisor {
     overdue: FuturesUnordered<BoxFuture<'static, (TaskId, u64)>>,
     plans: JoinSet<PlanEnded>,
     waits: FuturesUnordered<BoxFuture<'static, (ConnectorName, u64)>>,
+    /// Wishes for new plans that came too soon after the last one.
+    wishes: FuturesUnordered<BoxFuture<'static, ConnectorName>>,
     notices_in: mpsc::Sender<(TaskId, Notice)>,
     notices: mpsc::Receiver<(TaskId, Notice)>,
     random: StdRng,
@@ -90,6 +94,7 @@ impl Supervisor {
             overdue: FuturesUnordered::new(),
             plans: JoinSet::new(),
             waits: FuturesUnordered::new(),
+            wishes: FuturesUnordered::new(),
             notices_in,
             notices,
             random: StdRng::seed_from_u64(seed),
@@ -127,6 +132,7 @@ impl Supervisor {
                 Some((name, wait)) = self.waits.next(), if !self.waits.is_empty() => {
                     self.on(&name, Event::WaitOver { wait });
                 }
+                Some(name) = self.wishes.next(), if !self.wishes.is_empty() => self.wish_granted(&name),
                 Some((task, notice)) = self.notices.recv() => self.notice(&task, notice),
                 _ = tick.tick() => self.shared.board.tick(),
             }
@@ -324,9 +330,27 @@ impl Supervisor {
             }
             Notice::Reconfigure(reason) => {
                 tracing::info!(connector = %task.connector, reason, "the connector asks for a new plan");
-                self.on(&task.connector, Event::Configured);
+                self.wish(&task.connector);
             }
         }
+    }
+
+    /// A new plan stops and starts all tasks of its connector; one that asks for it again and again gets it at a bearable pace.
+    fn wish(&mut self, name: &ConnectorName) {
+        let now = self.shared.clock.monotonic();
+        let Some(connector) = self.connectors.get_mut(name) else { return };
+        let due = connector.wish_granted.map_or(now, |granted| granted + WISH_PAUSE);
+        if std::mem::replace(&mut connector.wishes, true) {
+            return;
+        }
+        let name = name.clone();
+        self.wishes.push(tokio::time::sleep(due.saturating_sub(now)).map(move |()| name).boxed());
+    }
+
+    fn wish_granted(&mut self, name: &ConnectorName) {
+        let Some(connector) = self.connectors.get_mut(name) else { return };
+        (connector.wishes, connector.wish_granted) = (false, Some(self.shared.clock.monotonic()));
+        self.on(name, Event::Configured);
     }
 
     fn deleted(&mut self, name: &ConnectorName) {

@@ -70,20 +70,23 @@ pub(super) async fn plan(
         SinkSettings::new(&resolved.config, limits).map_err(setting)?;
     }
     let most = tasks_max(&resolved.config).map_err(setting)?;
-    // A system that cannot be reached now is no fault of the configuration; the task will wait for it.
-    if let Ok(mut faults) = plugin.validate(&resolved.config, true).await
-        && !{
+    match plugin.validate(&resolved.config, true).await {
+        Ok(mut faults) => {
             faults.retain(|fault| fault.gravity == Gravity::Error);
-            faults.is_empty()
+            if !faults.is_empty() {
+                let said = |fault: &towpath_model::Fault| {
+                    format!("{}: {}", fault.key, resolved.redactor.redact(&fault.reason.to_string()))
+                };
+                let faults: Vec<_> = faults.iter().map(said).collect();
+                return Err(fault(faults.join("\n"), "worker.invalid_config"));
+            }
         }
-    {
-        let said = |fault: &towpath_model::Fault| {
-            format!("{}: {}", fault.key, resolved.redactor.redact(&fault.reason.to_string()))
-        };
-        let faults: Vec<_> = faults.iter().map(said).collect();
-        return Err(fault(faults.join("\n"), "worker.invalid_config"));
+        Err(error) if error.kind() == Kind::Fail => return Err(call_fault("validating", &error, &resolved.redactor)),
+        // A system that cannot be reached now is no fault of the configuration; the task will wait for it.
+        Err(_) => {}
     }
-    let planned = plugin.plan(&resolved.config, most).await.map_err(|error| call_fault(&error, &resolved.redactor))?;
+    let planned = plugin.plan(&resolved.config, most).await;
+    let planned = planned.map_err(|error| call_fault("planning", &error, &resolved.redactor))?;
     if planned.len() > most as usize {
         let text = format!("the connector planned {} tasks where tasks.max is {most}", planned.len());
         return Err(fault(text, "worker.too_many_tasks"));
@@ -109,12 +112,12 @@ fn without_secrets(task: &Config, stored: &Stored, resolved: &Config, redactor: 
     shown.collect()
 }
 
-fn call_fault(error: &ConnectorError, redactor: &Redactor) -> Fault {
+fn call_fault(doing: &str, error: &ConnectorError, redactor: &Redactor) -> Fault {
     let detail = match error {
         ConnectorError::Fatal { trace: Some(trace), .. } => format!("\n{}", redactor.redact(trace)),
         _ => String::new(),
     };
-    let trace = format!("planning failed: {} [{}]{detail}", redactor.redact(&error.to_string()), error.code());
+    let trace = format!("{doing} failed: {} [{}]{detail}", redactor.redact(&error.to_string()), error.code());
     Fault { trace, restart: error.kind() == Kind::Retry }
 }
 

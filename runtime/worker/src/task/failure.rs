@@ -44,6 +44,11 @@ impl Failure {
         }
     }
 
+    /// The connector wants what no connector may.
+    pub(crate) fn forbidden(code: &str, message: String) -> Self {
+        Self { code: code.to_owned(), message, detail: None, restart: false }
+    }
+
     /// The log refused.
     pub(crate) fn log(doing: &str, error: &towpath_log::Error) -> Self {
         let restart =

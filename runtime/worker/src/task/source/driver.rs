@@ -12,6 +12,7 @@ use towpath_model::{Checkpoint, Coded, ConnectorError, Interrupt, Kind, Polled, 
 
 use super::Ready;
 use super::convert::Converter;
+use super::haste::Haste;
 use super::machine::{Action, Event, Machine};
 use super::write::{Writer, merge_positions};
 use crate::errors::Stage;
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     interrupt_at: Option<Instant>,
     keep_alive_at: Option<Instant>,
     was_behind: bool,
+    haste: Haste,
 }
 
 impl Driver {
@@ -86,6 +88,7 @@ impl Driver {
             interrupt_at: None,
             keep_alive_at: None,
             was_behind: false,
+            haste: Haste::default(),
             wanted,
             interrupt,
             settings,
@@ -151,7 +154,12 @@ impl Driver {
             }
             Action::Poll => {
                 let (batch, wait) = (self.settings.batch, self.task.shared.limits.poll_wait);
+                let pause = self.haste.pause();
+                self.haste.polls(self.task.shared.clock.monotonic() + pause);
                 self.call(move |mut source| async move {
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     let polled = source.poll(wait, batch.records, batch.bytes).await;
                     (source, Answer::Polled(polled.map(Box::new)))
                 });
@@ -257,6 +265,7 @@ impl Driver {
             meters.batch(polled.records.len());
         }
         let (something, progress) = (!polled.records.is_empty() || !polled.checkpoints.is_empty(), polled.progress);
+        self.haste.polled(something, self.task.shared.clock.monotonic());
         if something {
             meters.work_waits(self.task.shared.clock.now_ms());
             self.polled.push_back(polled);

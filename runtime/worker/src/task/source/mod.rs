@@ -2,6 +2,7 @@
 
 mod convert;
 mod driver;
+mod haste;
 mod machine;
 mod write;
 

@@ -3,6 +3,7 @@
 //! Invariants 1, 2, 4 and 5: the commit is whole or absent; there is one at a time, so a refused one is put right and repeated
 //! before anything later is written; positions are handed on only when it is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::store;
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Task, Wanted, pause};
+
+/// Topics that one task may write to.
+const TOPICS_MAX: usize = 10_000;
 
 /// Writes batches in the order in which they come.
 pub(super) struct Writer {
@@ -50,6 +54,9 @@ impl Writer {
         let mut durable = Vec::new();
         // A record that the log refuses is found by writing its batch alone.
         let mut alone = false;
+        for batch in &batches {
+            self.check(batch)?;
+        }
         while !batches.is_empty() {
             let together = if alone { 1 } else { batches.len() };
             let stretch = batches.get(..together).unwrap_or_default();
@@ -116,6 +123,32 @@ impl Writer {
         let records: Vec<_> = positions.iter().map(|checkpoint| store::offset_record(connector, checkpoint)).collect();
         let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
         Some(store::batch(&self.task.shared.offsets_topic, entries))
+    }
+
+    /// What a connector may not do, whatever it says: write into the worker's own topics, make topics or positions without end.
+    fn check(&self, batch: &Ready) -> Result<(), Failure> {
+        let log = &self.task.shared.log;
+        let columns = batch.records.columns();
+        let named: BTreeSet<u32> = columns.runs.iter().map(|run| run.topic).collect();
+        let unknown =
+            named.into_iter().map(|topic| batch.records.topic(topic)).filter(|topic| !self.known.knows(topic));
+        let mut new = 0;
+        for topic in unknown {
+            new += 1;
+            if log.topic(topic).is_some_and(|topic| topic.internal) {
+                let message = format!("the connector wants to write to {topic}, which is the worker's own");
+                return Err(Failure::forbidden("worker.internal_topic", message));
+            }
+        }
+        if self.known.len() + new > TOPICS_MAX {
+            let message = format!("the connector writes to more than {TOPICS_MAX} topics");
+            return Err(Failure::forbidden("worker.too_many_topics", message));
+        }
+        if !self.task.shared.offsets.has_room(&self.task.id.connector, &batch.checkpoints) {
+            let message = "the connector keeps more source partitions than a worker can hold".to_owned();
+            return Err(Failure::forbidden("worker.too_many_source_partitions", message));
+        }
+        Ok(())
     }
 
     async fn ensure_topics(&mut self, batch: &Batch) -> Result<(), LogError> {
