@@ -5,7 +5,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use super::{Catalog, Fields, Published, TableFile};
 use crate::error::Error;
 use crate::schema::{ColumnFacts, TableFacts, choose_key};
-use crate::wire::ReplicaIdentity;
+use crate::wire::{ReplicaIdentity, Row};
 
 impl Catalog {
     /// The tables of a publication, with where their rows stand, sorted by name.
@@ -71,10 +71,12 @@ impl Catalog {
             _ => ReplicaIdentity::Default,
         };
         let columns = self.columns(oid)?;
-        let primary = self.index_columns(oid, "i.indisprimary")?;
-        let index = self.index_columns(oid, "i.indisreplident")?;
-        let key_deferrable = !self.index_columns(oid, "i.indisprimary AND NOT i.indimmediate")?.is_empty();
-        let key = choose_key(identity, primary, index);
+        let keys = self.keys(oid)?;
+        let key_deferrable = keys.iter().any(|(_, kind)| *kind == KeyKind::Deferrable);
+        let of = |wanted: &[KeyKind]| -> Vec<String> {
+            keys.iter().filter(|(_, kind)| wanted.contains(kind)).map(|(name, _)| name.clone()).collect()
+        };
+        let key = choose_key(identity, of(&[KeyKind::Primary, KeyKind::Deferrable]), of(&[KeyKind::Identity]));
         let types = columns.iter().map(|column: &ColumnFacts| column.type_oid).collect::<Vec<_>>();
         self.learn_types(&types)?;
         Ok(Some(TableFacts { oid, schema, name, identity, columns, key, key_deferrable }))
@@ -109,13 +111,38 @@ impl Catalog {
             .collect()
     }
 
-    /// The columns of the index of a table that is `which`, in their order.
-    fn index_columns(&mut self, oid: u32, which: &str) -> Result<Vec<String>, Error> {
+    /// The columns of the primary key, and those of the index that is the replica identity, each in their order.
+    fn keys(&mut self, oid: u32) -> Result<Vec<(String, KeyKind)>, Error> {
         let own = if self.version >= 110_000 { "AND k.place <= i.indnkeyatts" } else { "" };
+        // A primary key that is the replica identity as well stands twice.
         let sql = format!(
-            "SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place), pg_attribute a \
-             WHERE i.indrelid = {oid} AND {which} AND a.attrelid = {oid} AND a.attnum = k.number {own} ORDER BY k.place"
+            "SELECT a.attname, r.kind FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(number, place), pg_attribute a, \
+             (VALUES ('primary'), ('deferrable'), ('identity')) r(kind) \
+             WHERE i.indrelid = {oid} AND a.attrelid = {oid} AND a.attnum = k.number {own} AND CASE r.kind \
+             WHEN 'primary' THEN i.indisprimary AND i.indimmediate WHEN 'deferrable' THEN i.indisprimary AND NOT i.indimmediate \
+             ELSE i.indisreplident END ORDER BY k.place"
         );
-        Ok(self.query(&sql)?.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
+        let read = |row: Row| {
+            let mut fields = Fields(row.into_iter());
+            let name = fields.text()?;
+            let kind = match fields.text()?.as_str() {
+                "primary" => KeyKind::Primary,
+                "deferrable" => KeyKind::Deferrable,
+                _ => KeyKind::Identity,
+            };
+            Ok((name, kind))
+        };
+        self.query(&sql)?.into_iter().map(read).collect()
     }
+}
+
+/// Of which index a column is part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyKind {
+    /// The primary key.
+    Primary,
+    /// The primary key, checked late.
+    Deferrable,
+    /// The replica identity.
+    Identity,
 }

@@ -103,6 +103,34 @@ fn a_large_value_that_was_not_touched_is_a_placeholder() {
 }
 
 #[test]
+fn placeholders_are_of_their_types_and_what_has_none_is_null() {
+    let database = Database::new();
+    database.run("CREATE EXTENSION hstore");
+    database.run(
+        "CREATE TABLE t (id int PRIMARY KEY, u uuid[], h hstore, d date[], r numeric NOT NULL, b bool[], m text NOT NULL, n int)",
+    );
+    for column in ["u", "h", "d", "r", "b", "m"] {
+        database.run(&format!("ALTER TABLE t ALTER {column} SET STORAGE EXTERNAL"));
+    }
+    let many = |value: &str| format!("(SELECT array_agg({value}) FROM generate_series(1, 5000) g)");
+    let insert = format!(
+        "INSERT INTO t VALUES (1, {}, hstore('k', repeat('v', 5000)), {}, repeat('1234567', 3000)::numeric, {}, repeat('m', 5000), 0)",
+        many("gen_random_uuid()"),
+        many("date '2018-06-20' + g"),
+        many("g % 2 = 0")
+    );
+    let settings = [("hstore.handling.mode", "map"), ("unavailable.value.placeholder", "gone")];
+    let log = changes(&database, &settings, &[&insert, "UPDATE t SET n = 1"], 2);
+    let after = log.records[1].after();
+    // The UUID is Java's UUID.nameUUIDFromBytes of the placeholder.
+    assert_eq!(after["u"], json!(["50c1f58b-e7f5-347e-8f53-d64c094783c2"]));
+    assert_eq!((&after["h"], &after["m"]), (&json!({"gone": "gone"}), &json!("gone")));
+    assert_eq!(after["d"], json!([103, 111, 110, 101]));
+    assert_eq!((&after["r"], &after["b"], &after["n"]), (&Value::Null, &Value::Null, &json!(1)));
+    assert!(log.records[1].column("r").optional && !log.records[0].column("r").optional);
+}
+
+#[test]
 fn a_truncate_is_a_record_only_when_it_is_wanted() {
     let database = Database::new();
     database.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
