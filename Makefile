@@ -15,7 +15,7 @@ WASM := $(TARGET)/wasm32-wasip2/release
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
 
-.PHONY: help prepare components build peers test crash bench demo examples check
+.PHONY: help prepare components build peers differential test crash bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -35,13 +35,16 @@ $(TARGET)/components/.made: $(foreach name,$(subst -,_,$(COMPONENTS)),$(WASM)/$(
 	@touch $@
 
 build: components ## Build the binary with its connectors inside
-	@$(NATIVE) --bin towpath --bin towpath-lab --bin towpath-bench
+	@$(NATIVE) --bin towpath --bin towpath-lab --bin towpath-bench --bin towpath-differential
 
 peers: ## Fetch Apache Kafka, Connect and Debezium, to compare with (needs Java and Maven)
 	@tests/peers/install.sh
 
 test: build ## Run all tests
 	@cargo test --release --workspace --no-fail-fast
+
+differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES)
+	@$(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)
 
 crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
 	@TOWPATH_CRASH_ROUNDS=$(ROUNDS) cargo test --release --workspace --test behaviour -- crash

@@ -135,10 +135,22 @@ impl Peers {
     }
 
     /// Creates a connector, or changes it, and waits until it and its tasks are RUNNING.
+    ///
+    /// # Errors
+    /// One that fails is not waited for: nothing here starts it again.
     pub async fn create(&self, name: &str, config: &BTreeMap<String, String>) -> Result<()> {
         let body = serde_json::to_value(config)?;
         self.ask(Method::PUT, &format!("/connectors/{name}/config"), Some(&body)).await?;
-        self.rest.running(name, RUNNING_WITHIN).await
+        let what = format!("{name} RUNNING");
+        let settled = eventually(&what, RUNNING_WITHIN, || async {
+            let (states, status) = self.rest.states(name).await?;
+            let is_settled = states.iter().any(|state| state == "FAILED")
+                || (states.len() > 1 && states.iter().all(|state| state == "RUNNING"));
+            if is_settled { Ok((states, status)) } else { Err(anyhow!("its status is {status}")) }
+        });
+        let (states, status) = settled.await?;
+        ensure!(!states.iter().any(|state| state == "FAILED"), "{name} has failed: {status}");
+        Ok(())
     }
 
     /// Deletes a connector. Its slot and its topics stay.

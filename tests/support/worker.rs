@@ -149,21 +149,22 @@ impl Rest {
 
     /// Waits until the connector and all its tasks are RUNNING.
     pub async fn running(&self, connector: &str, limit: Duration) -> Result<()> {
-        let path = format!("/connectors/{connector}/status");
         eventually(&format!("{connector} RUNNING"), limit, || async {
-            let status = self.get(&path).await?;
-            let tasks = status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let is_running =
-                |part: Option<&Value>| part.and_then(|part| part.get("state")).is_some_and(|state| state == "RUNNING");
-            if is_running(status.get("connector"))
-                && !tasks.is_empty()
-                && tasks.iter().all(|task| is_running(Some(task)))
-            {
-                return Ok(());
+            match self.states(connector).await? {
+                (states, _) if states.len() > 1 && states.iter().all(|state| state == "RUNNING") => Ok(()),
+                (_, status) => Err(anyhow!("its status is {status}")),
             }
-            Err(anyhow!("its status is {status}"))
         })
         .await
+    }
+
+    /// The states of a connector and of its tasks, and the whole status.
+    pub async fn states(&self, connector: &str) -> Result<(Vec<String>, Value)> {
+        let status = self.get(&format!("/connectors/{connector}/status")).await?;
+        let tasks = status.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let parts = status.get("connector").into_iter().chain(tasks);
+        let states = parts.filter_map(|part| Some(part.get("state")?.as_str()?.to_owned())).collect();
+        Ok((states, status))
     }
 
     /// PUT without a body, which must succeed.
