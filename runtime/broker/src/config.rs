@@ -52,7 +52,7 @@ impl Default for Limits {
             request_bytes: 4 << 20,
             pipelined: 64,
             pipelined_bytes: 32 << 20,
-            fetch_bytes: 64 << 20,
+            fetch_bytes: 16 << 20,
             fetch_wait: Duration::from_secs(60),
             idle: Duration::from_secs(600),
             group_members: 1_000,

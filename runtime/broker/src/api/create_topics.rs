@@ -74,6 +74,10 @@ async fn create(node: &Node, wanted: CreatableTopic, validate_only: bool) -> Res
         configs: configs.collect::<BTreeMap<_, _>>(),
         name,
     };
-    let made = if validate_only { node.log.check_topic(&new) } else { node.log.create_topic(new).await };
+    let checked = node.log.check_topic(&new);
+    if checked.as_ref().is_ok_and(|topic| node.is_protected(topic)) {
+        return Err((Code::TopicAuthorizationFailed, format!("{} is the runtime's own", new.name)));
+    }
+    let made = if validate_only { checked } else { node.log.create_topic(new).await };
     made.map_err(|error| (codes::of(&error), error.to_string()))
 }

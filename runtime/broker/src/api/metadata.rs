@@ -51,7 +51,11 @@ async fn described(node: &Node, wanted: MetadataRequestTopic, create: bool) -> M
     if !create {
         return missing(Code::UnknownTopicOrPartition);
     }
-    match node.log.create_topic(NewTopic { name: name.clone(), ..NewTopic::default() }).await {
+    let new = NewTopic { name, ..NewTopic::default() };
+    if node.log.check_topic(&new).is_ok_and(|topic| node.is_protected(&topic)) {
+        return missing(Code::TopicAuthorizationFailed);
+    }
+    match node.log.create_topic(new).await {
         Ok(topic) => description(&topic),
         // Someone else was quicker.
         Err(towpath_log::Error::TopicExists(_)) => missing(Code::LeaderNotAvailable),

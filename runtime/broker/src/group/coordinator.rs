@@ -33,6 +33,8 @@ struct Groups {
     groups: BTreeMap<String, Group>,
     waiting: HashMap<Token, oneshot::Sender<Answer>>,
     next_token: Token,
+    /// When a group wants to be told of the time next, as far as is known.
+    next_tick: Option<Duration>,
 }
 
 impl Coordinator {
@@ -48,7 +50,7 @@ impl Coordinator {
     /// # Errors
     /// Too many groups have members already.
     pub(crate) async fn ask(&self, group: &str, event: impl FnOnce(Token) -> Event) -> Result<Answer, Code> {
-        let answer = {
+        let (answer, sooner) = {
             let mut groups = self.lock();
             let token = groups.next_token;
             groups.next_token += 1;
@@ -60,9 +62,11 @@ impl Coordinator {
             let (sender, answer) = oneshot::channel();
             groups.waiting.insert(token, sender);
             groups.tell(group, event, self.clock.monotonic());
-            answer
+            (answer, groups.is_sooner(group))
         };
-        self.sooner.notify_one();
+        if sooner {
+            self.sooner.notify_one();
+        }
         answer.await.map_err(|_| Code::CoordinatorNotAvailable)
     }
 
@@ -123,7 +127,8 @@ impl Coordinator {
         for name in due {
             groups.tell(&name, Event::Tick, now);
         }
-        groups.groups.values().filter_map(Group::next_tick).min()
+        groups.next_tick = groups.groups.values().filter_map(Group::next_tick).min();
+        groups.next_tick
     }
 
     fn lock(&self) -> MutexGuard<'_, Groups> {
@@ -140,6 +145,16 @@ impl Groups {
                 let _ = waiting.send(answer);
             }
         }
+    }
+
+    /// Whether a group must be told of the time before any other; a heartbeat, which only puts that off, wakes nobody.
+    fn is_sooner(&mut self, group: &str) -> bool {
+        let Some(wanted) = self.groups.get(group).and_then(Group::next_tick) else { return false };
+        let sooner = self.next_tick.is_none_or(|next| wanted < next);
+        if sooner {
+            self.next_tick = Some(wanted);
+        }
+        sooner
     }
 
     fn make_room(&mut self) -> Result<(), Code> {

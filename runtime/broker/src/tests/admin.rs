@@ -91,6 +91,9 @@ async fn asking_for_a_topic_creates_it_where_both_sides_want_that() {
     assert_eq!(metadata(&mut client, 9, "a", false).await, (3, 0));
     assert_eq!(metadata(&mut client, 9, "a", true).await, (0, 1));
     assert_eq!(metadata(&mut client, 1, "b", false).await, (0, 1), "older clients always want it");
+    assert_eq!(metadata(&mut client, 9, "connect-configs", true).await, (29, 0), "the runtime makes its own");
+    let own = CreateTopicsRequest::default().with_topics(vec![new_topic("__transaction_state", 1, 1)]);
+    assert_eq!(client.call(7, &own).await.topics[0].error_code, 29);
     let served = Served::start_with(|config| config.auto_create_topics = false).await;
     assert_eq!(metadata(&mut served.client().await, 9, "a", true).await, (3, 0));
 }
