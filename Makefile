@@ -15,7 +15,7 @@ WASM := $(TARGET)/wasm32-wasip2/release
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
 
-.PHONY: help prepare components build peers differential test crash bench demo examples check
+.PHONY: help prepare components build peers differential test compat crash bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ test: build ## Run all tests
 
 differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES)
 	@$(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)
+
+compat: build ## Let real Kafka clients use the log (needs Python; kcat from the system's packages)
+	@tests/compat/run.sh $(TARGET)
 
 crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
 	@TOWPATH_CRASH_ROUNDS=$(ROUNDS) cargo test --release --workspace --test behaviour -- crash

@@ -12,8 +12,12 @@ use crate::failure::{Failure, Result};
 /// Where a worker listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Addresses {
-    /// The REST interface, `host:port`.
-    pub(crate) rest: String,
+    /// The REST interface, `host:port`; none where the log runs alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<String>,
+    /// The listener for Kafka clients, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kafka: Option<String>,
     /// The worker's process.
     pub(crate) pid: u32,
     /// When it started, in milliseconds since the epoch.
@@ -60,7 +64,7 @@ mod tests {
     fn what_is_written_is_found_and_gone_after_removal() {
         let dir = std::env::temp_dir().join(format!("towpath-addresses-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let addresses = Addresses { rest: "127.0.0.1:1".to_owned(), pid: 7, started_ms: 9 };
+        let addresses = Addresses { rest: Some("127.0.0.1:1".to_owned()), kafka: None, pid: 7, started_ms: 9 };
         addresses.write(&dir).unwrap();
         assert_eq!(Addresses::read(&dir), Some(addresses));
         assert!(!dir.join("addresses.json.new").exists());

@@ -40,7 +40,14 @@ impl Target {
                         self.data_dir.display()
                     ))
                 })?;
-                format!("http://{}", found.rest)
+                let rest = found.rest.ok_or_else(|| {
+                    Failure::environment(anyhow::anyhow!(
+                        "the log in {} runs alone and is open to Kafka clients only{}",
+                        self.data_dir.display(),
+                        found.kafka.map_or_else(String::new, |kafka| format!(", at {kafka}"))
+                    ))
+                })?;
+                format!("http://{rest}")
             }
         };
         // Refused only where one is installed already, which is then as good.

@@ -9,11 +9,13 @@ use crate::failure::{Failure, Result};
 mod check;
 mod completions;
 mod delete;
+mod log;
 mod pause;
 mod plugin;
 mod restart;
 mod resume;
 mod run;
+mod signals;
 mod status;
 mod stop;
 mod tail;
@@ -31,6 +33,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Log(log::Arguments),
     Check(check::Arguments),
     Status(status::Arguments),
     Topics(topics::Arguments),
@@ -49,6 +52,7 @@ impl Cli {
     pub(crate) fn run(self) -> Result<()> {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
+            Command::Log(arguments) => log::run(&arguments),
             Command::Check(arguments) => wait(check::run(arguments)),
             Command::Status(arguments) => wait(status::run(arguments)),
             Command::Topics(arguments) => wait(topics::run(arguments)),

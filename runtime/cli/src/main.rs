@@ -6,6 +6,7 @@ mod addresses;
 mod client;
 mod commands;
 mod failure;
+mod kafka;
 mod lines;
 mod log_view;
 mod logging;

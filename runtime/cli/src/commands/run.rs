@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! signals ─┐                    ┌─ REST (answers 503 from here on)
-//! bind ────┴─▶ log (recovers) ──┼─ worker ◀─ folder (read, plan, apply; again whenever it changes)
+//! bind ────┴─▶ log (recovers) ──┼─ Kafka clients
+//!                               ├─ worker ◀─ folder (read, plan, apply; again whenever it changes)
 //!                               └─ plugins (embedded, folder)
 //! ```
 //! The first SIGTERM or SIGINT drains: the folder rests, the worker finishes and commits what it has begun (invariant 7) while REST still
-//! answers, then REST and log close. A second one ends the process at once. A log that has failed for good ends it, too: it recovers at the
+//! answers, then the Kafka listener, REST and the log close. A second one ends the process at once. A log that has failed for good ends it, too: it recovers at the
 //! next start.
 
 use std::path::PathBuf;
@@ -16,17 +17,16 @@ use std::time::Duration;
 use self::folder::FolderFollower;
 use self::live::Live;
 use self::node::Node;
-use self::signals::Signals;
+use super::signals::Signals;
 use crate::client::DATA_DIR;
 use crate::failure::{Failure, Fault, Result};
 use crate::output::print;
 use crate::screen::Screen;
-use crate::{logging, plugins};
+use crate::{kafka, logging, plugins};
 
 mod folder;
 mod live;
 mod node;
-mod signals;
 
 /// Run the pipelines of a folder until told to stop.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,8 @@ pub(crate) struct Arguments {
     /// The token that REST clients must send as a bearer token. Needed off loopback.
     #[arg(long, env = "TOWPATH_REST_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     rest_token: Option<String>,
+    #[command(flatten)]
+    kafka: kafka::Options,
     #[command(flatten)]
     plugins: plugins::Options,
     /// Environment variables that configurations coming over REST may refer to; a trailing * stands for any rest.
@@ -121,10 +123,12 @@ async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
 fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
     let address = &node.served.worker_id;
     let data = arguments.data_dir.display();
+    let kafka = node.kafka_address();
     if screen.is_live() {
-        print([format!("towpath {}  REST http://{address}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
+        let kafka = kafka.map_or_else(String::new, |kafka| format!("  Kafka {kafka}"));
+        print([format!("towpath {}  REST http://{address}{kafka}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
     } else {
-        print([format!("REST http://{address}")])?;
+        print([format!("REST http://{address}")].into_iter().chain(kafka.map(|kafka| format!("Kafka {kafka}"))))?;
     }
     let took_ms = node.served.clock.now_ms() - node.served.started_ms;
     tracing::info!(rest = %address, %data, took_ms, "the worker runs");

@@ -1,4 +1,4 @@
-//! Everything that runs in the process, wired: REST, log, plugins, worker. Started in this order, ended in reverse.
+//! Everything that runs in the process, wired: REST, log, Kafka listener, plugins, worker. Started in this order, ended in reverse.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use towpath_worker::{Secrets, Worker, WorkerConfig};
 use super::Arguments;
 use crate::addresses::Addresses;
 use crate::failure::{Failure, Result};
+use crate::kafka::Listener;
 use crate::log_view::LogView;
 use crate::{plugins, storage};
 
@@ -23,6 +24,7 @@ pub(super) struct Node {
     log: Arc<Embedded>,
     working: JoinHandle<towpath_worker::Result<()>>,
     serving: JoinHandle<Result<(), towpath_rest::Error>>,
+    kafka: Option<Listener>,
     stop_worker: watch::Sender<bool>,
     close_rest: watch::Sender<bool>,
     data_dir: std::path::PathBuf,
@@ -41,6 +43,7 @@ impl Node {
 
         let data_dir = arguments.data_dir.clone();
         let log = storage::open(&data_dir, Arc::clone(&clock)).await?;
+        let kafka = arguments.kafka.start(&log, &clock).await?;
         let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
         let config = worker_config(arguments, &worker_id)?;
         let worker = Worker::new(config, Arc::clone(&log) as _, plugins.all(), Arc::clone(&clock), storage::seed());
@@ -57,10 +60,12 @@ impl Node {
             clock,
         });
         opening.open(Arc::clone(&served));
-        let mut node = Self { served, log, working, serving, stop_worker, close_rest, data_dir, _plugins: plugins };
+        let mut node =
+            Self { served, log, working, serving, kafka, stop_worker, close_rest, data_dir, _plugins: plugins };
         node.ready().await?;
-        let rest = node.served.worker_id.clone();
-        Addresses { rest, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
+        let rest = Some(node.served.worker_id.clone());
+        let kafka = node.kafka_address().map(String::from);
+        Addresses { rest, kafka, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
         Ok(node)
     }
 
@@ -82,7 +87,13 @@ impl Node {
             }
             ended = &mut self.working => ended_early("the worker", ended),
             ended = &mut self.serving => ended_early("the REST server", ended),
+            ended = kafka_ended(&mut self.kafka) => ended_early("the Kafka listener", ended),
         }
+    }
+
+    /// Where Kafka clients connect.
+    pub(super) fn kafka_address(&self) -> Option<&str> {
+        self.kafka.as_ref().map(Listener::address)
     }
 
     /// Invariant 7: tasks finish and commit what they have begun; then everything closes.
@@ -97,6 +108,9 @@ impl Node {
             }
         }
         Addresses::remove(&self.data_dir);
+        if let Some(kafka) = self.kafka.take() {
+            part("the Kafka listener", kafka.close().await)?;
+        }
         self.close_rest.send_replace(true);
         part("the REST server", (&mut self.serving).await)?;
         self.log.close().await.map_err(|error| Failure::ours(error).context("cannot close the log"))
@@ -107,6 +121,14 @@ impl Drop for Node {
     fn drop(&mut self) {
         // Also after a failure nobody shall look for this worker.
         Addresses::remove(&self.data_dir);
+    }
+}
+
+/// Waits for the end of a listener, for ever where there is none.
+async fn kafka_ended(listener: &mut Option<Listener>) -> Ended<towpath_broker::Error> {
+    match listener {
+        Some(listener) => listener.ended().await,
+        None => std::future::pending().await,
     }
 }
 

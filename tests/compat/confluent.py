@@ -1,0 +1,218 @@
+"""librdkafka, by way of confluent-kafka, against a running broker whose address is the first argument."""
+
+import subprocess
+import sys
+import uuid
+
+from check import check, eventually, run
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
+                                   ResourceType)
+
+BROKER = sys.argv[1]
+ADMIN = AdminClient({"bootstrap.servers": BROKER})
+
+MEMBER = """
+import sys
+from confluent_kafka import Consumer
+consumer = Consumer({"bootstrap.servers": sys.argv[1], "group.id": sys.argv[2], "session.timeout.ms": 6000,
+                     "auto.offset.reset": "earliest"})
+consumer.subscribe([sys.argv[3]], on_assign=lambda _, parts: print(len(parts), flush=True))
+while True:
+    consumer.poll(1)
+"""
+
+
+def new_topic(partitions=1, **config):
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    config = {key.replace("_", "."): value for key, value in config.items()}
+    ADMIN.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+    return name
+
+
+def producer(**config):
+    return Producer({"bootstrap.servers": BROKER, "linger.ms": 5, **{key.replace("_", "."): value for key, value in config.items()}})
+
+
+def fill(topic, values, partition=0, **config):
+    failures = []
+    sender = producer(**config)
+    for index, value in enumerate(values):
+        sender.produce(topic, value, key=f"k{index}", partition=partition, timestamp=1_000_000 + index,
+                       headers=[("n", str(index)), ("none", None)],
+                       on_delivery=lambda error, _: failures.append(error) if error else None)
+        sender.poll(0)
+    assert sender.flush(30) == 0, "not all was delivered"
+    assert not failures, failures
+
+
+def consumer(group=None, **config):
+    return Consumer({"bootstrap.servers": BROKER, "group.id": group or f"g-{uuid.uuid4().hex[:8]}",
+                     "auto.offset.reset": "earliest", "enable.auto.commit": False, "session.timeout.ms": 6000,
+                     **{key.replace("_", "."): value for key, value in config.items()}})
+
+
+def take(reader, count, seconds=30):
+    found = []
+
+    def enough():
+        message = reader.poll(0.2)
+        if message is not None:
+            assert not message.error(), message.error()
+            found.append(message)
+        return len(found) >= count
+    eventually(f"{count} records", enough, seconds)
+    return found
+
+
+@check
+def every_codec_with_keys_headers_and_timestamps():
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"]:
+        topic = new_topic()
+        fill(topic, [f"{codec}-{index}" for index in range(500)], compression_type=codec)
+        reader = consumer()
+        reader.assign([TopicPartition(topic, 0, 0)])
+        for index, message in enumerate(take(reader, 500)):
+            assert message.offset() == index and message.value() == f"{codec}-{index}".encode()
+            assert message.key() == f"k{index}".encode() and message.timestamp()[1] == 1_000_000 + index
+            assert message.headers() == [("n", str(index).encode()), ("none", None)]
+        reader.close()
+
+
+@check
+def every_level_of_acknowledgement_and_an_idempotent_producer():
+    topic = new_topic()
+    for acks in ["0", "1", "all"]:
+        fill(topic, ["a"] * 100, acks=acks)
+    fill(topic, ["b"] * 1000, enable_idempotence=True)
+    reader = consumer()
+    reader.assign([TopicPartition(topic, 0, 0)])
+    assert len(take(reader, 1300)) == 1300
+    assert reader.get_watermark_offsets(TopicPartition(topic, 0)) == (0, 1300)
+    reader.close()
+
+
+@check
+def a_record_that_is_too_large_is_refused_and_the_next_is_not():
+    topic = new_topic(max_message_bytes="1000")
+    errors = []
+    sender = producer()
+    for value in [b"x" * 5000, b"y"]:
+        sender.produce(topic, value, on_delivery=lambda error, _: errors.append(error and error.code()))
+        sender.flush(30)
+    assert errors == [KafkaError.MSG_SIZE_TOO_LARGE, None], errors
+
+
+@check
+def a_group_takes_over_from_a_member_that_is_killed():
+    topic, group = new_topic(4), f"g-{uuid.uuid4().hex[:8]}"
+    for partition in range(4):
+        fill(topic, [f"{partition}-{index}" for index in range(10)], partition)
+    first = consumer(group)
+    assigned = []
+    first.subscribe([topic], on_assign=lambda _, parts: assigned.append(len(parts)))
+    take(first, 40)
+    second = subprocess.Popen([sys.executable, "-c", MEMBER, BROKER, group, topic], stdout=subprocess.PIPE, text=True)
+    try:
+        eventually("two members share", lambda: first.poll(0.1) or (assigned and assigned[-1] == 2))
+        assert int(second.stdout.readline()) == 2
+        members = ADMIN.describe_consumer_groups([group])[group].result(30).members
+        assert len(members) == 2, members
+    finally:
+        second.kill()
+        second.wait()
+    eventually("one takes over", lambda: first.poll(0.1) or assigned[-1] == 4)
+    first.close()
+
+
+@check
+def offsets_are_committed_by_hand_and_resumed():
+    topic, group = new_topic(), f"g-{uuid.uuid4().hex[:8]}"
+    fill(topic, [str(index) for index in range(20)])
+    reader = consumer(group)
+    reader.subscribe([topic])
+    take(reader, 20)
+    reader.commit(offsets=[TopicPartition(topic, 0, 7, metadata="half way")], asynchronous=False)
+    reader.close()
+    reader = consumer(group)
+    assert reader.committed([TopicPartition(topic, 0)])[0].metadata == "half way"
+    reader.subscribe([topic])
+    assert take(reader, 1)[0].offset() == 7
+    reader.close()
+
+
+@check
+def a_static_member_that_comes_back_keeps_its_partitions():
+    topic, group = new_topic(2), f"g-{uuid.uuid4().hex[:8]}"
+    fill(topic, ["a"])
+    generations = []
+    for _ in range(2):
+        reader = consumer(group, group_instance_id="one")
+        reader.subscribe([topic])
+        eventually("an assignment", lambda: reader.poll(0.1) or reader.assignment())
+        generations.append(len(reader.assignment()))
+        reader.close()
+    assert generations == [2, 2], generations
+
+
+@check
+def cooperative_members_share():
+    topic, group = new_topic(4), f"g-{uuid.uuid4().hex[:8]}"
+    pair = [consumer(group, partition_assignment_strategy="cooperative-sticky") for _ in range(2)]
+    for reader in pair:
+        reader.subscribe([topic])
+    eventually("two members share", lambda: [reader.poll(0.1) for reader in pair] and [len(reader.assignment()) for reader in pair] == [2, 2])
+    for reader in pair:
+        reader.close()
+
+
+@check
+def seeking_to_an_offset_and_to_a_time():
+    topic = new_topic()
+    fill(topic, [str(index) for index in range(100)])
+    reader = consumer()
+    reader.assign([TopicPartition(topic, 0, 0)])
+    take(reader, 1)
+    reader.seek(TopicPartition(topic, 0, 42))
+    assert take(reader, 1)[0].offset() == 42
+    found = reader.offsets_for_times([TopicPartition(topic, 0, 1_000_077)], 30)
+    assert found[0].offset == 77, found
+    reader.close()
+
+
+@check
+def topics_and_configs_are_administered():
+    topic = new_topic(retention_ms="60000")
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    configs = ADMIN.describe_configs([resource])[resource].result(30)
+    assert configs["retention.ms"].value == "60000" and configs["segment.bytes"].is_default
+    change = ConfigEntry("retention.ms", "120000", incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+    ADMIN.incremental_alter_configs([changed])[changed].result(30)
+    assert ADMIN.describe_configs([resource])[resource].result(30)["retention.ms"].value == "120000"
+    ADMIN.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
+    assert len(ADMIN.list_topics(topic, 30).topics[topic].partitions) == 3
+    ADMIN.delete_topics([topic])[topic].result(30)
+    assert topic not in ADMIN.list_topics(timeout=30).topics
+
+
+@check
+def groups_are_listed_described_and_deleted():
+    topic, group = new_topic(), f"g-{uuid.uuid4().hex[:8]}"
+    fill(topic, ["a"])
+    reader = consumer(group)
+    reader.subscribe([topic])
+    take(reader, 1)
+    reader.commit(asynchronous=False)
+    try:
+        ADMIN.delete_consumer_groups([group])[group].result(30)
+        raise AssertionError("a group with members was deleted")
+    except Exception as error:
+        assert "NON_EMPTY_GROUP" in str(error), error
+    reader.close()
+    assert group in [one.group_id for one in ADMIN.list_consumer_groups().result(30).valid]
+    ADMIN.delete_consumer_groups([group])[group].result(30)
+    assert group not in [one.group_id for one in ADMIN.list_consumer_groups().result(30).valid]
+
+
+run("confluent-kafka")
