@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Batch, Config, ConnectorError, Fault, Spec, TaskId};
+use crate::{Batch, Config, ConnectorError, Fault, Redactor, Spec, TaskId};
 
 /// Where a task runs and for whom.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct TaskContext {
     pub run_id: String,
     /// Grows with every start.
     pub epoch: u64,
+    /// Takes the secrets of the configuration out of what the task says.
+    pub redactor: Redactor,
     /// The most bytes that the task should hold in buffers of its own.
     pub buffer_bytes_max: u64,
     /// Where the task's metrics and its wish for a new plan go.
@@ -209,10 +211,11 @@ pub trait Plugin: Send + Sync {
     /// SHA-256 of the component in hexadecimal.
     fn digest(&self) -> &str;
     /// Faults of a configuration that key definitions cannot express. The configuration is resolved. With `connect` it also
-    /// looks at the systems concerned, changing nothing there; dropping the call ends that.
-    async fn validate(&self, config: &Config, connect: bool) -> Result<Vec<Fault>, ConnectorError>;
+    /// looks at the systems concerned, changing nothing there; dropping the call ends that. What `redactor` knows is told to nobody.
+    async fn validate(&self, config: &Config, redactor: &Redactor, connect: bool)
+    -> Result<Vec<Fault>, ConnectorError>;
     /// Divides the work into at most `max_tasks` task configurations.
-    async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError>;
+    async fn plan(&self, config: &Config, redactor: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError>;
     /// A new source task, not yet open.
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError>;
     /// A new sink task, not yet open.

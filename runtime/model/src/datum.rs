@@ -27,6 +27,7 @@ pub struct Malformed {
 }
 
 /// Appends a zig-zag varint.
+#[inline]
 pub fn write_long(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
@@ -37,6 +38,7 @@ pub fn write_long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends length and bytes.
+#[inline]
 pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_long(out, bytes.len() as i64);
     out.extend_from_slice(bytes);

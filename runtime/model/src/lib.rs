@@ -6,12 +6,14 @@
 
 mod batch;
 mod clock;
+mod codes;
 mod config;
 mod connector;
 mod crash;
 pub mod datum;
 mod error;
 mod name;
+mod redactor;
 mod schema;
 mod spec;
 mod state;
@@ -20,6 +22,7 @@ pub use batch::{
     Batch, BatchBuilder, Columns, CommonHeader, Encoding, Form, Headers, Malformed, Payload, Record, Records, Run,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use codes::{Blame, Code, codes, codes_page, find_code};
 pub use config::{Config, Secret};
 pub use connector::{
     Checkpoint, Flushed, Interrupt, LateError, Metric, Plugin, Plugins, Polled, Position, Progress, Reading, Sink,
@@ -28,6 +31,7 @@ pub use connector::{
 pub use crash::crash_point;
 pub use error::{Coded, ConnectorError, Fault, Gravity, Kind, Reason, RecordError};
 pub use name::{ConnectorName, TaskId, TopicPartition};
+pub use redactor::{Redactor, passwords};
 pub use schema::{Field, Schema, SchemaError, Type};
 pub use spec::{
     Capability, ConfigKey, ConnectorKind, Credential, Endpoint, Importance, Scheme, Spec, ValueType, Width,

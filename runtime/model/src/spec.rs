@@ -131,6 +131,16 @@ pub enum Scheme {
     Header { header_key: String, value_key: String },
 }
 
+impl Scheme {
+    /// The key whose value is secret.
+    pub fn secret_key(&self) -> &str {
+        let (Self::Basic { password_key: key, .. }
+        | Self::Bearer { token_key: key }
+        | Self::Header { value_key: key, .. }) = self;
+        key
+    }
+}
+
 /// A credential that a request names and the host adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {

@@ -110,7 +110,12 @@ impl BatchBuilder {
 
     /// Writes a header of this record alone, after key and value.
     pub fn header(&mut self, name: &str, form: Form, bytes: Option<&[u8]>) {
-        let key = index_of(&mut self.names, &mut self.columns.header_names, name);
+        // Records mostly carry the same headers in the same order.
+        let names = &mut self.columns.header_names;
+        let key = match names.get(self.own_headers as usize) {
+            Some(known) if **known == *name => self.own_headers,
+            _ => index_of(&mut self.names, names, name),
+        };
         let length = self.write(bytes);
         self.columns.header_keys.push(key);
         self.columns.header_forms.push(form);
