@@ -208,7 +208,7 @@ impl Parser {
 
     /// A null, in a form that is taken.
     fn null<'a>(&self) -> Read<'a> {
-        let plain = [Encoding::Json, Encoding::Bytes].into_iter().find(|encoding| self.takes(*encoding));
+        let plain = self.plain();
         let schema = plain.is_none().then(|| self.text_schema.clone());
         Read { encoding: plain.unwrap_or(Encoding::Connect), schema, bytes: None }
     }
@@ -218,7 +218,10 @@ impl Parser {
         let Some(bytes) = bytes else { return Ok(self.null()) };
         match self.class {
             Class::Json if self.options.schemas => self.read_envelope(bytes),
-            Class::Json => self.read_json(json::valid(bytes)?),
+            Class::Json => {
+                let (text, broken) = json::valid(bytes)?;
+                self.read_json(text, broken)
+            }
             Class::String | Class::Simple => self.read_text(bytes),
             Class::Bytes => Ok(self.read_bytes(bytes)),
         }
@@ -228,13 +231,31 @@ impl Parser {
         self.accepts.contains(&encoding)
     }
 
-    fn read_json<'a>(&self, text: &'a str) -> Result<Read<'a>, Fault> {
+    /// The encoding of a null, where it has no schema.
+    pub(crate) fn plain(&self) -> Option<Encoding> {
+        [Encoding::Json, Encoding::Bytes].into_iter().find(|encoding| self.takes(*encoding))
+    }
+
+    /// The encoding of all payloads, when these bytes pass as they are.
+    #[inline]
+    pub(crate) fn passes(&self, bytes: &[u8]) -> Option<Encoding> {
+        match self.class {
+            Class::Json if self.options.schemas => None,
+            Class::Json => json::valid(bytes).ok().filter(|(_, broken)| !broken).and_then(|_| self.plain()),
+            _ if !self.takes(Encoding::Bytes) => None,
+            Class::String | Class::Simple if self.takes(Encoding::Connect) => None,
+            Class::String | Class::Simple => std::str::from_utf8(bytes).ok().map(|_| Encoding::Bytes),
+            Class::Bytes => Some(Encoding::Bytes),
+        }
+    }
+
+    fn read_json<'a>(&self, text: &'a str, broken: bool) -> Result<Read<'a>, Fault> {
         let encoding = match () {
             () if self.takes(Encoding::Json) => Encoding::Json,
             () if self.takes(Encoding::Bytes) => Encoding::Bytes,
             () => return Err(Fault::form("the sink takes only data with a schema, and this JSON has none")),
         };
-        let bytes = if json::line_broken(text) { Cow::Owned(json::unbroken(text)) } else { text.as_bytes().into() };
+        let bytes = if broken { Cow::Owned(json::unbroken(text)) } else { text.as_bytes().into() };
         Ok(Read::plain(encoding, bytes))
     }
 
@@ -246,10 +267,12 @@ impl Parser {
             if envelope.payload.get() == "null" {
                 return Ok(self.null());
             }
-            return self.read_json(envelope.payload.get());
+            let text = envelope.payload.get();
+            return self.read_json(text, json::line_broken(text));
         }
         let Some(encoder) = self.encoder(envelope.schema.get())? else {
-            return self.read_json(envelope.payload.get());
+            let text = envelope.payload.get();
+            return self.read_json(text, json::line_broken(text));
         };
         let mut datum = Vec::with_capacity(envelope.payload.get().len());
         encoder.write(envelope.payload, &mut datum)?;

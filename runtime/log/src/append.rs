@@ -42,7 +42,8 @@ impl Core {
     pub(crate) fn encode(&self, commit: Commit) -> Result<Encoded, Error> {
         let now_ms = self.clock.now_ms();
         // Uncompressed batches then fit without the frame being moved; payloads are in memory already, so this is bounded.
-        let expected = commit.records.iter().map(|batch| batch.payload_bytes() + 12 * batch.len()).sum();
+        let plain: usize = commit.records.iter().map(|batch| batch.payload_bytes() + 12 * batch.len()).sum();
+        let expected = if commit.compression == Compression::None { plain } else { plain / 8 };
         let (compression, frame) = (commit.compression, FrameBuilder::with_capacity(expected));
         let mut encoder =
             CommitEncoder { core: self, compression, now_ms, frame, batches: Vec::new(), topics: Vec::new() };

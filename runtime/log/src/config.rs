@@ -52,7 +52,7 @@ impl LogConfig {
             journal_file_bytes: 16 << 20,
             journal_bytes_max: 256 << 20,
             reserve_bytes: 1 << 20,
-            checkpoint_bytes: 64 << 20,
+            checkpoint_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(5),
             idle_mark_after: Duration::from_millis(50),
             retention_interval: Duration::from_secs(60),

@@ -20,6 +20,9 @@ use crate::partition::{Partition, State, TailBatch, TopicEntry};
 use crate::segment::{ReadFailure, SegmentReader};
 use crate::sync::{lock, read};
 
+/// What is read of segments at once is a fetch's share of this, for records may grow so much when they are decompressed.
+const EXPANSION: usize = 8;
+
 /// What one look found out about a partition.
 pub(crate) struct Look {
     /// Its place in the caller's list.
@@ -117,12 +120,18 @@ impl Core {
                 let from_disk = match look.tail {
                     Some(_) => Vec::new(),
                     None => {
-                        let (batches, next) = self.read_segments(&look, bytes_max.saturating_sub(gathered))?;
+                        let (batches, next) =
+                            self.read_segments(&look, bytes_max.saturating_sub(gathered) / EXPANSION)?;
                         next_offset = next;
                         batches
                     }
                 };
                 for batch in look.tail.iter().flatten().chain(&from_disk) {
+                    // The bound is on records as they are in memory, whatever they take compressed.
+                    if reader.records() > 0 && gathered + reader.payload_bytes() >= bytes_max {
+                        next_offset = batch.header.base_offset;
+                        break;
+                    }
                     let damaged =
                         |damage| Error::corrupt(format!("{name} at offset {}", batch.header.base_offset), damage);
                     reader.read(&batch.header, &batch.bytes, look.from).map_err(damaged)?;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::scan::scan;
 use crate::fault::Fault;
 
 /// JsonConverter's envelope. Anything beside the two fields makes it something else.
@@ -32,12 +33,16 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The bytes as text, when they are one JSON document.
-pub(crate) fn valid(bytes: &[u8]) -> Result<&str, Fault> {
+/// The bytes as text, when they are one JSON document, and whether it is spread over lines.
+pub(crate) fn valid(bytes: &[u8]) -> Result<(&str, bool), Fault> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Fault::json(format!("not JSON: not UTF-8 at byte {}", error.valid_up_to())))?;
+    if let Some(broken) = scan(text) {
+        return Ok((text, broken));
+    }
+    // What the quick look cannot vouch for is for the parser to judge, and to name the place.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
-    Ok(text)
+    Ok((text, line_broken(text)))
 }
 
 fn not_json(error: &serde_json::Error) -> Fault {

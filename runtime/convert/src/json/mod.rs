@@ -9,6 +9,7 @@ mod encode;
 mod fields;
 mod number;
 mod object;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod text;

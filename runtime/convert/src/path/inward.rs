@@ -29,6 +29,9 @@ impl Inward {
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace) -> Batch {
+        if let Some(passed) = self.pass(batch) {
+            return passed;
+        }
         let mut draft = Draft::plain(batch);
         let mut forms = None;
         for record in batch.records() {
@@ -39,6 +42,36 @@ impl Inward {
         let read = draft.finish();
         trace.advance(&read.origins);
         read.records
+    }
+
+    /// The same bytes under other forms, where all of them pass as they are. Nothing is copied then.
+    fn pass(&self, batch: &Batch) -> Option<Batch> {
+        let (mut key, mut value, mut header) = (None, None, None);
+        let note = |form: &mut Option<Form>, parser: &Parser, bytes: Option<&[u8]>| {
+            let Some(bytes) = bytes else { return Some(()) };
+            *form = Some(Form { encoding: parser.passes(bytes)?, schema: None });
+            Some(())
+        };
+        for record in batch.records() {
+            note(&mut key, &self.key, record.key.bytes)?;
+            note(&mut value, &self.value, record.value.bytes)?;
+            for (_, payload) in record.headers() {
+                note(&mut header, &self.header, payload.bytes)?;
+                // The form of a null header is not that of its neighbours.
+                payload.bytes?;
+            }
+        }
+        let null = |parser: &Parser| Some(Form { encoding: parser.plain()?, schema: None });
+        let (key, value) = (key.or_else(|| null(&self.key))?, value.or_else(|| null(&self.value))?);
+        let mut columns = batch.columns().clone();
+        if !columns.common_headers.is_empty() || columns.runs.iter().any(|run| run.key != Form::BYTES) {
+            return None;
+        }
+        for run in &mut columns.runs {
+            (run.key, run.value) = (key, value);
+        }
+        columns.header_forms.fill(header.unwrap_or(Form::BYTES));
+        Batch::new(columns).ok()
     }
 
     fn read(

@@ -78,7 +78,10 @@ impl Codec {
             Compression::Gzip => all(&mut flate2::read::MultiGzDecoder::new(stored)),
             Compression::Snappy => decompress_snappy(stored).map(Cow::Owned).ok_or(fault),
             Compression::Lz4 => all(&mut lz4_flex::frame::FrameDecoder::new(stored)),
-            Compression::Zstd => all(&mut zstd::stream::read::Decoder::with_buffer(stored).map_err(|_| fault)?),
+            Compression::Zstd => match decompress_zstd(stored) {
+                Some(records) => Ok(Cow::Owned(records)),
+                None => all(&mut zstd::stream::read::Decoder::with_buffer(stored).map_err(|_| fault)?),
+            },
         }
     }
 }
@@ -99,6 +102,24 @@ fn compress_zstd(records: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
     })?;
     out.truncate(at + written);
     Ok(())
+}
+
+/// Where the frame says how large its content is, as those written here do.
+fn decompress_zstd(stored: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    let claimed = zstd::zstd_safe::get_frame_content_size(stored).ok()??;
+    if claimed > DECOMPRESSED_MAX {
+        return None;
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        decompressor.decompress(stored, usize::try_from(claimed).ok()?).ok()
+    })
 }
 
 fn compress_xerial(records: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {

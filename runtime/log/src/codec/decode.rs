@@ -145,12 +145,12 @@ impl ColumnReader {
         let key = self.write(record.key);
         let value = self.write(record.value);
         let mut headers = record.headers;
-        for _ in 0..record.header_count {
+        for number in 0..record.header_count {
             let name = read_bytes(&mut headers)?.ok_or(Damaged("a header has no name"))?;
             let name = std::str::from_utf8(name).map_err(|_| Damaged("the name of a header is not UTF-8"))?;
             let bytes = read_bytes(&mut headers)?;
             let length = self.write(bytes);
-            let name = self.name(name);
+            let name = self.name(name, number);
             self.columns.header_keys.push(name);
             self.columns.header_forms.push(Form::BYTES);
             self.columns.header_lengths.push(length);
@@ -167,7 +167,11 @@ impl ColumnReader {
         Ok(())
     }
 
-    fn name(&mut self, name: &str) -> u32 {
+    /// The index of the name of the header with this number. Records mostly carry the same headers in the same order.
+    fn name(&mut self, name: &str, number: u32) -> u32 {
+        if self.columns.header_names.get(number as usize).is_some_and(|known| **known == *name) {
+            return number;
+        }
         if let Some(index) = self.names.get(name) {
             return *index;
         }

@@ -7,6 +7,9 @@ use super::header::{self, HEADER_BYTES, NewHeader};
 use super::varint;
 use crate::engine::Compression;
 
+/// Smaller batches are stored as they are: one event alone hardly shrinks, and most of the work is the same as for many.
+const COMPRESSED_MIN: usize = 1024;
+
 /// Collects the records of one batch and seals it. May be used again after each seal.
 #[derive(Debug, Default)]
 pub(crate) struct BatchEncoder {
@@ -91,7 +94,7 @@ impl BatchEncoder {
     ) -> std::io::Result<()> {
         let at = out.len();
         out.resize(at + HEADER_BYTES, 0);
-        let codec = Codec(compression);
+        let codec = Codec(if self.records.len() < COMPRESSED_MIN { Compression::None } else { compression });
         codec.compress(&self.records, out)?;
         let new = NewHeader {
             codec,

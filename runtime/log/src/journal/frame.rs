@@ -73,8 +73,11 @@ impl FrameBuilder {
         self.bytes.get(placed.at..placed.at + placed.bytes).unwrap_or_default()
     }
 
-    /// The frame, still without head.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    /// The frame, still without head. It will be kept for a while, so room that compression left unused is given back.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        if self.bytes.capacity() > 2 * self.bytes.len() {
+            self.bytes.shrink_to_fit();
+        }
         self.bytes
     }
 }
