@@ -28,11 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let digest = std::fs::read_to_string(&digest)?;
         writeln!(
             list,
-            "    towpath_host::EmbeddedComponent {{ name: {name:?}, digest: {:?}, cwasm: include_bytes!({code:?}) }},",
+            "    towpath_host::EmbeddedComponent {{ name: {name:?}, digest: {:?}, cwasm: {{
+        const CODE: &towpath_host::Paged<[u8]> = &towpath_host::Paged(*include_bytes!({code:?}));
+        &CODE.0
+    }} }},",
             digest.trim()
         )?;
     }
     list.push(']');
+    // Backtraces keep their function names; line tables are two thirds of the file and stay beside the object files.
+    println!("cargo::rustc-link-arg-bins=-Wl,--strip-debug");
     std::fs::write(out.join("embedded.rs"), list)?;
     Ok(())
 }

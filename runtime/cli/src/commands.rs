@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 mod check;
 mod completions;
 mod delete;
+mod explain;
 mod log;
 mod pause;
 mod plugin;
@@ -35,6 +36,7 @@ enum Command {
     Run(run::Arguments),
     Log(log::Arguments),
     Check(check::Arguments),
+    Explain(explain::Arguments),
     Status(status::Arguments),
     Topics(topics::Arguments),
     Tail(tail::Arguments),
@@ -54,6 +56,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Log(arguments) => log::run(&arguments),
             Command::Check(arguments) => wait(check::run(arguments)),
+            Command::Explain(arguments) => explain::run(&arguments),
             Command::Status(arguments) => wait(status::run(arguments)),
             Command::Topics(arguments) => wait(topics::run(arguments)),
             Command::Tail(arguments) => wait(tail::run(arguments)),

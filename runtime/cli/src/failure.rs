@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use towpath_model::Coded;
+
 /// A command's result.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -43,6 +45,11 @@ impl Failure {
         Self { fault: Fault::Input, error: anyhow::anyhow!("{message}"), shown: false }
     }
 
+    /// The user's input is at fault, as one of our errors says.
+    pub(crate) fn input_error(error: impl Into<anyhow::Error>) -> Self {
+        Self { fault: Fault::Input, error: error.into(), shown: false }
+    }
+
     /// The user's environment is at fault.
     pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
         Self { fault: Fault::Environment, error: error.into(), shown: false }
@@ -58,10 +65,26 @@ impl Failure {
         self.fault
     }
 
+    /// A stable code: that of the error of ours in it, or one that says no more than whose fault it is.
+    fn code(&self) -> String {
+        let coded = |error: &(dyn std::error::Error + 'static)| {
+            let host = error.downcast_ref::<towpath_host::Error>().map(Coded::code);
+            let config = error.downcast_ref::<towpath_config::Error>().map(Coded::code);
+            let log = error.downcast_ref::<towpath_log::Error>().map(Coded::code);
+            let rest = error.downcast_ref::<towpath_rest::Error>().map(towpath_rest::Error::code);
+            host.or(config).or(log).or(rest).map(str::to_owned)
+        };
+        self.error.chain().find_map(coded).unwrap_or_else(|| match self.fault {
+            Fault::Ours => "cli.internal".to_owned(),
+            Fault::Input => "cli.input".to_owned(),
+            Fault::Environment => "cli.environment".to_owned(),
+        })
+    }
+
     /// Says so and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.shown {
-            eprintln!("error: {:#}", self.error);
+            eprintln!("error[{}]: {:#}", self.code(), self.error);
         }
         ExitCode::from(self.fault as u8)
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use towpath_config::{Watch, WatchOptions};
-use towpath_host::{EmbeddedComponent, Host, HostConfig, Rescan};
+use towpath_host::{EmbeddedComponent, Host, HostConfig, Limits, Rescan};
 use towpath_model::{Plugins, SystemClock};
 use towpath_worker::Handle;
 
@@ -25,6 +26,37 @@ pub(crate) struct Options {
     /// Let connectors reach link-local and metadata addresses when their configuration names them.
     #[arg(long, env = "TOWPATH_ALLOW_LINK_LOCAL")]
     allow_link_local: bool,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// What every task is held to.
+#[derive(Clone, Debug, clap::Args)]
+struct LimitOptions {
+    /// Memory that the component of a task may have.
+    #[arg(long, env = "TOWPATH_TASK_MEMORY_MB", value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    task_memory_mb: u32,
+    /// How long the component of a task may compute without a pause; in one call it may compute six times as long.
+    #[arg(long, env = "TOWPATH_TASK_COMPUTE_MS", value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..))]
+    task_compute_ms: u64,
+    /// How long a call into the component of a task may take, waiting included.
+    #[arg(long, env = "TOWPATH_TASK_CALL_SECONDS", value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..))]
+    task_call_seconds: u64,
+    /// Space on disk that a task may spill to.
+    #[arg(long, env = "TOWPATH_TASK_SCRATCH_MB", value_name = "MIB", default_value_t = 4096)]
+    task_scratch_mb: u64,
+}
+
+impl LimitOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes_max: (self.task_memory_mb as usize) << 20,
+            compute_max: Duration::from_millis(self.task_compute_ms),
+            call_max: Duration::from_secs(self.task_call_seconds),
+            scratch_bytes_max: self.task_scratch_mb.saturating_mul(1 << 20),
+            ..Limits::default()
+        }
+    }
 }
 
 impl Options {
@@ -43,7 +75,7 @@ impl Options {
             pipelines_dir: pipelines.to_owned(),
             cache_dir,
             scratch_dir,
-            limits: towpath_host::Limits::default(),
+            limits: self.limits.limits(),
             allow_link_local: self.allow_link_local,
         };
         let host = Host::new(config, Arc::new(SystemClock::default()));

@@ -1,9 +1,12 @@
 //! A finding: one thing that the user should know about a configuration, the same at every door.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+use towpath_model::passwords;
 
 use crate::document::Place;
 
@@ -34,7 +37,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// A stable code, such as `config.unknown_key`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
     /// The connector, where known.
@@ -51,12 +54,16 @@ pub struct Finding {
     pub message: String,
     /// What to do, in a sentence.
     pub suggestion: Option<String>,
+    /// Of an error: the world outside is at fault, and it may pass. A worker starts the connector all the same, and waits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 impl Finding {
-    pub(crate) fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+    /// A finding without a place.
+    pub fn new(severity: Severity, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             severity,
             connector: None,
             file: None,
@@ -65,6 +72,7 @@ impl Finding {
             path: String::new(),
             message: message.into(),
             suggestion: None,
+            passing: false,
         }
     }
 
@@ -76,20 +84,24 @@ impl Finding {
         Self::new(Severity::Warning, code, message)
     }
 
-    pub(crate) fn at(self, place: &Place) -> Self {
+    /// The same at a place.
+    pub fn at(self, place: &Place) -> Self {
         let file = (!place.file.as_os_str().is_empty()).then(|| place.file.clone());
         Self { file, line: place.line, column: place.column, ..self }
     }
 
-    pub(crate) fn on(self, path: impl Into<String>) -> Self {
+    /// The same of a key.
+    pub fn on(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
     }
 
-    pub(crate) fn suggest(self, suggestion: impl Into<String>) -> Self {
+    /// The same with what to do.
+    pub fn suggest(self, suggestion: impl Into<String>) -> Self {
         Self { suggestion: Some(suggestion.into()), ..self }
     }
 
-    pub(crate) fn of(self, connector: &str) -> Self {
+    /// The same of a connector.
+    pub fn of(self, connector: &str) -> Self {
         Self { connector: Some(connector.to_owned()), ..self }
     }
 
@@ -121,6 +133,12 @@ impl Finding {
         if let Some(suggestion) = &self.suggestion {
             let _ = writeln!(text, "{margin} = help: {suggestion}");
         }
+        if self.passing {
+            let _ = writeln!(
+                text,
+                "{margin} = note: this may pass by itself; a worker starts the connector all the same and keeps trying"
+            );
+        }
         text
     }
 }
@@ -141,6 +159,18 @@ fn masked(line: &str) -> String {
     let colon = found.and_then(|start| line.get(start..)?.find(':').map(|colon| start + colon));
     match colon.and_then(|colon| line.get(..=colon)) {
         Some(kept) if !line.contains("${") => format!("{kept} …"),
-        _ => line.to_owned(),
+        _ => without_passwords(line),
     }
+}
+
+/// The text with the passwords inside its URLs taken out; references to them stay.
+pub(crate) fn without_passwords(text: &str) -> String {
+    let mut out = text.to_owned();
+    let found: Vec<_> = passwords(text).collect();
+    for range in found.into_iter().rev() {
+        if !text.get(range.clone()).is_some_and(|password| password.starts_with("${")) {
+            out.replace_range(range, "…");
+        }
+    }
+    out
 }

@@ -26,5 +26,5 @@ pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use folder::{Folder, Reading};
 pub use plan::{Applied, Step, plan};
-pub use secrets::{Policy, Redactor, ResolveError, Resolved, SecretStore, resolve, withhold_literals};
+pub use secrets::{Policy, ResolveError, Resolved, SecretStore, has_reference, resolve, withhold_literals};
 pub use watch::{Watch, WatchOptions};

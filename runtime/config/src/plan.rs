@@ -198,17 +198,7 @@ mod tests {
     fn what_is_rejected_keeps_running_and_touches_nothing_else() {
         let running = [applied("a", "a.yaml", "1"), applied("b", "b.yaml", "1"), applied("c", "b.yaml", "1")];
         let bad = Document { rejected: true, ..document("a", "a.yaml", "2") };
-        let finding = Finding {
-            code: "config.x",
-            severity: Severity::Error,
-            connector: None,
-            file: Some("b.yaml".into()),
-            line: 1,
-            column: 1,
-            path: String::new(),
-            message: String::new(),
-            suggestion: None,
-        };
+        let finding = Finding { file: Some("b.yaml".into()), ..Finding::error("config.x", "") };
         let reading = Reading {
             documents: vec![bad],
             findings: vec![

@@ -519,7 +519,8 @@ fn keys_of_ours_are_known_and_checked_and_no_part_of_connects_answer() {
         .chain([("name", "c"), ("connector.class", "http-sink"), ("topics", "t"), ("http.url", "u")])
         .collect();
     let examination = examine(&config, Some(&spec(ConnectorKind::Sink)), &words());
-    let said: Vec<_> = examination.findings.iter().map(|finding| (finding.code, finding.path.as_str())).collect();
+    let said: Vec<_> =
+        examination.findings.iter().map(|finding| (finding.code.as_ref(), finding.path.as_str())).collect();
     assert_eq!(said, [("config.invalid_value", "retry.backoff.ms")]);
     assert!(examination.keys.iter().all(|key| key.definition.name != "retry.backoff.ms"));
 }

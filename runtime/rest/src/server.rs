@@ -146,6 +146,7 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/connector-plugins/{plugin}/config", get(plugins::keys))
         .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
         .route("/v1/status", get(v1::status))
+        .route("/v1/validate", put(v1::validate))
         .route("/v1/connectors/{connector}", get(v1::connector))
         .route("/v1/topics", get(v1::topics))
         .route("/v1/topics/{topic}", get(v1::topic))

@@ -1,4 +1,4 @@
-//! Ours, where Connect has nothing: `/v1/status`, `/v1/connectors/{c}`, `/v1/topics…`.
+//! Ours, where Connect has nothing: `/v1/status`, `/v1/validate`, `/v1/connectors/{c}`, `/v1/topics…`.
 //!
 //! The types stand here for both sides: the server writes them, the command line reads them back. Fields are only ever added.
 
@@ -13,10 +13,12 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use towpath_model::ConnectorName;
+use serde_json::Value;
+use towpath_model::{Config, ConnectorName};
 
 use crate::beginning::Beginning;
-use crate::connect::{Parameters, flag};
+use crate::body::{JsonBody, config_without_nulls};
+use crate::connect::{Parameters, flag, refuse_paths};
 use crate::fault::Fault;
 use crate::log::{LogFault, TopicDescription};
 use crate::records::{Progress, Tail, TailOptions, write_record};
@@ -41,6 +43,13 @@ pub(crate) async fn connector(App(served): App, Path(name): Path<String>) -> Res
     let mut overview = ConnectorOverview::of(status);
     overview.errors = served.worker.errors(&name)?.into_iter().map(ErrorOverview::from).collect();
     Ok(Json(overview))
+}
+
+/// `PUT /v1/validate`: everything that is wrong with a configuration, as `towpath check` says it of a file.
+pub(crate) async fn validate(App(served): App, JsonBody(config): JsonBody<Value>) -> Result<Response, Fault> {
+    let config = Config(config_without_nulls(config)?);
+    refuse_paths(&config)?;
+    Ok(Json(served.worker.check(config).await).into_response())
 }
 
 /// `GET /v1/topics`.

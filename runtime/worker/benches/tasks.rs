@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use towpath_log::{Embedded, LogConfig, OsVfs};
 use towpath_model::{
     Batch, BatchBuilder, Checkpoint, Clock, Config, ConnectorError, ConnectorKind, ConnectorName, Encoding, Fault,
-    Flushed, Form, Interrupt, Plugin, Plugins, Polled, Position, Progress, Run, Sink, Source, Spec, SystemClock,
-    TargetState, TaskContext, TopicPartition, Transform, UnknownPlugin,
+    Flushed, Form, Interrupt, Plugin, Plugins, Polled, Position, Progress, Redactor, Run, Sink, Source, Spec,
+    SystemClock, TargetState, TaskContext, TopicPartition, Transform, UnknownPlugin,
 };
 use towpath_worker::{Worker, WorkerConfig};
 
@@ -54,11 +54,11 @@ impl Plugin for Free {
         "free"
     }
 
-    async fn validate(&self, _: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
+    async fn validate(&self, _: &Config, _: &Redactor, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(vec![])
     }
 
-    async fn plan(&self, config: &Config, _: u32) -> Result<Vec<Config>, ConnectorError> {
+    async fn plan(&self, config: &Config, _: &Redactor, _: u32) -> Result<Vec<Config>, ConnectorError> {
         Ok(vec![config.clone()])
     }
 

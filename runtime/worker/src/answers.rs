@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use towpath_config::Finding;
 use towpath_model::{
     Config, ConfigKey, ConnectorKind, ConnectorName, ConnectorState, Health, TargetState, TaskId, TaskState,
 };
@@ -76,6 +77,8 @@ pub struct ConnectorStatus {
     pub owner: Owner,
     /// Why its file was refused, while the last good configuration goes on.
     pub rejected: Option<String>,
+    /// What was found when it was last planned: why there is no plan, or what is noteworthy though there is one.
+    pub findings: Vec<Finding>,
     /// What a user should know and need not act upon, such as that its file is gone but a slot remains.
     pub notes: Vec<String>,
 }
@@ -83,7 +86,8 @@ pub struct ConnectorStatus {
 impl ConnectorStatus {
     /// Records a second over all tasks.
     pub fn records_per_second(&self) -> f64 {
-        self.tasks.iter().map(|task| task.metrics.records_per_second).sum()
+        // The sum of no floating-point numbers is -0.
+        self.tasks.iter().map(|task| task.metrics.records_per_second).sum::<f64>() + 0.0
     }
 
     /// Records that the sink has not yet delivered, or none for a source.

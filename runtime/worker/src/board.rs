@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use towpath_config::Finding;
 use towpath_model::{
     Clock, Config, ConnectorKind, ConnectorName, ConnectorState, Health, HealthLevel, TargetState, TaskId, TaskState,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Entry {
     pub(crate) trace: Option<String>,
     pub(crate) tasks: Vec<TaskEntry>,
     pub(crate) rejected: Option<String>,
+    pub(crate) findings: Vec<Finding>,
     pub(crate) notes: Vec<String>,
     pub(crate) secret_files: Vec<PathBuf>,
 }
@@ -65,13 +67,23 @@ pub(crate) struct Board {
     stall_after: Duration,
     errors_kept: usize,
     connectors: Mutex<BTreeMap<ConnectorName, Kept>>,
+    /// Topics of connectors that have not been published yet.
+    restored_topics: Mutex<BTreeMap<ConnectorName, BTreeSet<Arc<str>>>>,
     changes: watch::Sender<u64>,
 }
 
 impl Board {
     pub(crate) fn new(worker_id: Arc<str>, clock: Arc<dyn Clock>, stall_after: Duration, errors_kept: usize) -> Self {
         let changes = watch::Sender::new(0);
-        Self { worker_id, clock, stall_after, errors_kept, connectors: Mutex::default(), changes }
+        Self {
+            worker_id,
+            clock,
+            stall_after,
+            errors_kept,
+            connectors: Mutex::default(),
+            restored_topics: Mutex::default(),
+            changes,
+        }
     }
 
     /// Publishes a connector; numbers and errors of its tasks are kept.
@@ -88,7 +100,12 @@ impl Board {
                     task_health: BTreeMap::new(),
                     meters: BTreeMap::new(),
                     errors: VecDeque::new(),
-                    topics: BTreeSet::new(),
+                    topics: self
+                        .restored_topics
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(name)
+                        .unwrap_or_default(),
                 };
                 connectors.insert(name.clone(), kept);
             }
@@ -123,12 +140,22 @@ impl Board {
         }
     }
 
-    /// A connector has used this topic.
-    pub(crate) fn topic_used(&self, name: &ConnectorName, topic: &Arc<str>) {
-        if let Some(kept) = self.lock().get_mut(name)
-            && kept.topics.len() < TOPICS_MAX
-        {
-            kept.topics.insert(topic.clone());
+    /// A connector has used this topic; says whether that is new.
+    pub(crate) fn topic_used(&self, name: &ConnectorName, topic: &Arc<str>) -> bool {
+        match self.lock().get_mut(name) {
+            Some(kept) if kept.topics.len() < TOPICS_MAX => kept.topics.insert(topic.clone()),
+            _ => false,
+        }
+    }
+
+    /// A connector that is about to be published had used this topic, or is known to do so no more.
+    pub(crate) fn restore_topic(&self, name: ConnectorName, topic: Arc<str>, used: bool) {
+        let mut restored = self.restored_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = restored.entry(name).or_default();
+        if used {
+            topics.insert(topic);
+        } else {
+            topics.remove(&topic);
         }
     }
 
@@ -261,6 +288,7 @@ impl Board {
             health: kept.health.clone(),
             owner: entry.owner.clone(),
             rejected: entry.rejected.clone(),
+            findings: entry.findings.clone(),
             notes: entry.notes.clone(),
         }
     }

@@ -122,10 +122,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_records: 16_384,
-            batch_bytes: 4 << 20,
+            batch_bytes: 1 << 20,
             commits_in_flight: 4,
             poll_wait: Duration::from_secs(60),
-            keep_alive: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(1),
             offset_commit_interval: Duration::from_secs(1),
             buffer_bytes: 64 << 20,
             errors_kept: 20,

@@ -10,7 +10,7 @@ use regex::Regex;
 use towpath_log::{Error as LogError, LogEngine, NewTopic};
 use towpath_model::Config;
 
-use crate::settings::SettingError;
+use crate::settings::{SettingError, pattern_fault};
 
 const DEFAULT: &str = "default";
 
@@ -48,8 +48,8 @@ impl Creation {
 }
 
 fn group(config: &Config, name: &str) -> Result<Group, SettingError> {
-    let fault = |reason: String| SettingError { key: "topic.creation.groups", reason };
     let prefix = format!("topic.creation.{name}.");
+    let fault = |key: &str, reason: String| SettingError { key: format!("{prefix}{key}"), reason };
     let mut found = Group { include: vec![], exclude: vec![], partitions: None, configs: BTreeMap::new() };
     for (key, value) in config.with_prefix(&prefix) {
         match key {
@@ -57,12 +57,11 @@ fn group(config: &Config, name: &str) -> Result<Group, SettingError> {
                 let patterns = value.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
                 let patterns = patterns.map(|pattern| Regex::new(&format!("^(?:{pattern})$")));
                 let patterns: Vec<_> =
-                    patterns.collect::<Result<_, _>>().map_err(|error| fault(format!("{prefix}{key}: {error}")))?;
+                    patterns.collect::<Result<_, _>>().map_err(|error| fault(key, pattern_fault(&error)))?;
                 *(if key == "include" { &mut found.include } else { &mut found.exclude }) = patterns;
             }
             "partitions" => {
-                let partitions: i32 =
-                    value.parse().map_err(|_| fault(format!("{prefix}partitions: {value:?} is no number")))?;
+                let partitions: i32 = value.parse().map_err(|_| fault(key, "Not a number of type INT".to_owned()))?;
                 found.partitions = (partitions > 0).then_some(partitions);
             }
             // One machine keeps one copy.

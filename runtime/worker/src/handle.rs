@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
-use towpath_config::Reading;
+use towpath_config::{Finding, Reading};
 use towpath_log::{GroupOffset, LogEngine};
 use towpath_model::{Config, ConfigKey, ConnectorKind, ConnectorName, Plugin, Plugins, TargetState, TaskId};
 
@@ -17,7 +17,8 @@ use crate::answers::{
     ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PluginInfo, Put, TaskStatus, Validation,
 };
 use crate::board::Board;
-use crate::config::Secrets;
+use crate::checker::Checker;
+use crate::config::{Limits, Secrets};
 use crate::error::{Error, Result};
 use crate::folder::Applied;
 use crate::plan;
@@ -52,6 +53,7 @@ pub struct Handle {
     pub(crate) board: Arc<Board>,
     pub(crate) plugins: Arc<dyn Plugins>,
     pub(crate) secrets: Secrets,
+    pub(crate) limits: Limits,
     pub(crate) log: Arc<dyn LogEngine>,
     pub(crate) offsets: Arc<SourceOffsets>,
     pub(crate) ready: watch::Receiver<bool>,
@@ -270,7 +272,16 @@ impl Handle {
     /// # Errors
     /// [`Error::UnknownClass`], [`Error::ClassMismatch`].
     pub async fn validate(&self, class: &str, config: Config) -> Result<Validation> {
-        plan::validate(self.plugins.as_ref(), &self.secrets, class, &config).await
+        plan::validate(&self.checker(), self.plugins.as_ref(), &self.secrets.api_policy, class, &config).await
+    }
+
+    /// Everything that is wrong with a configuration, as `check` says it of a file.
+    pub async fn check(&self, config: Config) -> Vec<Finding> {
+        plan::findings(&self.checker(), &self.secrets.api_policy, &config).await
+    }
+
+    fn checker(&self) -> Checker {
+        Checker::new(self.plugins.clone(), self.secrets.clone(), self.limits.clone())
     }
 
     /// Refuses what cannot be right, here rather than in the supervisor, which waits for no plugin.
@@ -296,7 +307,8 @@ impl Handle {
             let missing = r#"Missing required configuration "connector.class" which has no default value."#;
             Error::InvalidConfig(vec![missing.to_owned()])
         })?;
-        let validation = plan::validate(self.plugins.as_ref(), &self.secrets, &class, &config).await?;
+        let validation =
+            plan::validate(&self.checker(), self.plugins.as_ref(), &self.secrets.api_policy, &class, &config).await?;
         let errors: Vec<_> = validation.errors().map(str::to_owned).collect();
         if errors.is_empty() { Ok(()) } else { Err(Error::InvalidConfig(errors)) }
     }

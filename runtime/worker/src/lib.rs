@@ -12,6 +12,7 @@ mod answers;
 mod backoff;
 mod batch;
 mod board;
+mod checker;
 mod config;
 mod creation;
 mod error;
@@ -33,6 +34,7 @@ pub use answers::{
     ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind, Put,
     RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
 };
+pub use checker::{Checker, Inspection, Reach};
 pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};
 pub use error::{Error, Result};
 pub use folder::Applied;

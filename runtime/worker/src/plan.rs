@@ -1,11 +1,15 @@
 //! From a configuration to something that can be run: words, checks, plugins. The one checker is `config`'s; this file brings
 //! it the plugins and the names that converters and transforms go by.
 
-use towpath_config::{Examination, TransformWords, Vocabulary, examine, framework_keys, resolve};
-use towpath_model::{Config, ConfigKey, ConnectorError, ConnectorKind, Gravity, Plugins, Spec};
+use std::time::Duration;
+
+use towpath_config::{
+    Document, Examination, Finding, Policy, Severity, TransformWords, Vocabulary, examine, framework_keys,
+};
+use towpath_model::{Config, ConfigKey, ConnectorKind, Plugins, Spec};
 
 use crate::answers::{PluginInfo, PluginKind, ValidatedKey, Validation};
-use crate::config::Secrets;
+use crate::checker::{Checker, Reach, is_refusal};
 use crate::error::{Error, Result};
 
 /// The words that configurations may use with these plugins; for `check`, start-up, reload and REST alike.
@@ -68,10 +72,14 @@ pub(crate) fn keys(spec: &Spec) -> Vec<ConfigKey> {
     framework_keys(spec.kind).into_iter().chain(spec.keys.iter().cloned()).collect()
 }
 
+/// How long a request waits for what the systems concerned say of a configuration.
+const INSPECTION_MAX: Duration = Duration::from_secs(15);
+
 /// Checks a configuration that came over REST, in the end with the plugin's own checks.
 pub(crate) async fn validate(
+    checker: &Checker,
     plugins: &dyn Plugins,
-    secrets: &Secrets,
+    policy: &Policy,
     class: &str,
     config: &Config,
 ) -> Result<Validation> {
@@ -85,35 +93,25 @@ pub(crate) async fn validate(
     if class != included && requested.as_ref().ok() != Some(&plugin.spec().name) {
         return Err(Error::ClassMismatch { included: included.to_owned(), requested: class.to_owned() });
     }
-    let spec = plugin.spec();
-    let mut validation = validated(included, examine(config, Some(spec), &vocabulary(plugins)));
-    if validation.error_count() > 0 {
-        return Ok(validation);
-    }
-    let normalised = towpath_config::normalise(config, spec);
-    let resolved = match resolve(&normalised, &secrets.api_policy, secrets.store.as_deref(), &*secrets.env) {
-        Ok(resolved) => resolved,
-        Err(faults) => {
-            faults.into_iter().for_each(|fault| add_error(&mut validation, &fault.key, fault.reason));
-            return Ok(validation);
-        }
-    };
-    match plugin.validate(&resolved.config, true).await {
-        Ok(faults) => {
-            for fault in faults.into_iter().filter(|fault| fault.gravity != Gravity::Warning) {
-                let reason = fault.reason.to_string();
-                add_error(&mut validation, &fault.key, resolved.redactor.redact(&reason).into_owned());
-            }
-        }
-        Err(ConnectorError::Config { key, reason }) => {
-            add_error(&mut validation, &key, resolved.redactor.redact(&reason.to_string()).into_owned());
-        }
-        Err(error) => {
-            let reason = resolved.redactor.redact(&error.to_string()).into_owned();
-            add_error(&mut validation, "connector.class", reason);
+    let mut validation = validated(included, examine(config, Some(plugin.spec()), &vocabulary(plugins)));
+    for finding in findings(checker, policy, config).await {
+        let known = validation.errors().any(|error| error == finding.message);
+        if finding.severity == Severity::Error && !known {
+            let hint = finding.suggestion.map(|hint| format!(". {hint}")).unwrap_or_default();
+            add_error(&mut validation, &finding.path, format!("{}{hint}", finding.message));
         }
     }
     Ok(validation)
+}
+
+/// Everything that is wrong with a configuration that came over REST.
+pub(crate) async fn findings(checker: &Checker, policy: &Policy, config: &Config) -> Vec<Finding> {
+    let document = Document::of_config(config.get("name").unwrap_or_default(), config.clone());
+    let mut findings = checker.look(&document);
+    if !findings.iter().any(is_refusal) {
+        findings.extend(checker.inspect(&document, policy, Reach::Online(INSPECTION_MAX)).await.findings);
+    }
+    findings
 }
 
 fn available(plugins: &dyn Plugins) -> Vec<String> {
@@ -132,9 +130,12 @@ fn validated(class: &str, examination: Examination) -> Validation {
 }
 
 fn add_error(validation: &mut Validation, key: &str, reason: String) {
-    let found = validation.keys.iter().position(|known| known.definition.name == key);
+    let named = |known: &ValidatedKey| {
+        known.definition.name == key || known.definition.aliases.iter().any(|alias| alias == key)
+    };
+    let found = validation.keys.iter().position(named);
     let at = found.or_else(|| validation.keys.iter().position(|known| known.definition.name == "connector.class"));
     if let Some(known) = at.and_then(|at| validation.keys.get_mut(at)) {
-        known.errors.push(if found.is_some() { reason } else { format!("{key}: {reason}") });
+        known.errors.push(if found.is_some() || key.is_empty() { reason } else { format!("{key}: {reason}") });
     }
 }

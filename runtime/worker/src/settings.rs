@@ -15,7 +15,7 @@ use crate::config::Limits;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]
 pub(crate) struct SettingError {
-    pub(crate) key: &'static str,
+    pub(crate) key: String,
     pub(crate) reason: String,
 }
 
@@ -107,7 +107,7 @@ impl TaskSettings {
         let tolerance = match config.get("errors.tolerance").unwrap_or("none") {
             "none" => Tolerance::None,
             "all" => Tolerance::All,
-            other => return Err(fault("errors.tolerance", format!("{other:?} is neither none nor all"))),
+            _ => return Err(fault("errors.tolerance", "String must be one of: none, all")),
         };
         let retry_timeout = match number::<i64>(config, "errors.retry.timeout")?.unwrap_or(0) {
             ..0 => None,
@@ -146,7 +146,7 @@ impl SinkSettings {
             Some(pattern) if named.is_empty() => {
                 // Kafka matches the whole name.
                 let pattern = regex::Regex::new(&format!("^(?:{pattern})$"));
-                TopicSelection::Matching(pattern.map_err(|error| fault("topics.regex", error.to_string()))?)
+                TopicSelection::Matching(pattern.map_err(|error| fault("topics.regex", pattern_fault(&error)))?)
             }
             None if !named.is_empty() => TopicSelection::Named(named),
             _ => return Err(fault("topics", "Must configure one of topics or topics.regex")),
@@ -166,15 +166,16 @@ pub(crate) fn tasks_max(config: &Config) -> Result<u32> {
     Ok(number(config, "tasks.max")?.unwrap_or(1).max(1))
 }
 
+/// Events repeat themselves so much that compressing them costs less than writing them out twice, to journal and segment.
 fn compression(config: &Config) -> Result<Compression> {
     const KEY: &str = "producer.override.compression.type";
-    Ok(match config.get(KEY).unwrap_or("none") {
+    Ok(match config.get(KEY).unwrap_or("zstd") {
         "none" => Compression::None,
         "gzip" => Compression::Gzip,
         "snappy" => Compression::Snappy,
         "lz4" => Compression::Lz4,
         "zstd" => Compression::Zstd,
-        other => return Err(fault(KEY, format!("{other:?} is none of none, gzip, snappy, lz4, zstd"))),
+        _ => return Err(fault(KEY, "String must be one of: none, gzip, snappy, lz4, zstd")),
     })
 }
 
@@ -184,7 +185,7 @@ fn reset(config: &Config, key: &'static str) -> Result<Option<Reset>> {
         Some("earliest") => Reset::Earliest,
         Some("latest") => Reset::Latest,
         Some("none" | "fail") => Reset::Fail,
-        Some(other) => return Err(fault(key, format!("{other:?} is none of earliest, latest, fail"))),
+        Some(_) => return Err(fault(key, "String must be one of: earliest, latest, none")),
     }))
 }
 
@@ -193,21 +194,28 @@ fn flag(config: &Config, key: &'static str) -> Result<bool> {
         None => Ok(false),
         Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(text) => Err(fault(key, format!("{text:?} is neither true nor false"))),
+        Some(_) => Err(fault(key, "Expected value to be either true or false")),
     }
 }
 
 fn number<T: FromStr>(config: &Config, key: &'static str) -> Result<Option<T>> {
     let Some(text) = config.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|_| fault(key, format!("{text:?} is not a number that fits")))
+    text.trim().parse().map(Some).map_err(|_| fault(key, "Not a number that fits"))
 }
 
 fn millis(config: &Config, key: &'static str) -> Result<Option<Duration>> {
     Ok(number::<u64>(config, key)?.map(Duration::from_millis))
 }
 
+/// What is wrong with a regular expression, in one line.
+pub(crate) fn pattern_fault(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("it is no regular expression: {reason}")
+}
+
 fn fault(key: &'static str, reason: impl Into<String>) -> SettingError {
-    SettingError { key, reason: reason.into() }
+    SettingError { key: key.into(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -226,6 +234,7 @@ mod tests {
         assert_eq!(settings.retry.delay_max, Duration::from_secs(60));
         assert_eq!(settings.retry.retries_max, None);
         assert_eq!(tasks_max(&config(&[])), Ok(1));
+        assert_eq!(settings.compression, Compression::Zstd, "but for this one: the log is on this machine");
     }
 
     #[test]

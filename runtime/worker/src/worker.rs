@@ -11,7 +11,7 @@ use crate::board::Board;
 use crate::config::WorkerConfig;
 use crate::error::Result;
 use crate::handle::{Command, Handle};
-use crate::store::{ConfigStore, SourceOffsets, StatusBook, TaskMemory, compacted, read, task_memory};
+use crate::store::{ConfigStore, SourceOffsets, StatusBook, TaskMemory, compacted, read, task_memory, used_topic};
 use crate::supervisor::{Given, Supervisor};
 use crate::task::Shared;
 
@@ -62,6 +62,7 @@ impl Worker {
             board: self.board.clone(),
             plugins: self.plugins.clone(),
             secrets: self.config.secrets.clone(),
+            limits: self.config.limits.clone(),
             log: self.log.clone(),
             offsets: self.offsets.clone(),
             ready: self.ready.subscribe(),
@@ -121,7 +122,13 @@ impl Worker {
         let topics = &self.config.topics;
         let topic = compacted(self.log.as_ref(), &topics.status, topics.status_partitions).await?;
         let mut memories = HashMap::new();
-        read(self.log.as_ref(), &topic, |key, value| memories.extend(task_memory(key, value))).await?;
+        read(self.log.as_ref(), &topic, |key, value| {
+            memories.extend(task_memory(key, value));
+            if let Some((connector, topic, used)) = used_topic(key, value) {
+                self.board.restore_topic(connector, topic, used);
+            }
+        })
+        .await?;
         Ok(memories)
     }
 }

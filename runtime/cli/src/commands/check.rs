@@ -1,23 +1,34 @@
 //! `towpath check DIR|FILE`: what start-up would say of the folder, without starting anything.
+//!
+//! Like start-up it also asks the plugins, which connect and look: a folder that passes is one that runs. All connectors are asked at
+//! once and each has a limit, so that a host that is down costs seconds. `--offline` is for places that reach nothing, such as a
+//! pipeline of CI: references to secrets need not lead anywhere there, and nothing is dialled.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use towpath_config::{Document, Finding, Folder, Policy, Reading, Severity, resolve};
-use towpath_model::{ConnectorError, Plugins};
+use futures::future::join_all;
+use towpath_config::{Finding, Folder, Policy, Reading, Severity};
+use towpath_worker::{Checker, Limits, Reach, Secrets};
 
 use crate::failure::{Failure, Fault, Result};
 use crate::output::{print, print_json};
 use crate::plugins;
 
-/// Check the files of a folder, or one file, as start-up does. Exits with 2 if anything would be refused.
+/// Check the files of a folder, or one file, as start-up does, and whether the systems they name would serve them.
+///
+/// Exits with 2 if anything would be refused, and with 3 if only the systems are at fault.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The folder, or one file of it.
     #[arg(value_name = "DIR|FILE", env = "TOWPATH_DIR")]
     path: PathBuf,
-    /// Also let each plugin try what it is configured for: connect, log in, look.
-    #[arg(long, env = "TOWPATH_CONNECT")]
-    connect: bool,
+    /// Look at the files alone: connect to nothing, and do not mind secrets that are not here.
+    #[arg(long, env = "TOWPATH_OFFLINE")]
+    offline: bool,
+    /// How long the systems of one connector may take to answer.
+    #[arg(long, env = "TOWPATH_CHECK_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
+    timeout: u64,
     /// Print the findings as one JSON list.
     #[arg(long, env = "TOWPATH_JSON")]
     json: bool,
@@ -32,21 +43,25 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         narrow(&mut reading, file);
     }
     let plugins = plugins::open_to_check(&arguments.plugins, &dir)?;
-    let words = towpath_worker::vocabulary(plugins.as_ref());
-    reading.check_with(|document| {
-        let spec = document.config.get("connector.class").and_then(|class| plugins.find(class).ok());
-        towpath_config::check(document, spec.as_ref().map(|plugin| plugin.spec()), &words)
-    });
-    if arguments.connect {
-        connect(&mut reading, plugins.as_ref()).await;
-    }
+    let checker = Checker::new(plugins, Secrets::default(), Limits::default());
+    reading.check_with(|document| checker.look(document));
+    let reach =
+        if arguments.offline { Reach::Offline } else { Reach::Online(Duration::from_secs(arguments.timeout.max(1))) };
+    let accepted = reading.documents.iter().filter(|document| !document.rejected);
+    let inspections = join_all(accepted.map(|document| checker.inspect(document, &Policy::Trusted, reach))).await;
+    reading.findings.extend(inspections.into_iter().flat_map(|inspection| inspection.findings));
     if arguments.json {
         print_json(&reading.findings)?;
     } else {
         eprint!("{}", reading.render());
         print([summary(&reading)])?;
     }
-    if reading.has_errors() { Err(Failure::shown(Fault::Input)) } else { Ok(()) }
+    let errors = || reading.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    match errors().next() {
+        None => Ok(()),
+        Some(_) if errors().all(|finding: &Finding| finding.passing) => Err(Failure::shown(Fault::Environment)),
+        Some(_) => Err(Failure::shown(Fault::Input)),
+    }
 }
 
 fn summary(reading: &Reading) -> String {
@@ -73,59 +88,4 @@ fn split(path: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
 fn narrow(reading: &mut Reading, file: &Path) {
     reading.documents.retain(|document| document.origin.file == file);
     reading.findings.retain(|finding| finding.file.as_deref() == Some(file));
-}
-
-/// Lets the plugins of documents without errors check what only they can.
-async fn connect(reading: &mut Reading, plugins: &dyn Plugins) {
-    let mut found = Vec::new();
-    for document in reading.documents.iter().filter(|document| !document.rejected) {
-        let Some(plugin) = document.config.get("connector.class").and_then(|class| plugins.find(class).ok()) else {
-            continue;
-        };
-        let env = |name: &str| std::env::var(name).ok();
-        let resolved = match resolve(&document.config, &Policy::Trusted, None, &env) {
-            Ok(resolved) => resolved,
-            Err(errors) => {
-                found.extend(
-                    errors.into_iter().map(|error| finding(document, error.code, error.key.clone(), error.reason)),
-                );
-                continue;
-            }
-        };
-        let config = towpath_config::normalise(&resolved.config, plugin.spec());
-        match plugin.validate(&config, true).await {
-            Ok(faults) => found.extend(faults.into_iter().map(|fault| {
-                let reason = fault.reason.to_string();
-                finding(document, "config.refused_by_plugin", fault.key, resolved.redactor.redact(&reason).into_owned())
-            })),
-            Err(ConnectorError::Config { key, reason }) => {
-                found.push(finding(
-                    document,
-                    "config.refused_by_plugin",
-                    key,
-                    resolved.redactor.redact(&reason.to_string()).into_owned(),
-                ));
-            }
-            Err(error) => {
-                let reason = resolved.redactor.redact(&error.to_string()).into_owned();
-                found.push(finding(document, "config.cannot_connect", "connector.class".to_owned(), reason));
-            }
-        }
-    }
-    reading.findings.extend(found);
-}
-
-fn finding(document: &Document, code: &'static str, key: String, message: String) -> Finding {
-    let place = document.places.get(&key).unwrap_or(&document.start);
-    Finding {
-        code,
-        severity: Severity::Error,
-        connector: Some(document.name.clone()),
-        file: Some(place.file.clone()),
-        line: place.line,
-        column: place.column,
-        path: key,
-        message,
-        suggestion: None,
-    }
 }

@@ -7,13 +7,14 @@ mod framework;
 mod transforms;
 mod values;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use towpath_model::{Config, ConfigKey, ConnectorKind, Spec, ValueType};
+use towpath_model::{Config, ConfigKey, ConnectorKind, Spec, ValueType, passwords};
 
 pub use self::framework::framework_keys;
 use self::framework::own_keys;
-use crate::finding::Finding;
+use crate::finding::{Finding, without_passwords};
 use crate::secrets::has_reference;
 use crate::words::closest;
 use crate::{Document, Severity};
@@ -218,8 +219,14 @@ impl Examiner<'_> {
             let hint = format!("Write \"${{env:{variable}}}\" or \"${{file:/path:key}}\" and keep the value there.");
             findings.push(Finding::warning("config.literal_secret", message).on(path).suggest(hint));
         }
-        let shown = value.map(|value| if is_hidden(value) { "[hidden]" } else { value });
-        let value = shown.map(str::to_owned).or_else(|| definition.default.clone());
+        let in_url = |value: &str| !has_reference(value) && passwords(value).next().is_some();
+        if value.is_some_and(in_url) {
+            let message = format!("the URL in `{path}` holds a password, which stands here for all to read");
+            let hint = "Write \"${env:NAME}\" or \"${file:/path:key}\" in its place and keep the value there.";
+            findings.push(Finding::warning("config.literal_secret", message).on(path).suggest(hint));
+        }
+        let shown = value.map(|value| if is_hidden(value) { "[hidden]".to_owned() } else { without_passwords(value) });
+        let value = shown.or_else(|| definition.default.clone());
         self.out.findings.append(&mut findings);
         if reported {
             self.note_group(definition.group.as_deref());
@@ -305,8 +312,8 @@ impl Examiner<'_> {
 
     fn finish(mut self) -> Examination {
         // One finding for a key and code is enough, whoever found it.
-        let mut seen: BTreeMap<(String, &str), ()> = BTreeMap::new();
-        self.out.findings.retain(|finding| seen.insert((finding.path.clone(), finding.code), ()).is_none());
+        let mut seen: BTreeMap<(String, Cow<'static, str>), ()> = BTreeMap::new();
+        self.out.findings.retain(|finding| seen.insert((finding.path.clone(), finding.code.clone()), ()).is_none());
         self.out.findings.sort_by_key(|finding| match finding.severity {
             Severity::Error => 0,
             Severity::Warning => 1,

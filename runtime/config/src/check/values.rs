@@ -2,6 +2,7 @@
 
 use towpath_model::{ConfigKey, ValueType};
 
+use crate::finding::without_passwords;
 use crate::words::closest;
 
 /// What is wrong with a value.
@@ -13,7 +14,8 @@ pub(super) struct Fault {
 
 /// What is wrong with a value, if anything is.
 pub(super) fn fault(key: &ConfigKey, value: &str) -> Option<Fault> {
-    let shown = if key.secret || key.value_type == ValueType::Password { "[hidden]" } else { value };
+    let is_secret = key.secret || key.value_type == ValueType::Password;
+    let shown = if is_secret { "[hidden]".to_owned() } else { without_passwords(value) };
     let fault = |reason: String, suggestion: Option<String>| {
         let message = format!("Invalid value {shown} for configuration {}: {reason}", key.name);
         Some(Fault { code: "config.invalid_value", message, suggestion })

@@ -4,7 +4,6 @@
 //! with Kafka's config providers. It is resolved just before a task starts; everything stored or shown holds references.
 
 mod properties;
-mod redact;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,11 +12,11 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use towpath_model::{Config, Spec};
+use towpath_model::{Config, Endpoint, Redactor, Spec, ValueType, passwords};
 
-pub use self::redact::Redactor;
 pub use self::store::SecretStore;
 use crate::Error;
+use crate::check::framework_keys;
 use crate::words::closest;
 
 /// The largest file a secret is read from.
@@ -94,11 +93,12 @@ fn next_reference(value: &str) -> Option<(Reference<'_>, &str)> {
     }
 }
 
-/// Whether a value has a reference that is resolved.
-pub(crate) fn has_reference(value: &str) -> bool {
+/// Whether a value has a reference that is resolved, or was meant to be.
+pub fn has_reference(value: &str) -> bool {
     let mut rest = value;
     while let Some((reference, after)) = next_reference(rest) {
-        if PROVIDERS.contains(&reference.provider) {
+        // A slip in the provider's name makes no literal of it: it is told when it is resolved.
+        if closest(reference.provider, PROVIDERS).is_some() {
             return true;
         }
         rest = after;
@@ -107,12 +107,13 @@ pub(crate) fn has_reference(value: &str) -> bool {
 }
 
 /// Resolves every `${env:X}`, `${file:/path:key}`, `${dir:/path:file}` and `${secret:connector:key}` of `config`.
-/// `env` reads the environment.
+/// `env` reads the environment; `spec` says which keys are secret, and all that is secret is known to the redactor of the answer.
 ///
 /// # Errors
 /// All references that cannot be resolved or are not allowed.
 pub fn resolve(
     config: &Config,
+    spec: &Spec,
     policy: &Policy,
     store: Option<&SecretStore>,
     env: &dyn Fn(&str) -> Option<String>,
@@ -121,12 +122,14 @@ pub fn resolve(
     let mut resolved = Resolved { config: Config::default(), redactor: Redactor::default(), files: Vec::new() };
     let mut errors = Vec::new();
     for (key, value) in config.iter() {
-        match resolver.value(value, &mut resolved.redactor) {
+        let plain = is_plain(spec, key, value);
+        match resolver.value(value, (!plain).then_some(&mut resolved.redactor)) {
             Ok(value) => resolved.config.set(key, value),
             Err((code, reason)) => errors.push(ResolveError { key: key.to_owned(), code, reason }),
         }
     }
     resolved.files = resolver.files.into_iter().collect();
+    resolved.redactor.add_secrets(spec, &resolved.config);
     if errors.is_empty() { Ok(resolved) } else { Err(errors) }
 }
 
@@ -141,14 +144,16 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn value(&mut self, value: &str, redactor: &mut Redactor) -> Result<String, Fault> {
+    fn value(&mut self, value: &str, mut redactor: Option<&mut Redactor>) -> Result<String, Fault> {
         let mut out = String::with_capacity(value.len());
         let mut rest = value;
         while let Some((reference, after)) = next_reference(rest) {
             out.push_str(reference.before);
             if PROVIDERS.contains(&reference.provider) {
                 let secret = self.secret(reference.provider, reference.target)?;
-                redactor.add(&secret);
+                if let Some(redactor) = &mut redactor {
+                    redactor.add(&secret);
+                }
                 out.push_str(&secret);
             } else if let Some(meant) = closest(reference.provider, PROVIDERS) {
                 let reason = format!("${{{}:…}} refers to nothing; was ${{{meant}:…}} meant?", reference.provider);
@@ -243,7 +248,26 @@ fn denied(what: String) -> Fault {
     )
 }
 
-/// Moves literals of secret keys to the store and puts references in their place; for configurations that come over REST.
+/// Whether a value that is one whole reference stands for something that is no secret, such as the name of a host, so that hiding it
+/// would only garble what users read. What the key or the reference's own name do not make clear is taken for a secret.
+fn is_plain(spec: &Spec, key: &str, value: &str) -> bool {
+    const SECRET: [&str; 9] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "AUTH", "CRED", "PRIVATE", "SIGN"];
+    let Some((reference, "")) = next_reference(value) else { return false };
+    let name = reference.target.rsplit([':', '/']).next().unwrap_or(reference.target).to_uppercase();
+    if !reference.before.is_empty() || reference.provider == "secret" || SECRET.iter().any(|word| name.contains(word)) {
+        return false;
+    }
+    let known = spec.keys.iter().find(|known| known.name == key || known.aliases.iter().any(|alias| alias == key));
+    match known {
+        Some(known) => {
+            let names_a_url = matches!(known.endpoint, Some(Endpoint::Url | Endpoint::Store));
+            !known.secret && known.value_type != ValueType::Password && !names_a_url
+        }
+        None => framework_keys(spec.kind).iter().any(|known| known.name == key),
+    }
+}
+
+/// Moves literals of secret keys, and passwords inside URLs, to the store and puts references in their place.
 ///
 /// # Errors
 /// When the store cannot be written.
@@ -252,6 +276,16 @@ pub fn withhold_literals(connector: &str, config: &mut Config, spec: &Spec, stor
     for name in secret.flat_map(|key| std::iter::once(&key.name).chain(&key.aliases)) {
         if let Some(value) = config.0.get_mut(name).filter(|value| !value.is_empty() && !has_reference(value)) {
             *value = store.put(connector, name, value)?;
+        }
+    }
+    for (name, value) in config.0.iter_mut().filter(|(_, value)| !has_reference(value)) {
+        let found: Vec<_> = passwords(value).collect();
+        for (number, range) in found.into_iter().enumerate().rev() {
+            let password = value.get(range.clone()).unwrap_or_default();
+            // The resolver puts back what stood there, so that the URL stays as it was written.
+            let key = if number == 0 { format!("{name}:password") } else { format!("{name}:password{number}") };
+            let reference = store.put(connector, &key, password)?;
+            value.replace_range(range, &reference);
         }
     }
     Ok(())

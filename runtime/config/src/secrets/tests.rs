@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use towpath_model::Config;
+use towpath_model::{Config, ConfigKey, ConnectorKind, Importance, Spec, ValueType, Width};
 
 use super::*;
 
@@ -10,12 +10,43 @@ fn config(value: &str) -> Config {
     [("name", "c"), ("k", value)].into_iter().collect()
 }
 
+fn spec(plain: &[&str], secret: &[&str]) -> Spec {
+    let key = |name: &&str, secret: bool| ConfigKey {
+        name: (*name).into(),
+        value_type: ValueType::String,
+        default: None,
+        optional: true,
+        importance: Importance::High,
+        doc: String::new(),
+        group: None,
+        order: 0,
+        width: Width::None,
+        display_name: String::new(),
+        dependents: Vec::new(),
+        valid_values: Vec::new(),
+        aliases: Vec::new(),
+        secret,
+        endpoint: None,
+    };
+    Spec {
+        name: "plugin".into(),
+        version: "1".into(),
+        kind: ConnectorKind::Sink,
+        doc: String::new(),
+        keys: plain.iter().map(|name| key(name, false)).chain(secret.iter().map(|name| key(name, true))).collect(),
+        open_prefixes: vec!["header.".into()],
+        credentials: Vec::new(),
+        capabilities: Vec::new(),
+        accepts: Vec::new(),
+    }
+}
+
 fn env(name: &str) -> Option<String> {
     (name == "PGPASSWORD").then(|| "hunter22".to_owned())
 }
 
 fn resolved(value: &str, policy: &Policy) -> Result<String, &'static str> {
-    match resolve(&config(value), policy, None, &env) {
+    match resolve(&config(value), &spec(&["k"], &[]), policy, None, &env) {
         Ok(resolved) => Ok(resolved.config.get("k").expect("it is set").to_owned()),
         Err(errors) => Err(errors[0].code),
     }
@@ -57,7 +88,7 @@ fn files_that_were_read_are_listed() {
     let folder = folder();
     let file = folder.path().join("db.properties");
     let value = format!("${{file:{0}:user}} ${{file:{0}:password}}", file.display());
-    let resolved = resolve(&config(&value), &Policy::Trusted, None, &env).expect("resolved");
+    let resolved = resolve(&config(&value), &spec(&["k"], &[]), &Policy::Trusted, None, &env).expect("resolved");
     assert_eq!(resolved.files, [file]);
     assert_eq!(resolved.redactor.redact("login failed for s3cr3t"), "login failed for [hidden]");
     assert!(!format!("{resolved:?}").contains("s3cr3t"));
@@ -105,13 +136,40 @@ fn the_store_survives_and_is_its_owners_alone() {
 }
 
 #[test]
-fn redaction_prefers_the_longer_secret_and_knows_json() {
-    let mut redactor = Redactor::default();
-    redactor.add("pass");
-    redactor.add("password\"1");
-    redactor.add("abc");
-    assert_eq!(
-        redactor.redact(r#"password"1 {"p":"password\"1"} pass abc"#),
-        r#"[hidden] {"p":"[hidden]"} [hidden] abc"#
-    );
+fn what_is_no_secret_stays_readable() {
+    let spec = spec(&["database.hostname", "http.url", "http.headers"], &["database.password"]);
+    let hidden = |key: &str, value: &str| {
+        let config = [("name", "c"), (key, value)].into_iter().collect();
+        let env = |name: &str| Some(format!("value-of-{name}"));
+        let resolved = resolve(&config, &spec, &Policy::Trusted, None, &env).expect("resolved");
+        let text = resolved.config.get(key).expect("set").to_owned();
+        resolved.redactor.redact(&text).into_owned()
+    };
+    for (key, value, expected) in [
+        ("database.hostname", "${env:PGHOST}", "value-of-PGHOST"),
+        ("topics", "${env:TOPICS}", "value-of-TOPICS"),
+        ("database.password", "${env:PGHOST}", "[hidden]"),
+        ("database.password", "literal", "[hidden]"),
+        ("database.hostname", "${env:HOST_TOKEN}", "[hidden]"),
+        ("database.hostname", "db-${env:HOST}", "db-[hidden]"),
+        ("http.headers", "X-Auth:${env:X}", "X-Auth:[hidden]"),
+        ("header.X", "${env:X}", "[hidden]"),
+        ("http.url", "https://u:pw1@h/", "https://u:[hidden]@h/"),
+    ] {
+        assert_eq!(hidden(key, value), expected, "{key}: {value}");
+    }
+}
+
+#[test]
+fn literals_leave_their_place_to_references_and_passwords_in_urls_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SecretStore::open(&folder.path().join("secrets.json")).expect("open");
+    let spec = spec(&["http.url"], &["database.password"]);
+    let given = [("name", "c"), ("database.password", "hunter2"), ("http.url", "https://u:hunter3@h/x")];
+    let mut config: Config = given.into_iter().collect();
+    withhold_literals("c", &mut config, &spec, &store).expect("stored");
+    assert_eq!(config.get("database.password"), Some("${secret:c:database.password}"));
+    assert_eq!(config.get("http.url"), Some("https://u:${secret:c:http.url:password}@h/x"));
+    let resolved = resolve(&config, &spec, &Policy::Trusted, Some(&store), &env).expect("resolved");
+    assert_eq!(resolved.config, given.into_iter().collect());
 }

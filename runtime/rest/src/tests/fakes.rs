@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use towpath_model::{
     Batch, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Fault, Flushed, Importance,
-    Interrupt, Plugin, Plugins, Polled, Position, Progress, Sink, Source, Spec, TaskContext, TopicPartition, Transform,
-    UnknownPlugin, ValueType, Width,
+    Interrupt, Plugin, Plugins, Polled, Position, Progress, Redactor, Sink, Source, Spec, TaskContext, TopicPartition,
+    Transform, UnknownPlugin, ValueType, Width,
 };
 
 /// The plugins `fake-source` and `fake-sink`, both at version 1.2.0.
@@ -89,12 +89,12 @@ impl Plugin for FakePlugin {
         "00ff"
     }
 
-    async fn validate(&self, config: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
+    async fn validate(&self, config: &Config, _: &Redactor, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         let refuses = config.get("path") == Some("/refused");
         Ok(refuses.then(|| Fault::error("path", "nothing is there")).into_iter().collect())
     }
 
-    async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
+    async fn plan(&self, config: &Config, _: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
         Ok(vec![config.clone(); max_tasks as usize])
     }
 

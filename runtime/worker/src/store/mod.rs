@@ -9,4 +9,4 @@ mod status;
 pub(crate) use configs::{ConfigStore, Ownership, Stored};
 pub(crate) use offsets::{SourceOffsets, offset_record};
 pub(crate) use records::{batch, compacted, read};
-pub(crate) use status::{StatusBook, TaskMemory, task_memory};
+pub(crate) use status::{StatusBook, TaskMemory, task_memory, used_topic};

@@ -38,6 +38,21 @@ struct Reported<'a> {
     generation: u64,
 }
 
+/// Connect's value for a topic that a connector has used.
+#[derive(Debug, Serialize)]
+struct Used<'a> {
+    topic: UsedTopic<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UsedTopic<'a> {
+    name: &'a str,
+    connector: &'a str,
+    task: u32,
+    discover_timestamp: i64,
+}
+
 /// Status records that wait to be written.
 #[derive(Debug)]
 pub(crate) struct StatusBook {
@@ -66,6 +81,18 @@ impl StatusBook {
     pub(crate) fn remember(&self, task: &TaskId, epoch: u64, retry: Option<&RetryState>) {
         let memory = TaskMemory { epoch, retry: retry.cloned() };
         self.put(memory_key(task), serde_json::to_vec(&memory).ok());
+    }
+
+    /// A connector has begun to use a topic.
+    pub(crate) fn topic_used(&self, topic: &str, task: &TaskId, now_ms: i64) {
+        let TaskId { connector, task } = task;
+        let used = UsedTopic { name: topic, connector: connector.as_str(), task: *task, discover_timestamp: now_ms };
+        self.put(topic_key(topic, connector), serde_json::to_vec(&Used { topic: used }).ok());
+    }
+
+    /// A connector is no more, nor what it used.
+    pub(crate) fn forget_topic(&self, topic: &str, connector: &ConnectorName) {
+        self.put(topic_key(topic, connector), None);
     }
 
     /// A task is no more.
@@ -127,6 +154,16 @@ fn memory_key(task: &TaskId) -> String {
     format!("towpath-task-{task}")
 }
 
+fn topic_key(topic: &str, connector: &ConnectorName) -> String {
+    format!("status-topic-{topic}:connector-{connector}")
+}
+
+/// The connector, a topic, and whether it uses it, if the record is one of those. Names of topics hold no colon.
+pub(crate) fn used_topic(key: &[u8], value: Option<&[u8]>) -> Option<(ConnectorName, Arc<str>, bool)> {
+    let (topic, connector) = std::str::from_utf8(key).ok()?.strip_prefix("status-topic-")?.split_once(":connector-")?;
+    Some((ConnectorName::new(connector), topic.into(), value.is_some()))
+}
+
 /// The task and what is remembered of it, if the record is one of those.
 pub(crate) fn task_memory(key: &[u8], value: Option<&[u8]>) -> Option<(TaskId, TaskMemory)> {
     let name = std::str::from_utf8(key).ok()?.strip_prefix("towpath-task-")?;
@@ -156,6 +193,24 @@ mod tests {
         let (key, value) = pending.first().expect("one record");
         let memory = TaskMemory { epoch: 9, retry: Some(retry) };
         assert_eq!(task_memory(key.as_bytes(), value.as_deref()), Some((task, memory)));
+    }
+
+    #[test]
+    fn topics_are_remembered_as_connect_does() {
+        let book = StatusBook::new("connect-status".into(), "w:1".into());
+        let task = TaskId { connector: ConnectorName::new("a:b"), task: 2 };
+        book.topic_used("shop.orders", &task, 7);
+        let pending = book.lock();
+        let (key, value) = pending.first().expect("one record");
+        assert_eq!(key, "status-topic-shop.orders:connector-a:b");
+        let value = value.as_deref();
+        assert_eq!(
+            value.map(String::from_utf8_lossy).as_deref(),
+            Some(r#"{"topic":{"name":"shop.orders","connector":"a:b","task":2,"discoverTimestamp":7}}"#)
+        );
+        assert_eq!(used_topic(key.as_bytes(), value), Some((task.connector.clone(), "shop.orders".into(), true)));
+        assert_eq!(used_topic(key.as_bytes(), None).map(|(.., used)| used), Some(false));
+        assert_eq!(used_topic(b"status-connector-a", None), None);
     }
 
     #[test]

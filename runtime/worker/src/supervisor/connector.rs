@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use towpath_config::Finding;
 use towpath_model::{Config, ConnectorName, ConnectorState, Plugin, TargetState, TaskId, TaskState};
 
 use super::machine::Machine;
@@ -25,6 +26,8 @@ pub(super) struct Connector {
     /// How running tasks hear what is wanted of them.
     pub(super) wanted: BTreeMap<u32, watch::Sender<Wanted>>,
     pub(super) rejected: Option<String>,
+    /// What was found when it was last planned.
+    pub(super) findings: Vec<Finding>,
     pub(super) notes: Vec<String>,
     /// It is being deleted, and is to be made anew from this when that is done.
     pub(super) recreate: Option<Stored>,
@@ -50,6 +53,7 @@ impl Connector {
             plugin: None,
             wanted: BTreeMap::new(),
             rejected: None,
+            findings: Vec::new(),
             notes: Vec::new(),
             recreate: None,
             deleting: false,
@@ -94,6 +98,7 @@ impl Connector {
             trace: trace.map(str::to_owned),
             tasks: self.machine.tasks().enumerate().map(task).collect(),
             rejected: self.rejected.clone(),
+            findings: self.findings.clone(),
             notes: self.notes.clone(),
             secret_files: self.planned.as_ref().map(|planned| planned.files.clone()).unwrap_or_default(),
         }

@@ -14,11 +14,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use towpath_config::{Document, Finding};
 use towpath_model::{ConnectorName, TaskId};
 
-use super::connector::Connector;
+use super::connector::{Connector, with_name};
 use super::machine::{Action, Event, Fault};
-use super::start::{self, Planned};
+use super::start::{self, Planned, Unplanned};
 use crate::answers::ErrorEntry;
 use crate::backoff::Backoff;
 use crate::config::WorkerConfig;
@@ -58,7 +59,7 @@ struct Running {
     abort: AbortHandle,
 }
 
-type PlanEnded = (ConnectorName, u64, Result<Planned, Fault>);
+type PlanEnded = (ConnectorName, u64, Result<(Planned, Vec<Finding>), Unplanned>);
 
 /// Supervises all connectors.
 pub(crate) struct Supervisor {
@@ -79,6 +80,8 @@ pub(crate) struct Supervisor {
     notices_in: mpsc::Sender<(TaskId, Notice)>,
     notices: mpsc::Receiver<(TaskId, Notice)>,
     random: StdRng,
+    /// The documents of the folder by connector, for the places of what is found in them.
+    pub(super) documents: HashMap<ConnectorName, Document>,
     /// Answers that wait for the end of a deletion.
     pub(super) deletions: Vec<(ConnectorName, crate::handle::Reply<()>)>,
 }
@@ -98,6 +101,7 @@ impl Supervisor {
             notices_in,
             notices,
             random: StdRng::seed_from_u64(seed),
+            documents: HashMap::new(),
             deletions: Vec::new(),
             config,
             shared,
@@ -205,18 +209,26 @@ impl Supervisor {
         let (name, stored) = (name.clone(), connector.stored.clone());
         let (plugins, secrets) = (self.shared.plugins.clone(), self.config.secrets.clone());
         let limits = self.config.limits.clone();
+        let document = self.document(&name, &stored);
         self.plans.spawn(async move {
             let planned =
-                AssertUnwindSafe(start::plan(&stored, plugins.as_ref(), &secrets, &limits)).catch_unwind().await;
-            let panicked = || Err(Fault { trace: "planning ended by a panic of the worker".into(), restart: true });
+                AssertUnwindSafe(start::plan(&document, &stored, &plugins, &secrets, &limits)).catch_unwind().await;
+            let panicked = || Err(Unplanned::internal("planning ended by a panic of the worker"));
             (name, plan, planned.unwrap_or_else(|_| panicked()))
         });
+    }
+
+    /// A connector's configuration, with its places where it stands in a file of the folder.
+    fn document(&self, name: &ConnectorName, stored: &Stored) -> Document {
+        let of_file = self.documents.get(name).filter(|document| with_name(&document.config, name) == stored.config);
+        of_file.cloned().unwrap_or_else(|| Document::of_config(name.as_str(), stored.config.clone()))
     }
 
     async fn plan_ended(&mut self, (name, plan, planned): PlanEnded) {
         let Some(connector) = self.connectors.get_mut(&name) else { return };
         match planned {
-            Ok(planned) => {
+            Ok((planned, findings)) => {
+                connector.findings = findings;
                 let before = connector.stored.tasks;
                 let shown = planned.shown.clone();
                 let tasks = u32::try_from(shown.len()).unwrap_or(u32::MAX);
@@ -228,8 +240,10 @@ impl Supervisor {
                 }
                 self.on(&name, Event::Planned { plan, tasks });
             }
-            Err(fault) => {
-                self.error(&name, None, "worker.plan", &fault.trace);
+            Err(Unplanned { fault, findings }) => {
+                let code = findings.first().map_or("worker.internal", |finding| finding.code.as_ref()).to_owned();
+                connector.findings = findings;
+                self.error(&name, None, &code, &fault.trace);
                 self.on(&name, Event::PlanFailed { plan, fault });
             }
         }
@@ -356,6 +370,8 @@ impl Supervisor {
     fn deleted(&mut self, name: &ConnectorName) {
         let Some(mut connector) = self.connectors.remove(name) else { return };
         connector.forget(&self.shared.status);
+        let topics = self.shared.board.topics(name);
+        topics.iter().for_each(|topic| self.shared.status.forget_topic(topic, name));
         self.shared.board.remove(name);
         let (done, waiting) = std::mem::take(&mut self.deletions).into_iter().partition(|(deleted, _)| deleted == name);
         self.deletions = waiting;

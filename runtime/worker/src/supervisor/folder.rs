@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use towpath_config::{Applied as Running, Document, Finding, Origin, Reading, Severity, Step, check, examine, plan};
+use towpath_config::{
+    Applied as Running, Document, Finding, Origin, Reading, Severity, Step, examine, plan, withhold_literals,
+};
 use towpath_model::{ConnectorKind, ConnectorName, Spec, TargetState};
 
 use super::connector::with_name;
@@ -13,6 +15,7 @@ use super::driver::Supervisor;
 use super::machine::Event;
 use super::start;
 use crate::answers::Owner;
+use crate::checker::Checker;
 use crate::error::Result;
 use crate::folder::Applied;
 use crate::plan::vocabulary;
@@ -21,14 +24,14 @@ use crate::store::{Ownership, Stored};
 impl Supervisor {
     /// Applies a reading of the folder.
     pub(super) async fn apply(&mut self, mut reading: Reading) -> Result<Applied> {
-        let words = vocabulary(self.shared.plugins.as_ref());
-        let plugins = self.shared.plugins.clone();
-        reading.check_with(|document| {
-            let class = document.config.get("connector.class").unwrap_or_default();
-            let plugin = plugins.find(class).ok();
-            check(document, plugin.as_ref().map(|plugin| plugin.spec()), &words)
-        });
+        let (secrets, limits) = (self.config.secrets.clone(), self.config.limits.clone());
+        let checker = Checker::new(self.shared.plugins.clone(), secrets, limits);
+        reading.check_with(|document| checker.look(document));
         self.refuse_names_of_the_api(&mut reading);
+        self.withhold_literals(&mut reading);
+        let accepted = reading.documents.iter().filter(|document| !document.rejected);
+        self.documents =
+            accepted.map(|document| (ConnectorName::new(document.name.as_str()), document.clone())).collect();
         let steps = plan(&self.running(), &reading);
         let rejected = self.connectors.values_mut();
         let rejected: Vec<_> = rejected.filter_map(|known| known.rejected.take().map(|_| known.name.clone())).collect();
@@ -52,6 +55,23 @@ impl Supervisor {
         of_file.collect()
     }
 
+    /// Secrets that stand in files are kept where others are: what is stored and shown refers to them.
+    fn withhold_literals(&self, reading: &mut Reading) {
+        let Some(store) = &self.config.secrets.store else { return };
+        let mut findings = Vec::new();
+        for document in reading.documents.iter_mut().filter(|document| !document.rejected) {
+            let class = document.config.get("connector.class").unwrap_or_default();
+            let Ok(plugin) = self.shared.plugins.find(class) else { continue };
+            if let Err(error) = withhold_literals(&document.name, &mut document.config, plugin.spec(), store) {
+                // Applied as it is, the secret would be written to the log in clear.
+                document.rejected = true;
+                let finding = Finding::new(Severity::Error, "config.secret_store", chain(&error));
+                findings.push(finding.at(&document.start).of(&document.name));
+            }
+        }
+        reading.findings.extend(findings);
+    }
+
     /// A file cannot take over a connector that was made over REST.
     fn refuse_names_of_the_api(&self, reading: &mut Reading) {
         let mut findings = Vec::new();
@@ -59,20 +79,11 @@ impl Supervisor {
             let known = self.connectors.get(&ConnectorName::new(document.name.as_str()));
             if known.is_some_and(|known| !known.deleting && known.stored.owner.owner == Owner::Api) {
                 document.rejected = true;
-                findings.push(Finding {
-                    code: "worker.owned_by_api",
-                    severity: Severity::Error,
-                    connector: Some(document.name.clone()),
-                    file: Some(document.origin.file.clone()),
-                    line: document.start.line,
-                    column: document.start.column,
-                    path: String::new(),
-                    message: format!(
-                        "connector {} was created over REST and is not the folder's to change",
-                        document.name
-                    ),
-                    suggestion: Some("Delete it over REST first, or give this one another name.".to_owned()),
-                });
+                let message =
+                    format!("connector {} was created over REST and is not the folder's to change", document.name);
+                let finding = Finding::new(Severity::Error, "worker.owned_by_api", message);
+                let hint = "Delete it over REST first, or give this one another name.";
+                findings.push(finding.at(&document.start).of(&document.name).suggest(hint));
             }
         }
         reading.findings.extend(findings);
@@ -160,7 +171,7 @@ impl Supervisor {
             let Some(planned) = &connector.planned else { continue };
             let resolved = start::resolved(&connector.stored, planned.plugin.spec(), &self.config.secrets);
             // A secret that cannot be read at the moment is no reason to stop what runs.
-            if resolved.is_ok_and(|resolved| resolved.config != planned.resolved) && connector.machine.is_planned() {
+            if resolved.is_some_and(|resolved| resolved.config != planned.resolved) && connector.machine.is_planned() {
                 changed.push(connector.name.clone());
             }
         }
@@ -202,6 +213,11 @@ fn refusal(config: towpath_model::Config, spec: &Spec, words: &towpath_config::V
     let examination = examine(&config, Some(spec), words);
     let error = examination.findings.into_iter().find(|finding| finding.severity == Severity::Error)?;
     Some(error.message)
+}
+
+/// An error with its cause.
+fn chain(error: &towpath_config::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn ownership(origin: &Origin) -> Ownership {

@@ -1,16 +1,20 @@
 //! Planning: from a stored configuration to configurations of tasks, with references resolved at the last moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use towpath_config::{Policy, Redactor, Severity, examine, normalise, resolve};
-use towpath_model::{Coded, Config, ConnectorError, ConnectorKind, Gravity, Kind, Plugin, Plugins};
+use towpath_config::{Document, Finding, Policy, Resolved, Severity, normalise, resolve};
+use towpath_model::{Coded, Config, ConnectorError, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec};
 
 use super::machine::Fault;
 use crate::answers::Owner;
+use crate::checker::{Checker, Reach, is_refusal, placed};
 use crate::config::{Limits, Secrets};
-use crate::plan::vocabulary;
-use crate::settings::{SettingError, SinkSettings, TaskSettings, tasks_max};
+use crate::settings::tasks_max;
 use crate::store::Stored;
+
+/// How long the plugins of a connector may look at the systems concerned before a task is started all the same.
+const INSPECTION_MAX: Duration = Duration::from_secs(10);
 
 /// What a connector's tasks are started with.
 pub(super) struct Planned {
@@ -26,74 +30,85 @@ pub(super) struct Planned {
     pub(super) files: Vec<std::path::PathBuf>,
 }
 
-/// A connector's configuration with its references resolved.
-pub(super) fn resolved(
-    stored: &Stored,
-    spec: &towpath_model::Spec,
-    secrets: &Secrets,
-) -> Result<towpath_config::Resolved, Fault> {
-    let policy = match stored.owner.owner {
-        Owner::File { .. } => &Policy::Trusted,
-        Owner::Api => &secrets.api_policy,
-    };
-    let normalised = normalise(&stored.config, spec);
-    resolve(&normalised, policy, secrets.store.as_deref(), &*secrets.env).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(|fault| format!("{fault} [{}]", fault.code)).collect();
-        // A file with a secret may well appear later.
-        Fault { trace: faults.join("\n"), restart: true }
-    })
+/// Why there is no plan: what the machine acts upon, and what users are told.
+pub(super) struct Unplanned {
+    pub(super) fault: Fault,
+    pub(super) findings: Vec<Finding>,
 }
 
-/// Plans a connector.
+impl Unplanned {
+    /// A fault of the worker itself.
+    pub(super) fn internal(message: &str) -> Self {
+        let finding = Finding::new(Severity::Error, "worker.internal", message);
+        Self { fault: Fault { trace: line(&finding), restart: true }, findings: vec![finding] }
+    }
+
+    /// The same with a guest's backtrace below.
+    fn traced(mut self, trace: Option<&str>) -> Self {
+        if let Some(trace) = trace {
+            self.fault.trace.push('\n');
+            self.fault.trace.push_str(trace);
+        }
+        self
+    }
+}
+
+/// What a connector's configuration resolves to now, if all of its references lead somewhere.
+pub(super) fn resolved(stored: &Stored, spec: &Spec, secrets: &Secrets) -> Option<Resolved> {
+    let normalised = normalise(&stored.config, spec);
+    resolve(&normalised, spec, policy(stored, secrets), secrets.store.as_deref(), &*secrets.env).ok()
+}
+
+/// A folder's files are the operator's own.
+fn policy<'a>(stored: &Stored, secrets: &'a Secrets) -> &'a Policy {
+    match stored.owner.owner {
+        Owner::File { .. } => &Policy::Trusted,
+        Owner::Api => &secrets.api_policy,
+    }
+}
+
+/// Plans a connector, whose configuration and its places are in `document`. The findings are what is noteworthy though there is a plan.
 pub(super) async fn plan(
+    document: &Document,
     stored: &Stored,
-    plugins: &dyn Plugins,
+    plugins: &Arc<dyn Plugins>,
     secrets: &Secrets,
     limits: &Limits,
-) -> Result<Planned, Fault> {
+) -> Result<(Planned, Vec<Finding>), Unplanned> {
+    let refused = |faults: Vec<towpath_model::Fault>, spec: Option<&Spec>| {
+        unplanned(faults.into_iter().map(|fault| placed(fault, document, spec)).collect())
+    };
     let class = stored.config.get("connector.class").unwrap_or_default();
     let plugin = plugins.find(class).map_err(|error| {
-        let hint = error.suggestion.as_ref().map(|name| format!(". Did you mean {name}?")).unwrap_or_default();
-        fault(format!("{error}{hint}"), "worker.unknown_plugin")
+        let mut reason = Reason::coded("worker.unknown_plugin", error.to_string());
+        reason.remedy = error.suggestion.map(|name| format!("Did you mean `{name}`?"));
+        refused(vec![towpath_model::Fault::error("connector.class", reason)], None)
     })?;
     let spec = plugin.spec();
-    let examination = examine(&stored.config, Some(spec), &vocabulary(plugins));
-    let errors = examination.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let errors: Vec<_> = errors.map(|finding| finding.message.clone()).collect();
-    if !errors.is_empty() {
-        return Err(fault(errors.join("\n"), "worker.invalid_config"));
+    let checker = Checker::new(plugins.clone(), secrets.clone(), limits.clone());
+    let mut findings = checker.look(document);
+    if findings.iter().any(is_refusal) {
+        return Err(unplanned(findings));
     }
-    let resolved = resolved(stored, spec, secrets)?;
-    let setting = |error: SettingError| fault(error.to_string(), "worker.invalid_config");
-    TaskSettings::new(&resolved.config, limits).map_err(setting)?;
-    if spec.kind == ConnectorKind::Sink {
-        SinkSettings::new(&resolved.config, limits).map_err(setting)?;
-    }
-    let most = tasks_max(&resolved.config).map_err(setting)?;
-    match plugin.validate(&resolved.config, true).await {
-        Ok(mut faults) => {
-            faults.retain(|fault| fault.gravity == Gravity::Error);
-            if !faults.is_empty() {
-                let said = |fault: &towpath_model::Fault| {
-                    format!("{}: {}", fault.key, resolved.redactor.redact(&fault.reason.to_string()))
-                };
-                let faults: Vec<_> = faults.iter().map(said).collect();
-                return Err(fault(faults.join("\n"), "worker.invalid_config"));
-            }
-        }
-        Err(error) if error.kind() == Kind::Fail => return Err(call_fault("validating", &error, &resolved.redactor)),
-        // A system that cannot be reached now is no fault of the configuration; the task will wait for it.
-        Err(_) => {}
-    }
-    let planned = plugin.plan(&resolved.config, most).await;
-    let planned = planned.map_err(|error| call_fault("planning", &error, &resolved.redactor))?;
+    // What was found in a file by itself has been told when it was read.
+    findings.clear();
+    let inspection = checker.inspect(document, policy(stored, secrets), Reach::Online(INSPECTION_MAX)).await;
+    findings.extend(inspection.findings);
+    let Some(resolved) = inspection.resolved.filter(|_| !findings.iter().any(is_refusal)) else {
+        return Err(unplanned(findings).traced(inspection.trace.as_deref()));
+    };
+    let most = tasks_max(&resolved.config).unwrap_or(1);
+    let planned = plugin.plan(&resolved.config, &resolved.redactor, most).await;
+    let planned = planned.map_err(|error| call_failed(&error, &resolved.redactor, document, spec))?;
     if planned.len() > most as usize {
         let text = format!("the connector planned {} tasks where tasks.max is {most}", planned.len());
-        return Err(fault(text, "worker.too_many_tasks"));
+        let fault = towpath_model::Fault::error("tasks.max", Reason::coded("worker.too_many_tasks", text));
+        return Err(refused(vec![fault], Some(spec)));
     }
     let tasks: Vec<Config> = planned.into_iter().map(|task| overlaid(&resolved.config, task)).collect();
     let shown = tasks.iter().map(|task| without_secrets(task, stored, &resolved.config, &resolved.redactor)).collect();
-    Ok(Planned { plugin, tasks, shown, redactor: resolved.redactor, resolved: resolved.config, files: resolved.files })
+    let Resolved { config: resolved, redactor, files } = resolved;
+    Ok((Planned { plugin, tasks, shown, redactor, resolved, files }, findings))
 }
 
 /// A task sees its connector's settings, and its own on top.
@@ -112,15 +127,33 @@ fn without_secrets(task: &Config, stored: &Stored, resolved: &Config, redactor: 
     shown.collect()
 }
 
-fn call_fault(doing: &str, error: &ConnectorError, redactor: &Redactor) -> Fault {
-    let detail = match error {
-        ConnectorError::Fatal { trace: Some(trace), .. } => format!("\n{}", redactor.redact(trace)),
-        _ => String::new(),
+/// The plugin could not divide the work.
+fn call_failed(error: &ConnectorError, redactor: &Redactor, document: &Document, spec: &Spec) -> Unplanned {
+    let (key, trace) = match error {
+        ConnectorError::Config { key, .. } => (key.as_str(), None),
+        ConnectorError::Fatal { trace, .. } => ("connector.class", trace.as_ref()),
+        _ => ("connector.class", None),
     };
-    let trace = format!("{doing} failed: {} [{}]{detail}", redactor.redact(&error.to_string()), error.code());
-    Fault { trace, restart: error.kind() == Kind::Retry }
+    let text = format!("planning failed: {}", redactor.redact(&error.to_string()));
+    let gravity = if error.kind() == Kind::Retry { Gravity::Passing } else { Gravity::Error };
+    let reason = Reason::coded(error.code().to_owned(), text);
+    let fault = towpath_model::Fault { key: key.to_owned(), gravity, reason };
+    let trace = trace.map(|trace| redactor.redact(trace));
+    unplanned(vec![placed(fault, document, Some(spec))]).traced(trace.as_deref())
 }
 
-fn fault(text: String, code: &str) -> Fault {
-    Fault { trace: format!("{text} [{code}]"), restart: false }
+/// What refuses the plan comes first, so that the first line of the trace says why.
+fn unplanned(mut findings: Vec<Finding>) -> Unplanned {
+    findings.sort_by_key(|finding| (finding.severity, finding.passing));
+    let restart = !findings.iter().any(is_refusal);
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let lines: Vec<_> = errors.map(line).collect();
+    Unplanned { fault: Fault { trace: lines.join("\n"), restart }, findings }
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { code, path, message, .. } = finding;
+    let hint = finding.suggestion.as_ref().map(|hint| format!(". {hint}")).unwrap_or_default();
+    let key = if path.is_empty() || message.contains(path.as_str()) { String::new() } else { format!("{path}: ") };
+    format!("{key}{message}{hint} [{code}]")
 }

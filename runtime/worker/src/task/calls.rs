@@ -1,7 +1,10 @@
 //! Waiting for what may not be under way: futures and moments that are optional, as the arms of a driver's one `select!`.
 
+use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
 use tokio::time::Instant;
+
+use super::Failure;
 
 /// A call under way, if there is one. Waiting for none never ends; dropping the wait keeps the call.
 pub(super) struct Call<T>(Option<BoxFuture<'static, T>>);
@@ -34,4 +37,18 @@ pub(super) async fn moment(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => pending().await,
     }
+}
+
+/// Carries out `work` on a thread of its own; dropping the answer cuts it off.
+pub(super) fn aside<T: Send + 'static>(
+    what: &'static str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, Result<T, Failure>> {
+    let mut spawned = tokio::task::JoinSet::new();
+    spawned.spawn(work);
+    async move {
+        let joined = spawned.join_next().await;
+        joined.and_then(Result::ok).ok_or_else(|| Failure::internal(format!("{what} ended by a panic of the worker")))
+    }
+    .boxed()
 }

@@ -1,7 +1,6 @@
 //! Why a task ended although it was not told to, and whether starting it again by itself could help.
 
-use towpath_config::Redactor;
-use towpath_model::{Coded, ConnectorError, Kind};
+use towpath_model::{Coded, ConnectorError, Kind, Redactor};
 
 use crate::errors::Stage;
 

@@ -18,9 +18,8 @@ mod telemetry;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use towpath_config::Redactor;
 use towpath_log::LogEngine;
-use towpath_model::{Clock, Config, ConnectorError, ConnectorKind, Plugin, Plugins, TaskContext, TaskId};
+use towpath_model::{Clock, Config, ConnectorError, ConnectorKind, Plugin, Plugins, Redactor, TaskContext, TaskId};
 
 use crate::answers::{ErrorEntry, RetryState};
 use crate::board::Board;
@@ -98,7 +97,7 @@ impl Task {
     pub(crate) async fn run(self) -> Outcome {
         let settings = match TaskSettings::new(&self.config, &self.shared.limits) {
             Ok(settings) => settings,
-            Err(error) => return Outcome::Failed(Failure::config(error.key, &error.reason)),
+            Err(error) => return Outcome::Failed(Failure::config(&error.key, &error.reason)),
         };
         let ended = match self.plugin.spec().kind {
             ConnectorKind::Source => Box::pin(source::run(self, settings)).await,
@@ -113,6 +112,7 @@ impl Task {
         TaskContext {
             task: self.id.clone(),
             config: self.config.clone(),
+            redactor: self.redactor.clone(),
             run_id: uuid_from(self.seed, self.epoch),
             epoch: self.epoch,
             buffer_bytes_max: self.shared.limits.buffer_bytes,
@@ -161,6 +161,13 @@ impl Task {
             message,
         };
         self.shared.board.error(&self.id.connector, error);
+    }
+
+    /// The connector has used this topic, which is remembered across restarts.
+    fn topic_used(&self, topic: &Arc<str>) {
+        if self.shared.board.topic_used(&self.id.connector, topic) {
+            self.shared.status.topic_used(topic, &self.id, self.shared.clock.now_ms());
+        }
     }
 
     /// Tells the supervisor; a full queue loses nothing that matters, as the supervisor also sees the outcome.

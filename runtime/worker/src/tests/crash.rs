@@ -12,7 +12,7 @@ use towpath_log::sim::{Faults, SimDisk};
 use towpath_log::{Embedded, Fetch, Fetches, GroupOffsets, LogConfig, Topics};
 use towpath_model::{
     Batch, Checkpoint, Config, ConnectorError, ConnectorKind, Fault, Flushed, Interrupt, Plugin, Plugins, Polled,
-    Position, Progress, Sink, Source, Spec, SystemClock, TargetState, TaskContext, TopicPartition, Transform,
+    Position, Progress, Redactor, Sink, Source, Spec, SystemClock, TargetState, TaskContext, TopicPartition, Transform,
     UnknownPlugin,
 };
 
@@ -69,11 +69,11 @@ impl Plugin for Counting {
         "counting"
     }
 
-    async fn validate(&self, _: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
+    async fn validate(&self, _: &Config, _: &Redactor, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         Ok(vec![])
     }
 
-    async fn plan(&self, config: &Config, _: u32) -> Result<Vec<Config>, ConnectorError> {
+    async fn plan(&self, config: &Config, _: &Redactor, _: u32) -> Result<Vec<Config>, ConnectorError> {
         Ok(vec![config.clone()])
     }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use towpath_model::{
     Batch, BatchBuilder, Checkpoint, Config, ConfigKey, ConnectorError, ConnectorKind, Encoding, Fault, Flushed, Form,
-    Importance, Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Run, Sink, Source, Spec,
+    Importance, Interrupt, Plugin, Plugins, Polled, Position, Progress, RecordError, Redactor, Run, Sink, Source, Spec,
     TaskContext, TopicPartition, Transform, Transformed, UnknownPlugin, ValueType, Width,
 };
 
@@ -167,12 +167,12 @@ impl Plugin for FakePlugin {
         &self.digest
     }
 
-    async fn validate(&self, config: &Config, _: bool) -> Result<Vec<Fault>, ConnectorError> {
+    async fn validate(&self, config: &Config, _: &Redactor, _: bool) -> Result<Vec<Fault>, ConnectorError> {
         let wrong = config.get("fake.mode") == Some("wrong");
         Ok(if wrong { vec![Fault::error("fake.mode", "this mode is wrong")] } else { vec![] })
     }
 
-    async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
+    async fn plan(&self, config: &Config, _: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
         let tasks = self.script.tasks.lock().unwrap().unwrap_or(max_tasks);
         self.script.write(format!("plan {tasks}"));
         Ok((0..tasks).map(|_| config.clone()).collect())

@@ -23,6 +23,9 @@ pub(super) struct FolderFollower {
     changes: mpsc::Receiver<()>,
     _watch: Watch,
     told: Vec<Finding>,
+    /// What was found of connectors when they were planned, as far as it has been told.
+    told_of_plans: Vec<Finding>,
+    sources: BTreeMap<PathBuf, String>,
 }
 
 impl FolderFollower {
@@ -35,7 +38,16 @@ impl FolderFollower {
         };
         let watch = Watch::start(dir, WatchOptions::default(), tell);
         let watch = watch.map_err(Failure::environment)?;
-        Ok(Self { dir: dir.to_owned(), worker, screen, changes, _watch: watch, told: Vec::new() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            worker,
+            screen,
+            changes,
+            _watch: watch,
+            told: Vec::new(),
+            told_of_plans: Vec::new(),
+            sources: BTreeMap::new(),
+        })
     }
 
     /// Applies the folder as it is. Says whether every file was accepted.
@@ -49,38 +61,55 @@ impl FolderFollower {
                 return Ok(false);
             }
         };
-        let sources = reading.sources.clone();
+        self.sources.clone_from(&reading.sources);
         let applied = self.worker.apply_folder(reading).await.map_err(Failure::ours)?;
         let accepted = applied.findings.iter().all(|finding| finding.severity != Severity::Error);
-        self.tell(applied, &sources);
+        self.tell(applied);
         Ok(accepted)
     }
 
     /// Applies every change, until the worker takes none any more.
     pub(super) async fn follow(&mut self) -> Failure {
+        let mut plans = self.worker.changes();
+        plans.mark_changed();
         loop {
-            // The watcher lives as long as this; should its thread end all the same, the folder stays as it was applied.
-            if self.changes.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-            if let Err(failure) = self.apply().await {
-                return failure;
+            tokio::select! {
+                // The watcher lives as long as this; should its thread end all the same, the folder stays as it was applied.
+                Some(()) = self.changes.recv() => {
+                    if let Err(failure) = self.apply().await {
+                        return failure;
+                    }
+                }
+                Ok(()) = plans.changed() => self.tell_plans(),
+                else => std::future::pending::<()>().await,
             }
         }
     }
 
-    fn tell(&mut self, applied: Applied, sources: &BTreeMap<PathBuf, String>) {
-        for finding in applied.findings.iter().filter(|finding| !self.told.contains(finding)) {
-            let source = finding.file.as_ref().and_then(|file| sources.get(file)).map(String::as_str);
-            self.tell_finding(finding, source);
-        }
+    fn tell(&mut self, applied: Applied) {
+        applied
+            .findings
+            .iter()
+            .filter(|finding| !self.told.contains(finding))
+            .for_each(|finding| self.tell_finding(finding));
         self.told = applied.findings;
         applied.steps.iter().for_each(tell_step);
     }
 
+    /// What planning the connectors has found, which takes as long as the systems concerned take to answer.
+    fn tell_plans(&mut self) {
+        let found: Vec<_> = self.worker.statuses().into_iter().flat_map(|status| status.findings).collect();
+        found
+            .iter()
+            .filter(|finding| !self.told_of_plans.contains(finding))
+            .for_each(|finding| self.tell_finding(finding));
+        self.told_of_plans = found;
+    }
+
     /// People get the text with the line at fault; machines get an event with its place in fields.
-    fn tell_finding(&self, finding: &Finding, source: Option<&str>) {
+    fn tell_finding(&self, finding: &Finding) {
         if std::io::stderr().is_terminal() {
+            let source = finding.file.as_ref().and_then(|file| self.sources.get(file)).map(String::as_str);
             let mut text = finding.render(source);
             if !text.ends_with('\n') {
                 text.push('\n');
@@ -92,6 +121,10 @@ impl FolderFollower {
         let connector = finding.connector.as_deref().unwrap_or_default();
         let suggestion = finding.suggestion.as_deref().unwrap_or_default();
         match finding.severity {
+            // The connector starts all the same, and waits.
+            Severity::Error if finding.passing => {
+                tracing::warn!(%code, connector, %file, line, column, path, suggestion, "{message}");
+            }
             Severity::Error => tracing::error!(%code, connector, %file, line, column, path, suggestion, "{message}"),
             Severity::Warning => tracing::warn!(%code, connector, %file, line, column, path, suggestion, "{message}"),
             Severity::Note => tracing::info!(%code, connector, %file, line, column, path, suggestion, "{message}"),

@@ -136,7 +136,7 @@ async fn bind(arguments: &Arguments) -> Result<Server> {
     let token = arguments.rest_token.as_ref().map(Secret::new);
     let config = towpath_rest::Config { listen: arguments.rest.clone(), token, ..Default::default() };
     Server::bind(config).await.map_err(|error| match error {
-        towpath_rest::Error::TokenMissing { .. } => Failure::input(error),
+        towpath_rest::Error::TokenMissing { .. } => Failure::input_error(error),
         _ => Failure::environment(error),
     })
 }

@@ -24,7 +24,7 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
-        let creation = Creation::new(&task.config).map_err(|error| Failure::config(error.key, &error.reason))?;
+        let creation = Creation::new(&task.config).map_err(|error| Failure::config(&error.key, &error.reason))?;
         Ok(Self {
             creation,
             known: KnownTopics::default(),

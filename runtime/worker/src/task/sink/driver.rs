@@ -21,7 +21,7 @@ use super::put::Delivery;
 use crate::errors::{DeadLetters, Stage};
 use crate::handle::consumer_group;
 use crate::settings::{SinkSettings, TaskSettings};
-use crate::task::calls::{Call, moment};
+use crate::task::calls::{Call, aside, moment};
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Task, Wanted};
 
@@ -50,7 +50,7 @@ pub(super) struct Driver {
     sink: Option<Guest>,
     guest: Call<(Guest, Answer)>,
     fetcher: Option<Fetcher>,
-    fetching: Call<(Fetcher, Result<Fetched, Miss>)>,
+    fetching: Call<Result<(Fetcher, Result<Fetched, Miss>), Failure>>,
     cancel: Arc<Notify>,
     /// The fetch under way is void.
     fetch_void: bool,
@@ -150,7 +150,8 @@ impl Driver {
                 self.sink = Some(sink);
                 self.answered(answer).await.map(Some)
             }
-            (fetcher, fetched) = self.fetching.answer() => {
+            answer = self.fetching.answer() => {
+                let (fetcher, fetched) = answer?;
                 self.fetcher = Some(fetcher);
                 self.fetched(fetched)
             }
@@ -240,7 +241,7 @@ impl Driver {
                 self.task.meters.out_of_range.add(1);
                 tracing::warn!(task = %self.task.id, %partition, offset, "the committed offset is not in the log any more");
             }
-            self.task.shared.board.topic_used(&self.task.id.connector, &partition.topic);
+            self.task.topic_used(&partition.topic);
             self.lanes.add(partition.clone(), offset, committed, metadata);
         }
         let positions = self.lanes.starts(&new);
@@ -278,13 +279,11 @@ impl Driver {
             return;
         };
         let fetches = self.lanes.fetches();
-        self.fetching.start(
-            async move {
-                let fetched = fetcher.fetch(fetches).await;
-                (fetcher, fetched)
-            }
-            .boxed(),
-        );
+        // Decompressing and converting the next batch keeps another core busy while the guest takes this one.
+        self.fetching.start(aside("fetching", async move {
+            let fetched = fetcher.fetch(fetches).await;
+            (fetcher, fetched)
+        }));
     }
 
     fn fetched(&mut self, fetched: Result<Fetched, Miss>) -> Result<Option<Event>, Failure> {

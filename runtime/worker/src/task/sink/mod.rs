@@ -18,7 +18,7 @@ use crate::settings::{SinkSettings, TaskSettings};
 /// Runs a sink task until it is stopped.
 pub(super) async fn run(task: Task, settings: TaskSettings) -> Result<(), Failure> {
     let sink = SinkSettings::new(&task.config, &task.shared.limits);
-    let sink = sink.map_err(|error| Failure::config(error.key, &error.reason))?;
+    let sink = sink.map_err(|error| Failure::config(&error.key, &error.reason))?;
     let driver = driver::Driver::new(Arc::new(task), settings, sink).await?;
     Box::pin(driver.run()).await
 }

@@ -17,14 +17,17 @@ use super::machine::{Action, Event, Machine};
 use super::write::{Writer, merge_positions};
 use crate::errors::Stage;
 use crate::settings::TaskSettings;
-use crate::task::calls::{Call, moment};
+use crate::task::calls::{Call, aside, moment};
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Notice, Task, Wanted, wait_of};
 
 /// How long a guest may go on waiting in a poll while positions lie ready for it.
 const FEEDBACK_DELAY: Duration = Duration::from_millis(50);
-/// Batches of at least so many records are converted on another thread while the guest goes on.
+/// Batches of at least so many records are converted and written on other threads while the guest goes on.
 const SPAWN_RECORDS: usize = 256;
+
+/// The guest is not polled while so many full batches are ready to be written.
+const READY_BATCHES_MAX: usize = 4;
 
 /// What the guest answered to which call.
 enum Answer {
@@ -36,6 +39,9 @@ enum Answer {
 
 /// A converter that has done its work.
 type Conversion = (Converter, Result<Ready, Halt>);
+
+/// A writer that has done its work.
+type Writing = (Writer, Result<Vec<Checkpoint>, Halt>);
 
 pub(super) struct Driver {
     task: Arc<Task>,
@@ -49,7 +55,7 @@ pub(super) struct Driver {
     converter: Option<Converter>,
     converting: Call<Result<Conversion, Failure>>,
     writer: Option<Writer>,
-    writing: Call<(Writer, Result<Vec<Checkpoint>, Halt>)>,
+    writing: Call<Result<Writing, Failure>>,
     retrying: Retrying,
     polled: VecDeque<Polled>,
     ready: Vec<Ready>,
@@ -69,7 +75,7 @@ impl Driver {
         let made = task.plugin.source(task.context()).await;
         let (source, interrupt) = made.map_err(|error| task.failure("starting the connector", &error))?;
         let wanted = task.wanted.clone();
-        let ready_bytes_max = settings.batch.bytes as usize * 2;
+        let ready_bytes_max = settings.batch.bytes as usize * READY_BATCHES_MAX;
         let begins = *wanted.borrow();
         Ok(Self {
             machine: Machine::new(begins, ready_bytes_max),
@@ -136,7 +142,7 @@ impl Driver {
                 self.answered(answer).await
             }
             converted = self.converting.answer() => self.converted(converted?),
-            (writer, written) = self.writing.answer() => self.written(writer, written),
+            written = self.writing.answer() => self.written(written?),
             () = moment(self.pause_ends) => { self.pause_ends = None; Ok(Event::GuestPauseOver) }
             () = moment(self.interrupt_at) => { self.interrupt_at = None; Ok(Event::InterruptDue) }
             () = moment(self.keep_alive_at) => { self.keep_alive_at = None; Ok(Event::KeepAliveDue) }
@@ -202,32 +208,19 @@ impl Driver {
             let converted = converter.convert(polled).await;
             (converter, converted)
         };
-        self.converting.start(if spawn {
-            let mut spawned = tokio::task::JoinSet::new();
-            spawned.spawn(convert);
-            async move {
-                let joined = spawned.join_next().await;
-                joined
-                    .and_then(Result::ok)
-                    .ok_or_else(|| Failure::internal("conversion ended by a panic of the worker"))
-            }
-            .boxed()
-        } else {
-            convert.map(Ok).boxed()
-        });
+        self.converting.start(if spawn { aside("conversion", convert) } else { convert.map(Ok).boxed() });
     }
 
     fn write(&mut self) {
         let Some(mut writer) = self.writer.take() else { return };
         let batches = std::mem::take(&mut self.ready);
         self.task.meters.work_waits(self.task.shared.clock.now_ms());
-        self.writing.start(
-            async move {
-                let written = writer.write(batches).await;
-                (writer, written)
-            }
-            .boxed(),
-        );
+        let spawn = batches.iter().map(|batch| batch.records.len()).sum::<usize>() >= SPAWN_RECORDS;
+        let write = async move {
+            let written = writer.write(batches).await;
+            (writer, written)
+        };
+        self.writing.start(if spawn { aside("writing", write) } else { write.map(Ok).boxed() });
     }
 
     async fn answered(&mut self, answer: Answer) -> Result<Event, Failure> {
@@ -297,7 +290,7 @@ impl Driver {
         }
     }
 
-    fn written(&mut self, writer: Writer, written: Result<Vec<Checkpoint>, Halt>) -> Result<Event, Failure> {
+    fn written(&mut self, (writer, written): Writing) -> Result<Event, Failure> {
         self.writer = Some(writer);
         match written {
             Ok(positions) => {

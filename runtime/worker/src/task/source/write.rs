@@ -37,7 +37,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
-        let creation = Creation::new(&task.config).map_err(|error| Failure::config(error.key, &error.reason))?;
+        let creation = Creation::new(&task.config).map_err(|error| Failure::config(&error.key, &error.reason))?;
         Ok(Self {
             creation,
             known: KnownTopics::default(),
@@ -156,7 +156,7 @@ impl Writer {
             let topic = batch.topic(run.topic);
             if !self.known.knows(topic) {
                 self.known.ensure(self.task.shared.log.as_ref(), &self.creation, topic).await?;
-                self.task.shared.board.topic_used(&self.task.id.connector, topic);
+                self.task.topic_used(topic);
             }
         }
         Ok(())
