@@ -49,6 +49,7 @@ async fn task(folder: PathBuf) -> Box<dyn Source> {
     let context = TaskContext {
         task: TaskId { connector: ConnectorName::new("bench"), task: 0 },
         config: [("mode", "batch")].into_iter().collect(),
+        redactor: towpath_model::Redactor::default(),
         run_id: "run".into(),
         epoch: 1,
         buffer_bytes_max: 1 << 20,

@@ -6,14 +6,20 @@ use bytes::Bytes;
 use towpath_model::{Batch, Columns, CommonHeader, Encoding, Form, Run};
 
 use crate::bindings::imports::towpath::connect::records as wit;
+use crate::config::Limits;
 
 /// A batch as a guest gave it.
 ///
 /// # Errors
-/// When its columns contradict themselves or it carries more than `bytes_max` bytes; the text says how.
-pub(crate) fn batch_from_wit(batch: wit::Batch, bytes_max: usize) -> Result<Batch, String> {
-    if batch.arena.len() > bytes_max {
-        return Err(format!("it carries {} bytes, {bytes_max} are allowed", batch.arena.len()));
+/// When its columns contradict themselves or it carries more than the limits allow; the text says how.
+pub(crate) fn batch_from_wit(batch: wit::Batch, limits: &Limits) -> Result<Batch, String> {
+    let (records, records_max) = (batch.key_lengths.len(), limits.batch_records_max);
+    if records > records_max {
+        return Err(format!("it carries {records} records, {records_max} are allowed"));
+    }
+    let (bytes, bytes_max) = (weight(&batch), limits.batch_bytes_max);
+    if bytes > bytes_max {
+        return Err(format!("it carries {bytes} bytes, {bytes_max} are allowed"));
     }
     let common_header = |header: wit::CommonHeader| CommonHeader {
         name: header.name.into(),
@@ -46,6 +52,25 @@ pub(crate) fn batch_from_wit(batch: wit::Batch, bytes_max: usize) -> Result<Batc
         header_lengths: batch.header_lengths,
     };
     Batch::new(columns).map_err(|malformed| malformed.to_string())
+}
+
+/// What a batch takes of the host's memory, about.
+fn weight(batch: &wit::Batch) -> usize {
+    let texts = |texts: &[String]| texts.iter().map(|text| text.len() + size_of::<Arc<str>>()).sum::<usize>();
+    let common = |header: &wit::CommonHeader| {
+        size_of::<CommonHeader>() + header.name.len() + header.value.as_ref().map_or(0, Vec::len)
+    };
+    let numbers = size_of_val(batch.key_lengths.as_slice())
+        + size_of_val(batch.value_lengths.as_slice())
+        + size_of_val(batch.timestamps.as_slice())
+        + size_of_val(batch.offsets.as_slice())
+        + size_of_val(batch.header_counts.as_slice())
+        + size_of_val(batch.header_keys.as_slice())
+        + size_of_val(batch.header_lengths.as_slice());
+    let structures = batch.header_forms.len() * size_of::<Form>() + batch.runs.len() * size_of::<Run>();
+    let dictionaries = texts(&batch.topics) + texts(&batch.schemas) + texts(&batch.header_names);
+    let common_headers = batch.common_headers.iter().map(common).sum::<usize>();
+    batch.arena.len() + numbers + structures + dictionaries + common_headers
 }
 
 /// A batch as a guest takes it.

@@ -29,9 +29,14 @@ pub struct EmbeddedComponent {
     pub name: &'static str,
     /// SHA-256 of the `.wasm` file in hexadecimal.
     pub digest: &'static str,
-    /// The compiled code.
+    /// The compiled code. It runs in place where it begins with a page, see [`Paged`], and is copied otherwise.
     pub cwasm: &'static [u8],
 }
+
+/// Bytes that begin with a page of memory.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct Paged<B: ?Sized>(pub B);
 
 /// What every task is held to.
 #[derive(Clone, Debug)]
@@ -42,14 +47,24 @@ pub struct Limits {
     pub compute_max: Duration,
     /// Time a call may take in all, on top of any wait that the call itself asks for.
     pub call_max: Duration,
-    /// Bytes that one answer of a component may carry in a batch.
+    /// Bytes that one answer of a component may carry in a batch, payloads and everything that describes them.
     pub batch_bytes_max: usize,
+    /// Records that one answer of a component may carry.
+    pub batch_records_max: usize,
+    /// Bytes that the host takes out of a component's memory for one call, whatever they are.
+    pub crossing_bytes_max: usize,
     /// Bytes of a task's scratch files.
     pub scratch_bytes_max: u64,
     /// Requests, connections, files and uploads that a task may hold at once.
     pub handles_max: usize,
     /// Readers that a source task may have beside itself, each held to these limits on its own.
     pub readers_max: usize,
+    /// Bytes that the host holds for a task's uploads and for the answers to its requests.
+    pub held_bytes_max: usize,
+    /// Lines that a task may log in a second, after a first burst of ten times as many; the rest is counted.
+    pub log_lines_a_second: u32,
+    /// Bytes of a file that holds a component.
+    pub component_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -59,9 +74,14 @@ impl Default for Limits {
             compute_max: Duration::from_secs(10),
             call_max: Duration::from_secs(900),
             batch_bytes_max: 64 << 20,
+            batch_records_max: 1 << 20,
+            crossing_bytes_max: 128 << 20,
             scratch_bytes_max: 4 << 30,
             handles_max: 256,
             readers_max: 16,
+            held_bytes_max: 512 << 20,
+            log_lines_a_second: 100,
+            component_bytes_max: 256 << 20,
         }
     }
 }

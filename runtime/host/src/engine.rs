@@ -13,6 +13,7 @@ use std::time::Duration;
 use wasmtime::{Config, WasmBacktraceDetails};
 
 use crate::Error;
+use crate::plugins::code_pages;
 
 /// How often a computing guest is interrupted.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -30,6 +31,7 @@ pub(crate) fn engine() -> Result<wasmtime::Engine, Error> {
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .max_wasm_stack(STACK_BYTES)
         .async_stack_size(2 * STACK_BYTES)
+        .with_custom_code_memory(Some(code_pages()))
         .target(env!("TOWPATH_TARGET"))
         .map_err(Error::Engine)?;
     wasmtime::Engine::new(&config).map_err(Error::Engine)
@@ -133,5 +135,31 @@ pub(crate) struct Computing<'a>(&'a Activity);
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
         self.0.computing.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn the_thread_sleeps_while_no_guest_computes_and_wakes_for_the_next_one() {
+        let activity = Arc::new(Activity::default());
+        let (ticked, ticks) = mpsc::channel();
+        let run = activity.clone();
+        let thread = std::thread::spawn(move || run.run(|| ticked.send(()).unwrap_or_default()));
+        for _ in 0..3 {
+            while !activity.asleep.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            while ticks.try_recv().is_ok() {}
+            let computing = activity.enter();
+            ticks.recv_timeout(Duration::from_secs(60)).expect("it is awake again");
+            drop(computing);
+        }
+        activity.stop();
+        thread.join().expect("it ends");
     }
 }

@@ -21,6 +21,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The file cannot hold a component.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The folder for compiled code could be written to by others, whose code would then run unchecked.
     #[error("{}: compiled code is kept only where no other user can write; {reason}", path.display())]
     CacheNotPrivate {
@@ -68,6 +76,7 @@ impl Coded for Error {
         match self {
             Self::Engine(_) => "host.engine",
             Self::Io { .. } => "host.io",
+            Self::File { .. } => "plugin.file",
             Self::CacheNotPrivate { .. } => "host.cache_not_private",
             Self::Component { .. } => "plugin.component",
             Self::Exports { .. } => "plugin.exports",

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use towpath_model::{
     Capability, Config, ConfigKey, ConnectorError, ConnectorKind, Credential, Endpoint, Fault, Gravity, Importance,
-    Reason, RecordError, Scheme, Spec, ValueType, Width,
+    Reason, RecordError, Redactor, Scheme, Spec, ValueType, Width,
 };
 
 use crate::bindings::connector::exports::towpath::connect::connector as wit;
 use crate::bindings::imports::towpath::connect::types;
 use crate::columns::encoding_from_wit;
-use crate::guest::Redactor;
+use crate::guest::{clean, code, is_code};
 
 pub(crate) fn config_to_wit(config: &Config) -> types::Config {
     config.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
@@ -32,13 +32,15 @@ pub(crate) fn error_from_wit(error: types::Error, redactor: &Redactor) -> Connec
         types::Error::Records(errors) => {
             let record = |error: types::RecordError| RecordError {
                 index: error.index,
-                code: error.code,
-                reason: redactor.clean(error.reason),
+                code: code(error.code, "connector.record"),
+                reason: clean(redactor, &error.reason),
                 retriable: error.retriable,
             };
             ConnectorError::Records(errors.into_iter().map(record).collect())
         }
-        types::Error::Config(error) => ConnectorError::config(error.key, reason_from_wit(error.reason, redactor)),
+        types::Error::Config(error) => {
+            ConnectorError::config(clean(redactor, &error.key), reason_from_wit(error.reason, redactor))
+        }
         types::Error::Fatal(reason) => ConnectorError::fatal(reason_from_wit(reason, redactor)),
     }
 }
@@ -50,14 +52,14 @@ pub(crate) fn fault_from_wit(fault: types::Fault, redactor: &Redactor) -> Fault 
         types::Gravity::Passing => Gravity::Passing,
         types::Gravity::Warning => Gravity::Warning,
     };
-    Fault { key: fault.key, gravity, reason: reason_from_wit(fault.reason, redactor) }
+    Fault { key: clean(redactor, &fault.key), gravity, reason: reason_from_wit(fault.reason, redactor) }
 }
 
 fn reason_from_wit(reason: types::Reason, redactor: &Redactor) -> Reason {
     Reason {
-        code: reason.code.map(Cow::Owned),
-        message: redactor.clean(reason.message),
-        remedy: reason.remedy.map(|remedy| redactor.clean(remedy)),
+        code: reason.code.filter(|code| is_code(code)).map(Cow::Owned),
+        message: clean(redactor, &reason.message),
+        remedy: reason.remedy.map(|remedy| clean(redactor, &remedy)),
     }
 }
 

@@ -1,14 +1,20 @@
 //! A source that misbehaves on demand, for the tests of the host: the configuration key `mode` chooses how.
 //!
 //! What it is allowed is told by records: each poll answers with one record whose value says what came of it. The exports are
-//! written out instead of made by the SDK's macro, because one mode breaks an answer that the SDK cannot express.
+//! written out instead of made by the SDK's macro, because some modes spoil answers in ways that the SDK cannot express. With the
+//! key `insist`, what it is refused ends the task instead. `examples/` holds its like: a sink, a transform, one without an end.
 
+mod deeds;
+#[cfg(target_family = "wasm")]
+mod lies;
 mod reach;
 
 use std::time::Duration;
 
+use deeds::strike;
 use towpath_sdk::model::{
-    BatchBuilder, Capability, Checkpoint, ConnectorError, ConnectorKind, Form, Polled, Progress, Reading, Run, Spec,
+    BatchBuilder, Capability, Checkpoint, Config, ConnectorError, ConnectorKind, Fault, Form, Polled, Progress,
+    Reading, Run, Spec,
 };
 use towpath_sdk::streams::Waited;
 use towpath_sdk::{Context, Source, key, log, metrics, spec, streams};
@@ -29,6 +35,7 @@ impl Source for Misbehaving {
             .key(key("port").int().optional().doc("The port of `hostname`."))
             .key(key("store.url").optional().store_endpoint().doc("The store to use."))
             .key(key("target").optional().doc("A URL that is not among the endpoints."))
+            .key(key("insist").optional().doc("Whether what is refused ends the task."))
             .key(key("tls.roots").optional().doc("The path of the authorities for TLS."))
             .key(key("password").password().optional().doc("A secret that the component may know."))
             .key(key("token").password().optional().doc("A secret that only the host uses."))
@@ -40,19 +47,34 @@ impl Source for Misbehaving {
             .build()
     }
 
+    fn validate(config: &Config, _connect: bool) -> Result<Vec<Fault>, ConnectorError> {
+        strike(config, "validate")?;
+        Ok(Vec::new())
+    }
+
+    fn plan(config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
+        strike(config, "plan")?;
+        match config.get("mode") {
+            Some("plan-many") => Ok(vec![config.clone(); max_tasks as usize + 1]),
+            Some("plan-none") => Ok(Vec::new()),
+            _ => Ok(vec![config.clone()]),
+        }
+    }
+
     fn open(context: Context, _offsets: Vec<Checkpoint>) -> Result<Self, ConnectorError> {
+        strike(&context.config, "open")?;
         Ok(Self { context })
     }
 
     fn poll(&mut self, max_wait: Duration, _max_records: u32, _max_bytes: u32) -> Result<Polled, ConnectorError> {
+        strike(&self.context.config, "poll")?;
         let secret = self.setting("password");
         let said = match self.setting("mode").as_str() {
-            "ok" | "garbage-lengths" => "ok".into(),
-            "panic" => panic!("no such table, said {secret}"),
-            "loop" => spin(),
-            "hoard" => hoard(),
-            "stack-overflow" => dig(0).to_string(),
-            "exit" => std::process::exit(3),
+            "ok" => "ok".into(),
+            "tick" => tick(max_wait),
+            "hasty" => return Ok(nothing(Progress::More)),
+            "hasty-idle" => return Ok(nothing(Progress::Idle)),
+            mode if mode.contains('@') || mode.starts_with("lie-") => "done".into(),
             "error" => return Err(ConnectorError::fatal(format!("refused by {secret}"))),
             "batch" => return Ok(batch()),
             "config" => self.context.config.iter().map(|(key, _)| key).collect::<Vec<_>>().join(","),
@@ -68,11 +90,26 @@ impl Source for Misbehaving {
             },
             mode => reach::reach(mode, &self.context.config),
         };
-        Ok(say(&said))
+        if self.context.config.get("insist").is_some() {
+            return Err(ConnectorError::fatal(said));
+        }
+        let mut polled = say(&said);
+        // With a position, so that there is something to commit.
+        polled.checkpoints.push(Checkpoint { partition: r#"{"p":0}"#.into(), offset: Some(r#"{"o":0}"#.into()) });
+        polled.progress = if self.setting("mode").contains('@') { Progress::Finished } else { Progress::More };
+        Ok(polled)
     }
 
     fn commit(&mut self, _offsets: &[Checkpoint]) -> Result<(), ConnectorError> {
-        Ok(())
+        strike(&self.context.config, "commit")
+    }
+
+    fn keep_alive(&mut self) -> Result<(), ConnectorError> {
+        strike(&self.context.config, "keep-alive")
+    }
+
+    fn close(self) {
+        strike(&self.context.config, "close").expect("a deed that is no error");
     }
 }
 
@@ -110,23 +147,16 @@ fn batch() -> Polled {
     Polled { records, checkpoints, progress: Progress::More, lag_ms: None, lag_bytes: None, transaction_ends }
 }
 
-fn spin() -> String {
-    let mut turns = 0u64;
-    loop {
-        turns = std::hint::black_box(turns.wrapping_add(1));
-    }
+/// Nothing at all, at once.
+fn nothing(progress: Progress) -> Polled {
+    let (records, checkpoints, transaction_ends) = (BatchBuilder::default().build(), Vec::new(), Vec::new());
+    Polled { records, checkpoints, progress, lag_ms: None, lag_bytes: None, transaction_ends }
 }
 
-fn hoard() -> String {
-    let mut held: Vec<Vec<u8>> = Vec::new();
-    loop {
-        held.push(std::hint::black_box(vec![1; 1 << 20]));
-    }
-}
-
-fn dig(depth: u64) -> u64 {
-    let deeper = std::hint::black_box(depth).wrapping_add(1);
-    if deeper == 0 { 0 } else { dig(deeper).wrapping_add(std::hint::black_box(1)) }
+/// A well-behaved little source: a tick now and then.
+fn tick(max_wait: Duration) -> String {
+    streams::wait(&[], max_wait.min(Duration::from_millis(20)));
+    "tick".into()
 }
 
 #[cfg(target_family = "wasm")]

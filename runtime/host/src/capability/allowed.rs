@@ -3,7 +3,7 @@
 //! Names are compared as the configuration gives them; the addresses they resolve to are checked as well, and the address
 //! that was checked is the one that is dialled. Link-local and metadata addresses need the operator's word.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reqwest::Url;
 use towpath_model::{Config, ConfigKey, Endpoint, Spec};
@@ -118,7 +118,7 @@ pub(crate) fn permitted(host: &str, found: Vec<SocketAddr>, allow_link_local: bo
         found.into_iter().partition(|address| allow_link_local || !is_link_local(address.ip()));
     match refused.first() {
         Some(address) if kept.is_empty() => Err(Denied(format!(
-            "{host} is the link-local address {}, where machines keep their own credentials; only the operator of the worker can permit it",
+            "{host} is the link-local or metadata address {}, where machines keep their own credentials; only the operator of the worker can permit it",
             address.ip()
         ))),
         _ => Ok(kept),
@@ -126,18 +126,27 @@ pub(crate) fn permitted(host: &str, found: Vec<SocketAddr>, allow_link_local: bo
 }
 
 fn is_link_local(address: IpAddr) -> bool {
-    const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V4(address) => is_local_v4(address),
         IpAddr::V6(address) => {
-            // An IPv4 address may hide in the last four bytes of a translated or compatible one.
-            let [.., a, b, c, d] = address.octets();
+            // An IPv4 address may hide in the last four bytes of a translated or compatible one, and behind the prefix of 6to4.
+            let octets = address.octets();
+            let [_, _, p, q, r, s, .., a, b, c, d] = octets;
             let embedded = matches!(address.segments(), [0x64, 0xff9b, ..] | [0, 0, 0, 0, 0, 0, ..]);
             address.is_unicast_link_local()
-                || address == AWS_METADATA
-                || (embedded && std::net::Ipv4Addr::new(a, b, c, d).is_link_local())
+                // AWS keeps metadata and credentials of pods under this prefix.
+                || matches!(address.segments(), [0xfd00, 0xec2, ..])
+                || (embedded && is_local_v4(Ipv4Addr::new(a, b, c, d)))
+                || (address.segments()[0] == 0x2002 && is_local_v4(Ipv4Addr::new(p, q, r, s)))
         }
     }
+}
+
+fn is_local_v4(address: Ipv4Addr) -> bool {
+    // Azure, Alibaba and Oracle keep theirs outside of the link-local range.
+    const METADATA: [Ipv4Addr; 3] =
+        [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+    address.is_link_local() || METADATA.contains(&address)
 }
 
 fn value_of<'a>(key: &'a ConfigKey, config: &'a Config) -> Option<&'a str> {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use towpath_model::{Capability, Scheme};
 
 use super::allowed::{Denied, permitted};
-use super::{Services, require};
+use super::{Held, Services, require};
 use crate::Error;
 use crate::bindings::imports::towpath::connect::http as wit;
 use crate::error::chain;
@@ -33,6 +33,14 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const REDIRECTS_MAX: usize = 5;
 const IN_FLIGHT_MAX: usize = 1_024;
+const REQUESTS_MAX: usize = 10_000;
+const HEADERS_BYTES_MAX: usize = 16 << 10;
+/// Of what the host may hold for a task, the part that answers may take; bodies beyond it are cut.
+const ANSWERS_SHARE: usize = 8;
+/// A connection on which nothing comes back is asked for a sign of life, and given up without one.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_RETRIES: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// After so long no further request is begun: those left are answered as not sent, and the guest's call can end in time.
@@ -44,6 +52,10 @@ impl wit::Host for Guest {
     async fn send_all(&mut self, requests: Vec<wit::Request>, max_in_flight: u32) -> wasmtime::Result<Vec<Answer>> {
         if let Err(reason) = require(self, Capability::Http) {
             return Ok(requests.iter().map(|_| Err(wit::HttpError::Denied(reason.clone()))).collect());
+        }
+        if requests.len() > REQUESTS_MAX {
+            let reason = format!("{} requests at once, {REQUESTS_MAX} are allowed", requests.len());
+            return Ok(requests.iter().map(|_| Err(wit::HttpError::Invalid(reason.clone()))).collect());
         }
         self.meter.rested();
         let client = match client(&self.scope.services) {
@@ -57,7 +69,8 @@ impl wit::Host for Guest {
         let mut answers: Vec<Answer> = requests.iter().map(|_| Err(wit::HttpError::NotSent)).collect();
         let begin_until = Instant::now() + BEGIN_MAX;
         let lanes = lanes(requests).into_iter();
-        let lanes = lanes.map(|lane| run_lane(self.scope.clone(), client.clone(), lane, begin_until));
+        let room = Held::new(self.held.max() / ANSWERS_SHARE);
+        let lanes = lanes.map(|lane| run_lane(self.scope.clone(), client.clone(), lane, begin_until, &room));
         let mut finished = futures::stream::iter(lanes).buffer_unordered(in_flight);
         while let Some(lane) = finished.next().await {
             for (index, answer) in lane {
@@ -83,6 +96,9 @@ pub(crate) fn client(services: &Services) -> Result<Client, Error> {
         .no_proxy()
         .dns_resolver(Arc::new(Resolver { allow_link_local: services.allow_link_local }))
         .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(KEEP_ALIVE)
+        .tcp_keepalive_interval(KEEP_ALIVE_INTERVAL)
+        .tcp_keepalive_retries(KEEP_ALIVE_RETRIES)
         .pool_idle_timeout(Duration::from_secs(60))
         .tcp_nodelay(true)
         .user_agent(concat!("towpath/", env!("CARGO_PKG_VERSION")))
@@ -109,13 +125,14 @@ async fn run_lane(
     client: Client,
     lane: Vec<(usize, wit::Request)>,
     begin_until: Instant,
+    room: &Held,
 ) -> Vec<(usize, Answer)> {
     let mut answers = Vec::with_capacity(lane.len());
     for (index, request) in lane {
         if Instant::now() >= begin_until {
             break;
         }
-        let answer = answer(&scope, &client, request).await;
+        let answer = answer(&scope, &client, request, room).await;
         let goes_on = answer.as_ref().is_ok_and(|response| (200..300).contains(&response.status));
         answers.push((index, answer));
         if !goes_on {
@@ -125,17 +142,17 @@ async fn run_lane(
     answers
 }
 
-async fn answer(scope: &Scope, client: &Client, request: wit::Request) -> Answer {
+async fn answer(scope: &Scope, client: &Client, request: wit::Request, room: &Held) -> Answer {
     let asked = Duration::from_millis(request.timeout_ms.into());
     let timeout = if asked.is_zero() { TIMEOUT_DEFAULT } else { asked.min(scope.services.limits.call_max) };
-    match tokio::time::timeout(timeout, follow(scope, client, request)).await {
+    match tokio::time::timeout(timeout, follow(scope, client, request, room)).await {
         Ok(answer) => answer,
         Err(_) => Err(wit::HttpError::Timeout(format!("no answer within {} ms", timeout.as_millis()))),
     }
 }
 
 /// Sends a request and follows redirects that keep its method and body.
-async fn follow(scope: &Scope, client: &Client, request: wit::Request) -> Answer {
+async fn follow(scope: &Scope, client: &Client, request: wit::Request, room: &Held) -> Answer {
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| invalid("the method is malformed"))?;
     let first = Url::parse(&request.url).map_err(|error| invalid(&format!("the URL is malformed: {error}")))?;
     let own_headers = headers(&request.headers)?;
@@ -157,7 +174,7 @@ async fn follow(scope: &Scope, client: &Client, request: wit::Request) -> Answer
         let response = sent.map_err(failure)?;
         match redirect(&method, &response, &url) {
             Some(next) => url = next,
-            None => return read(response).await,
+            None => return read(response, room).await,
         }
     }
     Err(wit::HttpError::Connection(format!("more than {REDIRECTS_MAX} redirects")))
@@ -174,20 +191,22 @@ fn redirect(method: &Method, response: &reqwest::Response, url: &Url) -> Option<
     url.join(location).ok()
 }
 
-async fn read(mut response: reqwest::Response) -> Answer {
+async fn read(mut response: reqwest::Response, room: &Held) -> Answer {
     let status = response.status().as_u16();
-    let headers = response
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
+    let mut left = HEADERS_BYTES_MAX;
+    let headers = response.headers().iter().map_while(|(name, value)| {
+        left = left.checked_sub(name.as_str().len() + value.len())?;
+        Some((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    });
+    let headers = headers.collect();
     let mut body = Vec::new();
     let mut seen = 0;
     while seen < DRAIN_BYTES_MAX {
         match response.chunk().await {
             Ok(Some(chunk)) => {
                 seen += chunk.len();
-                let kept = chunk.len().min(BODY_BYTES_MAX - body.len());
+                let wanted = chunk.len().min(BODY_BYTES_MAX - body.len());
+                let kept = if room.spend(wanted) { wanted } else { 0 };
                 body.extend_from_slice(chunk.get(..kept).unwrap_or_default());
             }
             Ok(None) => break,

@@ -4,6 +4,7 @@
 //! component's spec declares that it uses the capability; anything else is denied, with the key that would permit it.
 
 pub(crate) mod allowed;
+pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod object_store;
 pub(crate) mod scratch;
@@ -16,6 +17,7 @@ use towpath_model::{Capability, Clock};
 use wasmtime::component::{HasSelf, Linker};
 
 pub(crate) use allowed::Allowed;
+pub(crate) use held::Held;
 
 use crate::bindings::imports::towpath::connect as wit;
 use crate::config::Limits;

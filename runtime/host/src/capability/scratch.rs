@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use towpath_model::Capability;
+use towpath_model::{Capability, crash_point};
 use wasmtime::component::Resource;
 
 use super::require;
@@ -86,6 +86,7 @@ impl wit::HostFile for Guest {
             let text = format!("the task's scratch files would grow beyond {} bytes", self.scratch.max);
             return Ok(Err(wit::ScratchError::Full(text)));
         }
+        crash_point("scratch.before_append");
         let file = self.table.get(&this)?;
         let (handle, size) = (file.file.clone(), file.size);
         let written = blocking(move || {
@@ -122,7 +123,9 @@ impl wit::HostFile for Guest {
             let mut bytes = vec![0; length];
             handle.read_exact_at(&mut bytes, offset).map(|()| bytes)
         });
-        Ok(read.await.map_err(|error| wit::ScratchError::Io(error.to_string())))
+        let read = read.await.map_err(|error| wit::ScratchError::Io(error.to_string()));
+        crash_point("scratch.after_read");
+        Ok(read)
     }
 
     async fn size(&mut self, this: Resource<File>) -> wasmtime::Result<u64> {

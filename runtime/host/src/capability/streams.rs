@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -27,6 +28,12 @@ const BUFFER_BYTES: usize = 256 << 10;
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const TLS_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A silent connection is asked for a sign of life.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// The other side acknowledges what is sent within this time, or the connection is taken for dead. Without it the system would
+/// go on trying for a quarter of an hour.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 /// A connection under the guest's hand.
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -238,10 +245,20 @@ async fn dial(allowed: &Allowed, host: &str, port: u16) -> Result<TcpStream, wit
     let addresses = allowed.addresses(host, found).map_err(|denied| wit::StreamError::Denied(denied.0))?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+        match TcpStream::connect(address).await.and_then(prepared) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(unreachable(last))
+}
+
+/// Without delay for small writes, and with an end to a connection whose other side is gone without a word.
+fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE_INTERVAL))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    Ok(stream)
 }

@@ -3,21 +3,33 @@
 use towpath_model::{Metric, Reading};
 
 use crate::bindings::imports::towpath::connect::{control, logging, metrics};
-use crate::guest::Guest;
+use crate::guest::{Guest, clean};
 
 /// More readings in one call are a mistake of the component.
 const READINGS_MAX: usize = 1_000;
 const NAME_BYTES_MAX: usize = 200;
 
+/// Writes a line when somebody wants to see it and the task has not written too many; what was left out is told with it.
+macro_rules! line {
+    ($guest:ident, $level:ident, $message:ident) => {
+        if tracing::enabled!(target: "towpath::connector", tracing::Level::$level)
+            && let Some(left_out) = $guest.lines.admit($guest.scope.services.clock.monotonic())
+        {
+            let (task, message) = (&$guest.scope.label, clean(&$guest.scope.redactor, &$message));
+            let left_out = (left_out > 0).then_some(left_out);
+            tracing::event!(target: "towpath::connector", tracing::Level::$level, %task, left_out, "{message}");
+        }
+    };
+}
+
 impl logging::Host for Guest {
     fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
-        let (task, message) = (&self.scope.label, self.scope.redactor.clean(message));
         match level {
-            logging::Level::Trace => tracing::trace!(target: "towpath::connector", %task, "{message}"),
-            logging::Level::Debug => tracing::debug!(target: "towpath::connector", %task, "{message}"),
-            logging::Level::Info => tracing::info!(target: "towpath::connector", %task, "{message}"),
-            logging::Level::Warn => tracing::warn!(target: "towpath::connector", %task, "{message}"),
-            logging::Level::Error => tracing::error!(target: "towpath::connector", %task, "{message}"),
+            logging::Level::Trace => line!(self, TRACE, message),
+            logging::Level::Debug => line!(self, DEBUG, message),
+            logging::Level::Info => line!(self, INFO, message),
+            logging::Level::Warn => line!(self, WARN, message),
+            logging::Level::Error => line!(self, ERROR, message),
         }
         Ok(())
     }
@@ -42,7 +54,7 @@ impl metrics::Host for Guest {
 impl control::Host for Guest {
     fn request_reconfiguration(&mut self, reason: String) -> wasmtime::Result<()> {
         if let Some(telemetry) = &self.scope.telemetry {
-            telemetry.request_reconfiguration(self.scope.redactor.clean(reason));
+            telemetry.request_reconfiguration(self.scope.redactor.redact(&reason).into_owned());
         }
         Ok(())
     }

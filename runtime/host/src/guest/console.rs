@@ -9,11 +9,14 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use towpath_model::Redactor;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::redact::Redactor;
+use towpath_model::Clock;
 
+use super::pace::Pace;
+use super::text::clean;
 /// How much of what was written last is kept.
 const TAIL_BYTES: usize = 16 << 10;
 /// Longer lines are cut.
@@ -30,11 +33,14 @@ struct Shared {
     line: Vec<u8>,
     task: String,
     redactor: Redactor,
+    clock: Arc<dyn Clock>,
+    lines: Pace,
 }
 
 impl Console {
-    pub(crate) fn new(task: &str, redactor: Redactor) -> Self {
-        let shared = Shared { tail: VecDeque::new(), line: Vec::new(), task: task.to_owned(), redactor };
+    pub(crate) fn new(task: &str, redactor: Redactor, clock: Arc<dyn Clock>, lines: Pace) -> Self {
+        let (tail, line) = (VecDeque::new(), Vec::new());
+        let shared = Shared { tail, line, task: task.to_owned(), redactor, clock, lines };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -63,11 +69,15 @@ impl Console {
 
 impl Shared {
     fn log_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line).into_owned();
-        self.line.clear();
-        if !line.trim().is_empty() {
-            tracing::debug!(target: "towpath::guest", task = %self.task, "{}", self.redactor.clean(line));
+        if tracing::enabled!(target: "towpath::guest", tracing::Level::DEBUG)
+            && !self.line.trim_ascii().is_empty()
+            && let Some(left_out) = self.lines.admit(self.clock.monotonic())
+        {
+            let line = clean(&self.redactor, &String::from_utf8_lossy(&self.line));
+            let left_out = (left_out > 0).then_some(left_out);
+            tracing::debug!(target: "towpath::guest", task = %self.task, left_out, "{line}");
         }
+        self.line.clear();
     }
 }
 
@@ -129,7 +139,8 @@ mod tests {
 
     #[test]
     fn only_the_last_of_it_is_kept() {
-        let console = Console::new("t-0", Redactor::default());
+        let lines = Pace::new(1, std::time::Duration::from_secs(1));
+        let console = Console::new("t-0", Redactor::default(), Arc::new(towpath_model::SystemClock::default()), lines);
         console.take(&vec![b'a'; 3 * TAIL_BYTES]);
         console.take(b"the end\n");
         let tail = console.take_tail();

@@ -6,22 +6,23 @@
 //! | `guest.memory` | it asked for more memory than its limit |
 //! | `guest.time` | it computed too long, or a call took too long |
 //! | `guest.exit` | it called exit |
+//! | `guest.handles` | it holds more connections, files and uploads than its limit |
 //! | `guest.trap` | any other trap, such as a stack overflow |
 //! | `guest.malformed` | its answer contradicts itself |
 //! | `guest.cancelled` | a call was dropped half way |
 
 use std::time::Duration;
 
-use towpath_model::{ConnectorError, Reason};
+use towpath_model::{ConnectorError, Reason, Redactor};
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::{ComputeExceeded, MemoryExceeded};
-use super::redact::Redactor;
 
 /// The error that a failed call becomes. `stderr` is what the guest wrote last.
 pub(crate) fn classify(error: &wasmtime::Error, stderr: &str, redactor: &Redactor) -> ConnectorError {
-    let trace = error.downcast_ref::<WasmBacktrace>().map(|trace| redactor.clean(trace.to_string()));
+    let trace = error.downcast_ref::<WasmBacktrace>().map(|trace| redactor.redact(&trace.to_string()).into_owned());
     let (code, message) = if let Some(exceeded) = error.downcast_ref::<MemoryExceeded>() {
         ("guest.memory", format!("the component ran out of memory: {exceeded}"))
     } else if let Some(exceeded) = error.downcast_ref::<ComputeExceeded>() {
@@ -30,6 +31,8 @@ pub(crate) fn classify(error: &wasmtime::Error, stderr: &str, redactor: &Redacto
         // WASI tells no more of a status than whether it is zero.
         let how = if exit.0 == 0 { "as if it were done" } else { "with an error" };
         ("guest.exit", format!("the component exited by itself, {how}"))
+    } else if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        ("guest.handles", "the component holds more connections, files, uploads and stores than it may".to_owned())
     } else if let Some(panic) = panic_message(stderr) {
         ("guest.panic", format!("the component panicked: {panic}"))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
@@ -37,7 +40,7 @@ pub(crate) fn classify(error: &wasmtime::Error, stderr: &str, redactor: &Redacto
     } else {
         ("guest.trap", format!("the component failed: {:#}", error))
     };
-    ConnectorError::Fatal { reason: Reason::coded(code, redactor.clean(message)), trace }
+    ConnectorError::Fatal { reason: Reason::coded(code, redactor.redact(&message).into_owned()), trace }
 }
 
 /// A call that took longer than it may.

@@ -6,7 +6,8 @@
 mod console;
 mod fault;
 mod limits;
-mod redact;
+mod pace;
+mod text;
 
 use std::future::Future;
 use std::path::Path;
@@ -17,15 +18,17 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
-use towpath_model::{Capability, Clock, Config, ConnectorError, Interrupt, Scheme, Spec, Telemetry};
+use towpath_model::{Capability, Clock, Config, ConnectorError, Interrupt, Redactor, Spec, Telemetry};
 use wasmtime::component::{InstancePre, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 pub(crate) use fault::malformed;
-pub(crate) use redact::Redactor;
+pub(crate) use pace::Pace;
+pub(crate) use text::{clean, code, is_code};
 
-use crate::capability::{Allowed, Services, scratch};
+use crate::capability::{Allowed, Held, Services, scratch};
+use crate::config::Limits;
 use crate::engine::Activity;
 use console::Console;
 use limits::Meter;
@@ -36,8 +39,19 @@ pub(crate) struct Guest {
     pub(crate) table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) scratch: scratch::Space,
+    pub(crate) held: Held,
+    /// Log lines.
+    pub(crate) lines: Pace,
     pub(crate) scope: Arc<Scope>,
 }
+
+fn lines(limits: &Limits) -> Pace {
+    let every = Duration::from_secs(1) / limits.log_lines_a_second.max(1);
+    Pace::new(limits.log_lines_a_second.saturating_mul(10), every)
+}
+
+/// Random bytes that a guest may ask for at once.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
 /// Whom a guest runs for and what it may do.
 pub(crate) struct Scope {
@@ -60,16 +74,18 @@ impl Scope {
         label: String,
         spec: &Spec,
         config: Config,
+        mut redactor: Redactor,
         telemetry: Option<Arc<dyn Telemetry>>,
         services: Arc<Services>,
     ) -> Self {
         let config = spec.complete(&config);
+        redactor.add_secrets(spec, &config);
         Self {
             label,
             capabilities: spec.capabilities.clone(),
             credentials: spec.credentials.clone(),
             allowed: Allowed::new(spec, &config, services.allow_link_local),
-            redactor: Redactor::new(spec, &config),
+            redactor,
             config,
             telemetry,
             interruption: Arc::default(),
@@ -95,7 +111,7 @@ impl Scope {
 
 /// The configuration as the guest sees it: without the secrets that the host uses in its stead.
 pub(crate) fn visible_config(spec: &Spec, config: &Config) -> Config {
-    let by_host: Vec<&str> = spec.credentials.iter().flat_map(|credential| secret_keys(&credential.scheme)).collect();
+    let by_host: Vec<&str> = spec.credentials.iter().map(|credential| credential.scheme.secret_key()).collect();
     // A store's keys are the host's business. A component that also speaks over streams logs in by itself.
     let uses = |capability| spec.capabilities.contains(&capability);
     let all_by_host = uses(Capability::ObjectStore) && !uses(Capability::Streams);
@@ -110,14 +126,6 @@ pub(crate) fn visible_config(spec: &Spec, config: &Config) -> Config {
         }
     };
     config.iter().filter(|(name, _)| !withheld(name)).collect()
-}
-
-/// The keys of a scheme whose values are secret.
-fn secret_keys(scheme: &Scheme) -> impl Iterator<Item = &str> {
-    let (Scheme::Basic { password_key: key, .. }
-    | Scheme::Bearer { token_key: key }
-    | Scheme::Header { value_key: key, .. }) = scheme;
-    std::iter::once(key.as_str())
 }
 
 /// The host's word that a guest should return from a wait.
@@ -165,14 +173,15 @@ impl<E: Send + Sync> Instance<E> {
         scratch_dir: &Path,
         exports: impl FnOnce(&mut Store<Guest>, &wasmtime::component::Instance) -> wasmtime::Result<E> + Send,
     ) -> Result<Self, ConnectorError> {
-        let console = Console::new(&scope.label, scope.redactor.clone());
-        let redactor = scope.redactor.clone();
         let limits = &scope.services.limits;
+        let console = Console::new(&scope.label, scope.redactor.clone(), scope.services.clock.clone(), lines(limits));
+        let redactor = scope.redactor.clone();
         let wasi = WasiCtx::builder()
             .stdout(console.clone())
             .stderr(console.clone())
             .allow_tcp(false)
             .allow_udp(false)
+            .max_random_size(RANDOM_BYTES_MAX)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);
@@ -181,9 +190,12 @@ impl<E: Send + Sync> Instance<E> {
             table,
             meter: Meter::new(limits),
             scratch: scratch::Space::new(scratch_dir, &scope.label, limits.scratch_bytes_max),
-            scope,
+            held: Held::new(limits.held_bytes_max),
+            lines: lines(limits),
+            scope: scope.clone(),
         };
         let mut store = Store::new(pre.component().engine(), guest);
+        store.set_hostcall_fuel(limits.crossing_bytes_max);
         store.limiter(|guest| &mut guest.meter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| {
@@ -216,7 +228,10 @@ impl<E: Send + Sync> Instance<E> {
         limit: Duration,
         call: impl for<'a> FnOnce(&'a E, &'a mut Store<Guest>) -> BoxFuture<'a, wasmtime::Result<R>> + Send,
     ) -> Result<R, ConnectorError> {
-        match tokio::time::timeout(limit, self.call_now(name, call)).await {
+        let answer = tokio::time::timeout(limit, self.call_now(name, call)).await;
+        // A guest that always answers at once would otherwise keep its thread from all other tasks.
+        tokio::task::consume_budget().await;
+        match answer {
             Ok(answer) => answer,
             Err(_) => self.end(fault::timed_out(name, limit)),
         }
@@ -235,7 +250,7 @@ impl<E: Send + Sync> Instance<E> {
             return Err(fault.clone());
         }
         self.fault = Some(fault::cancelled(name));
-        self.store.data_mut().meter.rested();
+        self.store.data_mut().meter.called();
         let clock = self.scope().services.clock.clone();
         let measured = Measured {
             call: call(&self.exports, &mut self.store),

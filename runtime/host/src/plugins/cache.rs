@@ -1,37 +1,45 @@
 //! Compiled code and specs on disk, keyed by the component's digest and by all that compiled code depends on.
 //!
-//! Compiled code is run as it stands, so it is only ever read from a folder that belongs to the user of this process and that
-//! nobody else can write to; anything else is refused. Files appear by rename, so a reader sees a whole file or none. A file
-//! that does not load, for instance after an update, is compiled anew.
+//! Compiled code is run as it stands, so a file of the cache is used only when it is known to be this worker's own and
+//! unchanged: the folder belongs to the user of this process and nobody else can write to it, anything else is refused; each
+//! file carries a code made with the cache's key ([`Sealer`]). A file that fails this, or does not load, for instance after an
+//! update, is never used: the component is compiled anew and the file replaced.
 //!
 //! ```text
-//! <cache_dir>/<engine>/<digest>.cwasm    code
-//! <cache_dir>/<engine>/<digest>.json     spec
+//! <cache_dir>/key                        the key, for this user alone
+//! <cache_dir>/<engine>/<digest>.cwasm    code, sealed
+//! <cache_dir>/<engine>/<digest>.json     spec, sealed
 //! ```
 //!
 //! This is the one file of the workspace with `unsafe` code: loading compiled code cannot be checked by the compiler. It is
-//! sound as long as the bytes come from wasmtime itself: they were either written by this module into the private folder, or
-//! compiled into the binary by its own build.
+//! sound as long as the bytes come from wasmtime itself: they were either sealed by this module, or compiled into the binary
+//! by its own build. The latter run where the binary lies in memory, so that only the pages in use take any, and their debug
+//! lines none until a backtrace wants them.
 #![allow(unsafe_code)]
 
 use std::fs::{self, DirBuilder};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
+use rustix::mm::{MprotectFlags, mprotect};
+use rustix::param::page_size;
 use sha2::{Digest, Sha256};
 use towpath_model::Spec;
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{CustomCodeMemory, Engine};
 
+use super::seal::Sealer;
 use crate::Error;
 
 /// The cache of one engine.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
+    sealer: Sealer,
 }
 
 impl Cache {
@@ -43,12 +51,22 @@ impl Cache {
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let folder = cache_dir.join(&hex(&hasher.0.finalize())[..16]);
+        let io = |path: &Path, what| {
+            let path = path.to_owned();
+            move |source| Error::Io { path, what, source }
+        };
         for path in [cache_dir, &folder] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-            made.map_err(|source| Error::Io { path: path.to_owned(), what: "the folder cannot be made", source })?;
-            require_private(path)?;
+            made.map_err(io(path, "the folder cannot be made"))?;
+            require_unshared(path)?;
         }
-        Ok(Self { folder })
+        let sealer = Sealer::open(cache_dir).map_err(io(cache_dir, "cannot be written to"))?;
+        for path in [cache_dir, &folder] {
+            if fs::symlink_metadata(path).map_err(io(path, "cannot be examined"))?.uid() != sealer.owner() {
+                return Err(not_private(path, "this one belongs to another user. Name another one."));
+            }
+        }
+        Ok(Self { folder, sealer })
     }
 
     /// The compiled component, from disk or compiled now.
@@ -57,12 +75,12 @@ impl Cache {
     /// When the bytes are no component.
     pub(crate) fn component(&self, engine: &Engine, name: &str, digest: &str, wasm: &[u8]) -> Result<Component, Error> {
         let path = self.folder.join(format!("{digest}.cwasm"));
-        if let Some(component) = load_file(engine, &path) {
+        if let Some(component) = self.load(engine, &path) {
             return Ok(component);
         }
         let failed = |source| Error::Component { name: name.to_owned(), source };
         let code = engine.precompile_component(wasm).map_err(failed)?;
-        if let Err(error) = write_whole(&path, &code) {
+        if let Err(error) = self.sealer.write(&path, &code) {
             tracing::warn!(path = %path.display(), %error, "compiled code could not be kept; the next start compiles again");
         }
         // SAFETY: the bytes were made by this engine a moment ago.
@@ -71,24 +89,75 @@ impl Cache {
 
     /// The spec that was kept for a component.
     pub(crate) fn spec(&self, digest: &str) -> Option<Spec> {
-        let text = fs::read(self.folder.join(format!("{digest}.json"))).ok()?;
-        serde_json::from_slice(&text).ok()
+        serde_json::from_slice(&self.read(&self.folder.join(format!("{digest}.json")))?).ok()
     }
 
     /// Keeps the spec of a component.
     pub(crate) fn keep_spec(&self, digest: &str, spec: &Spec) {
         let path = self.folder.join(format!("{digest}.json"));
-        let written = serde_json::to_vec(spec).map_err(io::Error::other).and_then(|text| write_whole(&path, &text));
+        let text = serde_json::to_vec(spec).map_err(io::Error::other);
+        let written = text.and_then(|text| self.sealer.write(&path, &text));
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "a spec could not be kept; the next start asks for it again");
+        }
+    }
+
+    fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
+        let code = self.read(path)?;
+        // SAFETY: the seal says that this module wrote the bytes, which it does only with what wasmtime produced.
+        match unsafe { Component::deserialize(engine, &code) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "compiled code does not load and is compiled anew");
+                None
+            }
+        }
+    }
+
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        match self.sealer.read(path) {
+            Ok(contents) => contents,
+            Err(broken) => {
+                tracing::warn!(path = %path.display(), "a file of the code cache is not used and is made anew: {broken}");
+                None
+            }
         }
     }
 }
 
 /// Loads a component that is part of the binary; none when it was compiled for another engine or machine.
 pub(crate) fn load_embedded(engine: &Engine, cwasm: &'static [u8]) -> Result<Component, wasmtime::Error> {
-    // SAFETY: the bytes are part of this program's own read-only data, put there by its build from wasmtime's output.
-    unsafe { Component::deserialize(engine, cwasm) }
+    if !cwasm.as_ptr().addr().is_multiple_of(page_size()) {
+        // SAFETY: the bytes are part of this program's own read-only data, put there by its build from wasmtime's output.
+        return unsafe { Component::deserialize(engine, cwasm) };
+    }
+    // SAFETY: as above, and they stay there, unchanged, for as long as the program runs.
+    unsafe { Component::deserialize_raw(engine, NonNull::from(cwasm)) }
+}
+
+/// Makes pages of code executable, in place, wherever they lie.
+pub(crate) fn code_pages() -> Arc<dyn CustomCodeMemory> {
+    Arc::new(CodePages)
+}
+
+struct CodePages;
+
+impl CustomCodeMemory for CodePages {
+    fn required_alignment(&self) -> usize {
+        page_size()
+    }
+
+    fn publish_executable(&self, start: *const u8, bytes: usize) -> wasmtime::Result<()> {
+        // SAFETY: wasmtime passes the text of code that it has just loaded: whole pages, which hold nothing else.
+        unsafe { mprotect(start.cast_mut().cast(), bytes, MprotectFlags::READ | MprotectFlags::EXEC) }?;
+        Ok(())
+    }
+
+    fn unpublish_executable(&self, start: *const u8, bytes: usize) -> wasmtime::Result<()> {
+        // SAFETY: as above, and none of the code runs any more. Nobody writes to it either: it is dropped or part of the binary.
+        unsafe { mprotect(start.cast_mut().cast(), bytes, MprotectFlags::READ) }?;
+        Ok(())
+    }
 }
 
 /// SHA-256 in hexadecimal.
@@ -96,66 +165,21 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn load_file(engine: &Engine, path: &Path) -> Option<Component> {
-    if !path.exists() {
-        return None;
-    }
-    // SAFETY: `Cache::open` made sure that only this user can write to the folder, and only this module writes to it, by
-    // rename of whole files that wasmtime produced.
-    match unsafe { Component::deserialize_file(engine, path) } {
-        Ok(component) => Some(component),
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "compiled code does not load and is compiled anew");
-            None
-        }
-    }
-}
-
-fn require_private(path: &Path) -> Result<(), Error> {
-    let refused = |reason: &str| Error::CacheNotPrivate { path: path.to_owned(), reason: reason.to_owned() };
+/// The folder is one, no link, and nobody else can write to it.
+fn require_unshared(path: &Path) -> Result<(), Error> {
     let found = fs::symlink_metadata(path);
     let found = found.map_err(|source| Error::Io { path: path.to_owned(), what: "cannot be examined", source })?;
     if !found.is_dir() {
-        return Err(refused("it is not a folder. Name another one."));
+        return Err(not_private(path, "it is not a folder. Name another one."));
     }
     if found.mode() & 0o022 != 0 {
-        return Err(refused("others can write to this one. Take the right from them with `chmod go-w`."));
-    }
-    // Whom a new file belongs to is who this process is.
-    let own = probe_owner(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        what: "cannot be written to",
-        source,
-    })?;
-    if own != found.uid() {
-        return Err(refused("this one belongs to another user. Name another one."));
+        return Err(not_private(path, "others can write to this one. Take the right from them with `chmod go-w`."));
     }
     Ok(())
 }
 
-fn probe_owner(folder: &Path) -> io::Result<u32> {
-    let path = unique(&folder.join("probe"));
-    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-    let owner = file.metadata()?.uid();
-    fs::remove_file(&path)?;
-    Ok(owner)
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = unique(path);
-    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // Whatever is left of it is never read.
-        drop(fs::remove_file(&temporary));
-    }
-    written
-}
-
-fn unique(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_extension(format!("{}-{number}.tmp", std::process::id()))
+fn not_private(path: &Path, reason: &str) -> Error {
+    Error::CacheNotPrivate { path: path.to_owned(), reason: reason.to_owned() }
 }
 
 fn hex(bytes: &[u8]) -> String {

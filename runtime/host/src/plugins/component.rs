@@ -8,17 +8,28 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use futures::FutureExt;
 use towpath_model::{
-    Config, ConnectorError, ConnectorKind, Fault, Interrupt, Plugin, Sink, Source, Spec, TaskContext, Transform,
+    Config, ConnectorError, ConnectorKind, Fault, Interrupt, Plugin, Redactor, Sink, Source, Spec, TaskContext,
+    Transform,
 };
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
 use super::Runtime;
 use crate::Error;
+use crate::bindings::imports::towpath::connect::types;
 use crate::bindings::{connector, shares, sink, source, transform};
 use crate::guest::{Guest, Instance, Scope, visible_config};
 use crate::task::{MakeReader, Readers, SinkTask, SourceExports, SourceTask, TransformStep, Usage, context_to_wit};
 use crate::translate::{config_from_wit, config_to_wit, error_from_wit, fault_from_wit, spec_from_wit};
+
+/// Faults of a configuration that are shown.
+const FAULTS_MAX: usize = 100;
+/// Bytes of a task's configuration, which becomes a record of the log.
+const CONFIG_BYTES_MAX: usize = 512 << 10;
+/// Keys of a spec.
+const KEYS_MAX: usize = 2_000;
+/// Bytes of a name or text in a spec.
+const SPEC_TEXT_MAX: usize = 16 << 10;
 
 /// A component, ready to be instantiated.
 pub(crate) struct ComponentPlugin {
@@ -71,15 +82,23 @@ impl ComponentPlugin {
     }
 
     /// An instance that only answers questions about a configuration.
-    async fn adviser(&self, config: &Config) -> Result<Instance<connector::Part>, ConnectorError> {
+    async fn adviser(&self, config: &Config, redactor: &Redactor) -> Result<Instance<connector::Part>, ConnectorError> {
         let label = format!("{} (check)", self.spec.name);
-        let scope = Scope::new(label, &self.spec, config.clone(), None, self.runtime.services.clone());
+        let scope =
+            Scope::new(label, &self.spec, config.clone(), redactor.clone(), None, self.runtime.services.clone());
         self.instance(scope, |store, instance| connector::Part::new(store, instance)).await
     }
 
     fn scope(&self, context: &TaskContext) -> Scope {
         let (telemetry, services) = (Some(context.telemetry.clone()), self.runtime.services.clone());
-        Scope::new(context.task.to_string(), &self.spec, context.config.clone(), telemetry, services)
+        Scope::new(
+            context.task.to_string(),
+            &self.spec,
+            context.config.clone(),
+            context.redactor.clone(),
+            telemetry,
+            services,
+        )
     }
 
     /// Makes further instances that work for the same task, beside its own.
@@ -89,7 +108,14 @@ impl ComponentPlugin {
             let (pre, runtime) = (pre.clone(), runtime.clone());
             let (telemetry, services) = (Some(usage.portion()), runtime.services.clone());
             let label = format!("{} reader {number}", context.task);
-            let scope = Arc::new(Scope::new(label, &spec, context.config.clone(), telemetry, services));
+            let scope = Arc::new(Scope::new(
+                label,
+                &spec,
+                context.config.clone(),
+                context.redactor.clone(),
+                telemetry,
+                services,
+            ));
             async move {
                 let exports = |store: &mut Store<Guest>, instance: &wasmtime::component::Instance| {
                     shares::Part::new(store, instance)
@@ -119,8 +145,13 @@ impl Plugin for ComponentPlugin {
         &self.digest
     }
 
-    async fn validate(&self, config: &Config, connect: bool) -> Result<Vec<Fault>, ConnectorError> {
-        let mut instance = self.adviser(config).await?;
+    async fn validate(
+        &self,
+        config: &Config,
+        redactor: &Redactor,
+        connect: bool,
+    ) -> Result<Vec<Fault>, ConnectorError> {
+        let mut instance = self.adviser(config, redactor).await?;
         let visible = config_to_wit(&visible_config(&self.spec, config));
         let limit = self.runtime.services.limits.call_max;
         let call = instance.call("validate", limit, move |exports, store| {
@@ -129,11 +160,11 @@ impl Plugin for ComponentPlugin {
         let answer = call.await?;
         let redactor = &instance.scope().redactor;
         let faults = answer.map_err(|error| error_from_wit(error, redactor))?;
-        Ok(faults.into_iter().map(|fault| fault_from_wit(fault, redactor)).collect())
+        Ok(faults.into_iter().take(FAULTS_MAX).map(|fault| fault_from_wit(fault, redactor)).collect())
     }
 
-    async fn plan(&self, config: &Config, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
-        let mut instance = self.adviser(config).await?;
+    async fn plan(&self, config: &Config, redactor: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
+        let mut instance = self.adviser(config, redactor).await?;
         let visible = visible_config(&self.spec, config);
         let (given, limit) = (config_to_wit(&visible), self.runtime.services.limits.call_max);
         let call = instance.call("plan", limit, move |exports, store| {
@@ -143,6 +174,10 @@ impl Plugin for ComponentPlugin {
         let tasks = answer.map_err(|error| error_from_wit(error, &instance.scope().redactor))?;
         if tasks.is_empty() || tasks.len() > max_tasks.max(1) as usize {
             let reason = format!("{} tasks where 1 to {max_tasks} are allowed", tasks.len());
+            return instance.end(crate::guest::malformed("plan", reason));
+        }
+        if tasks.iter().any(|task| weight(task) > CONFIG_BYTES_MAX) {
+            let reason = format!("a task's configuration is longer than {CONFIG_BYTES_MAX} bytes");
             return instance.end(crate::guest::malformed("plan", reason));
         }
         // What was withheld from the guest belongs to each of its tasks, and no task may name an endpoint of its own.
@@ -184,6 +219,10 @@ impl Plugin for ComponentPlugin {
         let visible = visible_config(&self.spec, &instance.scope().config);
         Ok(Box::new(TransformStep::open(instance, &visible).await?))
     }
+}
+
+fn weight(config: &types::Config) -> usize {
+    config.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// A task's configuration as the guest planned it, with what the guest may not decide taken from the connector's.
@@ -235,6 +274,13 @@ fn check(name: &str, spec: &Spec) -> Result<(), Error> {
     let contradicts = |reason: String| Error::Spec { name: name.to_owned(), reason };
     if spec.name.is_empty() || spec.name.contains(['@', '/', ' ']) {
         return Err(contradicts(format!("{:?} cannot be the name of a plugin", spec.name)));
+    }
+    if spec.keys.len() > KEYS_MAX {
+        return Err(contradicts(format!("{} keys, {KEYS_MAX} are allowed", spec.keys.len())));
+    }
+    let texts = spec.keys.iter().flat_map(|key| [&key.name, &key.doc, &key.display_name]);
+    if texts.chain([&spec.name, &spec.version, &spec.doc]).any(|text| text.len() > SPEC_TEXT_MAX) {
+        return Err(contradicts(format!("a text is longer than {SPEC_TEXT_MAX} bytes")));
     }
     let mut seen = std::collections::HashSet::new();
     for key in spec.keys.iter().flat_map(|key| std::iter::once(&key.name).chain(&key.aliases)) {

@@ -7,10 +7,13 @@
 mod cache;
 mod classes;
 mod component;
+mod seal;
 mod version;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -25,6 +28,7 @@ use crate::engine::{Ticker, engine};
 use crate::error::{Error, chain};
 use crate::guest::Guest;
 use cache::Cache;
+pub(crate) use cache::code_pages;
 use component::{ComponentPlugin, Place};
 use version::Version;
 
@@ -97,6 +101,9 @@ struct FromFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
+    /// Also when it is put in another one's place with that one's times.
+    changed: (i64, i64),
+    file: (u64, u64),
     length: u64,
 }
 
@@ -315,6 +322,8 @@ impl Stamp {
         let found = fs::metadata(path).ok();
         Self {
             modified: found.as_ref().and_then(|found| found.modified().ok()),
+            changed: found.as_ref().map_or((0, 0), |found| (found.ctime(), found.ctime_nsec())),
+            file: found.as_ref().map_or((0, 0), |found| (found.dev(), found.ino())),
             length: found.map_or(0, |found| found.len()),
         }
     }
@@ -337,7 +346,7 @@ fn load_embedded(runtime: &Arc<Runtime>, embedded: &EmbeddedComponent) -> Result
 }
 
 fn load_file(runtime: &Arc<Runtime>, path: &Path, before: Option<&Loaded>) -> Result<Loaded, Error> {
-    let wasm = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), what: "cannot be read", source })?;
+    let wasm = read_component(path, runtime.services.limits.component_bytes_max)?;
     let digest = cache::digest(&wasm);
     if let Some(before) = before.filter(|before| before.plugin.digest() == digest) {
         return Ok(before.clone());
@@ -346,6 +355,22 @@ fn load_file(runtime: &Arc<Runtime>, path: &Path, before: Option<&Loaded>) -> Re
     let component = runtime.cache.component(&runtime.engine, &name, &digest, &wasm)?;
     let known = runtime.cache.spec(&digest);
     Ok(Loaded { plugin: plugin(runtime, &name, digest, &component, known)?, place: Place::File(path.to_owned()) })
+}
+
+/// The bytes of a component. A link is followed, as deployments make them; what is no file, or too large, is refused unread.
+fn read_component(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Io { path: path.to_owned(), what: "cannot be read", source };
+    let refused = |reason| Error::File { path: path.to_owned(), reason };
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(refused("it is no file".to_owned()));
+    }
+    let file = fs::File::open(path).map_err(failed)?;
+    let mut wasm = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut wasm).map_err(failed)?;
+    if wasm.len() as u64 > bytes_max {
+        return Err(refused(format!("it has more than {bytes_max} bytes")));
+    }
+    Ok(wasm)
 }
 
 fn plugin(

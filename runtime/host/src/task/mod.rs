@@ -1,5 +1,6 @@
 //! Tasks made of components: the model's traits, each call one call into the guest.
 
+mod positions;
 mod readers;
 mod sink;
 mod source;

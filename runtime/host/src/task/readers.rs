@@ -129,13 +129,11 @@ impl Readers {
         Ok(())
     }
 
-    /// Ends all of them where they are; answers whether any was at work.
-    pub(crate) async fn end(&mut self) -> bool {
-        let any = self.at_work() > 0;
+    /// Ends all of them where they are.
+    pub(crate) async fn end(&mut self) {
         self.reading.shutdown().await;
         self.ready.clear();
         self.free.clear();
-        any
     }
 
     /// Closes those that are free and ends the others.
@@ -189,8 +187,7 @@ impl Reader {
             });
             let answer = call.await?;
             let part = answered(&self.instance, answer)?;
-            let bytes_max = self.instance.scope().services.limits.batch_bytes_max;
-            let records = match batch_from_wit(part.records, bytes_max) {
+            let records = match batch_from_wit(part.records, &self.instance.scope().services.limits) {
                 Ok(records) => records,
                 Err(reason) => return self.instance.end(malformed("read", reason)),
             };

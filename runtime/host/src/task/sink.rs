@@ -1,17 +1,21 @@
 //! A sink task: every call of the model's trait becomes one call into the component.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use towpath_model::{Batch, ConnectorError, Flushed, LateError, Position, Sink, TopicPartition};
+use towpath_model::{Batch, ConnectorError, Flushed, LateError, Position, Redactor, Sink, TopicPartition};
 
 use crate::bindings::imports::towpath::connect::types;
 use crate::bindings::sink::Part;
 use crate::bindings::sink::exports::towpath::connect::sink as wit;
 use crate::columns::batch_to_wit;
-use crate::guest::{Instance, Redactor, malformed};
+use crate::guest::{Instance, clean, code, malformed};
 use crate::translate::error_from_wit;
+
+/// What may be stored with an offset. The sinks that need the most keep a line for each open partition of a path.
+const METADATA_BYTES_MAX: usize = 512 << 10;
 
 /// A sink component at work.
 pub(crate) struct SinkTask {
@@ -69,10 +73,15 @@ impl Sink for SinkTask {
             async move { exports.towpath_connect_sink().call_put(store, &records).await }.boxed()
         });
         let answer = call.await?;
-        if let Err(types::Error::Records(errors)) = &answer
-            && (errors.is_empty() || errors.iter().any(|error| error.index as usize >= count))
-        {
-            return self.instance.end(malformed("put", "it refuses a record that is not in the batch, or none"));
+        if let Err(types::Error::Records(errors)) = &answer {
+            let mut indexes: Vec<usize> = errors.iter().map(|error| error.index as usize).collect();
+            indexes.sort_unstable();
+            let sound =
+                indexes.last().is_some_and(|last| *last < count) && indexes.windows(2).all(|two| two[0] < two[1]);
+            if !sound {
+                let reason = "it refuses a record that is not in the batch, or one twice, or none";
+                return self.instance.end(malformed("put", reason));
+            }
         }
         self.answer(answer)
     }
@@ -90,6 +99,20 @@ impl Sink for SinkTask {
             let same = |known: &&Position| known.topic == position.topic && known.partition == position.partition;
             handed_over.iter().find(same).is_some_and(|known| position.offset > known.offset)
         };
+        let offsets =
+            flushed.offsets.iter().chain(&flushed.rewinds).map(|position| (&position.topic, position.partition));
+        let mut told = offsets.chain(flushed.late_errors.iter().map(|late| (&late.topic, late.partition)));
+        let is_own = |(topic, partition): &(&Arc<str>, i32)| {
+            handed_over.iter().any(|known| known.topic == **topic && known.partition == *partition)
+        };
+        if let Some((topic, partition)) = told.find(|place| !is_own(place)) {
+            let reason = format!("it speaks of {topic}-{partition}, which is not a partition of its own");
+            return self.instance.end(malformed("flush", reason));
+        }
+        if let Some(position) = flushed.offsets.iter().find(|position| position.metadata.len() > METADATA_BYTES_MAX) {
+            let reason = format!("its metadata for {}-{} is too long to be stored", position.topic, position.partition);
+            return self.instance.end(malformed("flush", reason));
+        }
         if let Some(position) = flushed.offsets.iter().find(ahead) {
             let reason = format!(
                 "it calls {}-{} durable up to {}, which it was not given",
@@ -135,8 +158,8 @@ fn flushed_from_wit(flushed: wit::Flushed, redactor: &Redactor) -> Flushed {
         topic: error.topic.into(),
         partition: error.partition,
         offset: error.offset,
-        code: error.code,
-        reason: redactor.clean(error.reason),
+        code: code(error.code, "connector.record"),
+        reason: clean(redactor, &error.reason),
         retriable: error.retriable,
     };
     Flushed {

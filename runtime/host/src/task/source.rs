@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use towpath_model::{Batch, Checkpoint, ConnectorError, Polled, Progress, Source};
 
+use super::positions::check_positions;
 use super::readers::{Readers, Size};
 use crate::bindings::imports::towpath::connect::types;
 use crate::bindings::shares::exports::towpath::connect::shares;
@@ -56,13 +57,15 @@ impl SourceTask {
 
     /// Checks what a guest gave back and ends the instance when it contradicts itself.
     fn polled(&mut self, polled: wit::Polled) -> Result<Polled, ConnectorError> {
-        let bytes_max = self.instance.scope().services.limits.batch_bytes_max;
-        let records = match batch_from_wit(polled.records, bytes_max) {
+        let records = match batch_from_wit(polled.records, &self.instance.scope().services.limits) {
             Ok(records) => records,
             Err(reason) => return self.instance.end(malformed("poll", reason)),
         };
         if polled.transaction_ends.iter().any(|end| *end as usize >= records.len()) {
             return self.instance.end(malformed("poll", "a transaction ends after a record that is not there"));
+        }
+        if let Err(reason) = check_positions(&polled.checkpoints) {
+            return self.instance.end(malformed("poll", reason));
         }
         Ok(Polled {
             records,
@@ -172,12 +175,8 @@ impl SourceTask {
 
     /// After an error nothing that readers do counts any more.
     async fn recall(&mut self) {
-        let any = match &mut self.readers {
-            Some(readers) => readers.end().await,
-            None => false,
-        };
-        if !any {
-            return;
+        if let Some(readers) = &mut self.readers {
+            readers.end().await;
         }
         let limit = self.call_max();
         let call = self.instance.call("recall", limit, |exports, store| {

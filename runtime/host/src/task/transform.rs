@@ -46,8 +46,7 @@ impl Transform for TransformStep {
         });
         let answer = call.await?;
         let transformed = answer.map_err(|error| error_from_wit(error, &self.instance.scope().redactor))?;
-        let bytes_max = self.instance.scope().services.limits.batch_bytes_max;
-        let records = match batch_from_wit(transformed.records, bytes_max) {
+        let records = match batch_from_wit(transformed.records, &self.instance.scope().services.limits) {
             Ok(records) => records,
             Err(reason) => return self.instance.end(malformed("apply", reason)),
         };

@@ -21,12 +21,12 @@ async fn each_fault_ends_its_own_task_while_the_one_beside_it_goes_on() {
     let bench = Bench::new();
     let mut beside = bench.task(&[("mode", "ok")]).await;
     for (mode, code, words) in [
-        ("panic", "guest.panic", "no such table"),
-        ("loop", "guest.time", "without handing control back"),
-        ("hoard", "guest.memory", "33554432"),
-        ("stack-overflow", "guest.trap", "stack"),
-        ("exit", "guest.exit", "exited by itself, with an error"),
-        ("garbage-lengths", "guest.malformed", "do not add up to the arena"),
+        ("panic@poll", "guest.panic", "no such table"),
+        ("loop@poll", "guest.time", "without handing control back"),
+        ("hoard@poll", "guest.memory", "33554432"),
+        ("stack-overflow@poll", "guest.trap", "stack"),
+        ("exit@poll", "guest.exit", "exited by itself, with an error"),
+        ("lie-length-beyond", "guest.malformed", "do not add up to the arena"),
     ] {
         let mut task = bench.task(&[("mode", mode)]).await;
         let (fault, answers) = tokio::join!(fault_of(&mut task), async {
@@ -52,7 +52,7 @@ async fn a_task_answers_within_milliseconds_while_another_hangs_on_the_same_thre
     let bench = Bench::new();
     let mut beside = bench.task(&[("mode", "ok")]).await;
     beside.said().await;
-    let mut hanging = bench.task(&[("mode", "loop")]).await;
+    let mut hanging = bench.task(&[("mode", "loop@poll")]).await;
     let slowest = tokio::select! {
         biased;
         fault = fault_of(&mut hanging) => panic!("the loop ended first: {fault:?}"),
@@ -73,7 +73,7 @@ async fn a_task_answers_within_milliseconds_while_another_hangs_on_the_same_thre
 #[tokio::test]
 async fn a_panic_comes_with_a_backtrace_and_without_secrets() {
     let bench = Bench::new();
-    let mut task = bench.task(&[("mode", "panic"), ("password", "hunter2-hunter2")]).await;
+    let mut task = bench.task(&[("mode", "panic@poll"), ("password", "hunter2-hunter2")]).await;
     let (_, message, trace) = fault_of(&mut task).await;
     assert!(message.contains("no such table, said [hidden]"), "{message}");
     let trace = trace.expect("a trace");

@@ -99,6 +99,7 @@ impl Task {
         let context = TaskContext {
             task: TaskId { connector: ConnectorName::new("test"), task: 0 },
             config: settings.iter().copied().collect::<Config>(),
+            redactor: towpath_model::Redactor::default(),
             run_id: "run".into(),
             epoch: 1,
             buffer_bytes_max: 1 << 20,

@@ -100,10 +100,17 @@ fn metadata_addresses_are_refused_however_they_are_written() {
         "http://[64:ff9b::a9fe:a9fe]",
         "http://2852039166",
         "http://0xa9fea9fe",
+        "http://0251.0376.0251.0376",
+        "http://[::a9fe:a9fe]",
+        "http://[2002:a9fe:a9fe::]",
+        "http://[fd00:ec2::23]",
+        "http://169.254.170.2",
+        "http://168.63.129.16",
+        "http://100.100.100.200",
     ] {
         let allowed = allowed(&[("http.url", text)]);
         let refusal = url(&allowed, text).expect_err(text);
-        assert!(refusal.0.contains("link-local"), "{text}: {refusal}");
+        assert!(refusal.0.contains("link-local or metadata"), "{text}: {refusal}");
     }
 }
 

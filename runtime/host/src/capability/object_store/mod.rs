@@ -88,7 +88,7 @@ impl wit::HostStore for Guest {
     ) -> wasmtime::Result<Result<Resource<Upload>, wit::StoreError>> {
         let store = self.table.get(&this)?.objects.clone();
         match object_path(&path) {
-            Ok(path) => Ok(Ok(self.table.push(Upload::new(store, path))?)),
+            Ok(path) => Ok(Ok(self.table.push(Upload::new(store, path, &self.held))?)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -139,7 +139,10 @@ impl wit::HostStore for Guest {
 impl wit::HostUpload for Guest {
     async fn write(&mut self, this: Resource<Upload>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), wit::StoreError>> {
         self.meter.rested();
-        Ok(within(self.table.get_mut(&this)?.write(&bytes)).await)
+        Ok(match tokio::time::timeout(ANSWER_MAX, self.table.get_mut(&this)?.write(&bytes)).await {
+            Ok(written) => written,
+            Err(_) => Err(unanswered()),
+        })
     }
 
     async fn complete(&mut self, this: Resource<Upload>) -> wasmtime::Result<Result<wit::Meta, wit::StoreError>> {
@@ -164,8 +167,12 @@ impl wit::HostUpload for Guest {
 async fn within<T>(answer: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, wit::StoreError> {
     match tokio::time::timeout(ANSWER_MAX, answer).await {
         Ok(answer) => answer.map_err(failure),
-        Err(_) => Err(wit::StoreError::Unavailable(format!("no answer within {} s", ANSWER_MAX.as_secs()))),
+        Err(_) => Err(unanswered()),
     }
+}
+
+fn unanswered() -> wit::StoreError {
+    wit::StoreError::Unavailable(format!("no answer within {} s", ANSWER_MAX.as_secs()))
 }
 
 async fn give_up(upload: &mut Upload) {

@@ -1,6 +1,7 @@
 //! Paths, listings and uploads on the stores that need no server.
 
 use super::*;
+use crate::capability::Held;
 
 #[test]
 fn paths_that_could_leave_their_folder_are_refused() {
@@ -41,7 +42,7 @@ async fn an_upload_of_many_parts_appears_whole_and_only_when_complete() {
     let store: Arc<dyn ObjectStore> =
         Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder.path()).expect("opens").with_fsync(true));
     let path = Path::from("a/b");
-    let mut upload = Upload::new(store.clone(), path.clone());
+    let mut upload = Upload::new(store.clone(), path.clone(), &Held::new(64 << 20));
     let block: Vec<u8> = (0..3 << 20).map(|index: u32| index.to_le_bytes()[1]).collect();
     for _ in 0..9 {
         upload.write(&block).await.expect("taken");
@@ -58,9 +59,24 @@ async fn an_upload_of_many_parts_appears_whole_and_only_when_complete() {
 async fn an_upload_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).expect("opens");
-    let mut upload = Upload::new(Arc::new(store), Path::from("x"));
+    let mut upload = Upload::new(Arc::new(store), Path::from("x"), &Held::new(64 << 20));
     upload.write(&vec![7; 20 << 20]).await.expect("taken");
     upload.abort().await;
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn uploads_together_hold_no_more_than_the_task_may() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let held = Held::new(10 << 20);
+    let mut first = Upload::new(store.clone(), Path::from("a"), &held);
+    let mut second = Upload::new(store, Path::from("b"), &held);
+    first.write(&vec![1; 7 << 20]).await.expect("within the bound");
+    assert!(matches!(second.write(&vec![2; 7 << 20]).await, Err(wit::StoreError::Other(_))));
+    first.complete().await.expect("complete");
+    second.write(&vec![2; 7 << 20]).await.expect("there is room again");
+    // Far more than the bound may pass through, a part at a time.
+    second.write(&vec![2; 40 << 20]).await.expect("parts leave as they are filled");
+    assert_eq!(second.complete().await.expect("complete").size, 47 << 20);
 }

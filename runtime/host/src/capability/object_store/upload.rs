@@ -8,7 +8,8 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Res
 use tokio::task::JoinSet;
 use towpath_model::crash_point;
 
-use super::wit;
+use super::{failure, wit};
+use crate::capability::held::{Held, Hold};
 
 /// S3 takes ten thousand parts of at least 5 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -21,6 +22,8 @@ pub struct Upload {
     store: Arc<dyn ObjectStore>,
     path: Path,
     part: BytesMut,
+    /// On the bytes of the part that is being filled.
+    hold: Hold,
     size: u64,
     multipart: Option<Box<dyn MultipartUpload>>,
     under_way: JoinSet<Result<()>>,
@@ -28,18 +31,30 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path) -> Self {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path, held: &Held) -> Self {
         let (part, under_way) = (BytesMut::new(), JoinSet::new());
-        Self { store, path, part, size: 0, multipart: None, under_way, finished: false }
+        Self { store, path, part, hold: held.nothing(), size: 0, multipart: None, under_way, finished: false }
     }
 
-    /// Takes the bytes; waits only while too many parts are under way.
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.size += bytes.len() as u64;
-        self.part.extend_from_slice(bytes);
-        while self.part.len() >= PART_BYTES {
-            let part = self.part.split_to(PART_BYTES).freeze();
-            self.send(part).await?;
+    /// Takes the bytes; waits only while too many parts are under way, or too many bytes are held for the task.
+    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), wit::StoreError> {
+        while !bytes.is_empty() {
+            // Never more than the part that is being filled: what is full leaves before more is held.
+            let (piece, rest) = bytes.split_at(bytes.len().min(PART_BYTES - self.part.len()));
+            bytes = rest;
+            while !self.hold.grow(piece.len()) {
+                let Some(sent) = self.under_way.join_next().await else {
+                    let reason = "the task holds more bytes in objects under way than it may";
+                    return Err(wit::StoreError::Other(reason.into()));
+                };
+                sent.map_err(object_store::Error::from).flatten().map_err(failure)?;
+            }
+            self.size += piece.len() as u64;
+            self.part.extend_from_slice(piece);
+            if self.part.len() >= PART_BYTES {
+                let part = self.part.split_to(PART_BYTES).freeze();
+                self.send(part).await.map_err(failure)?;
+            }
         }
         Ok(())
     }
@@ -62,6 +77,7 @@ impl Upload {
             }
         }
         self.finished = true;
+        drop(self.hold.split(usize::MAX));
         crash_point("object.after_complete");
         Ok(wit::Meta { path: self.path.to_string(), size: self.size })
     }
@@ -71,7 +87,8 @@ impl Upload {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.part.clear();
+        self.part = BytesMut::new();
+        drop(self.hold.split(usize::MAX));
         self.under_way.shutdown().await;
         if let Some(mut multipart) = self.multipart.take()
             && let Err(error) = multipart.abort().await
@@ -90,7 +107,13 @@ impl Upload {
             Some(multipart) => multipart,
             none => none.insert(self.store.put_multipart(&self.path).await?),
         };
-        self.under_way.spawn(multipart.put_part(PutPayload::from(part)));
+        let hold = self.hold.split(part.len());
+        let sending = multipart.put_part(PutPayload::from(part));
+        self.under_way.spawn(async move {
+            let sent = sending.await;
+            drop(hold);
+            sent
+        });
         Ok(())
     }
 }
