@@ -1,7 +1,7 @@
 //! Writes records: key, envelope, tombstone and headers, into one batch.
 //!
-//! All that is constant (the head of the source block, schemas, topics) is written once; a record costs no allocation. A
-//! record is put together apart and joins the batch whole, so that a value that cannot be represented leaves no half of it.
+//! All that is constant (the head of the source block, schemas, topics) is written once; a record costs no allocation and is
+//! written where it will lie. One with a value that cannot be represented is taken back, so that no half of it is left.
 
 mod block;
 mod message;
@@ -43,8 +43,9 @@ pub struct Origin<'a> {
     pub lsn: u64,
     /// Its transaction; none for a message outside of any.
     pub xid: Option<u64>,
-    /// Where the transaction came from, on a server that is itself a replica.
-    pub upstream: Option<(&'a str, u64)>,
+    /// Where the transaction came from, on a server that is itself a replica, and where its commit stands there, where the
+    /// server tells.
+    pub upstream: Option<(&'a str, Option<u64>)>,
 }
 
 /// The operation of a record, as its letter.
@@ -94,9 +95,22 @@ pub struct Writer {
     now: Moment,
     stamp: Vec<u8>,
     block: Block,
-    key: Vec<u8>,
-    value: Vec<u8>,
+    /// Bytes of the batch before: about what this one will need.
+    bytes_before: usize,
+    /// A key that is named in a header or stands apart from rows, and a value that waits for its record.
     other_key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// What a record's value is made of.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    operation: Operation,
+    before: Option<RowRef<'a>>,
+    after: Option<RowRef<'a>>,
+    origin: &'a Origin<'a>,
+    /// Of the transaction's events it is so many after the last one counted.
+    ahead: u64,
 }
 
 impl Writer {
@@ -126,9 +140,9 @@ impl Writer {
             now: Moment::default(),
             stamp: Vec::new(),
             block: Block::default(),
-            key: Vec::new(),
-            value: Vec::new(),
+            bytes_before: 0,
             other_key: Vec::new(),
+            value: Vec::new(),
         };
         writer.set_now(Moment::default());
         writer.begin();
@@ -162,6 +176,7 @@ impl Writer {
 
     /// The batch; a new one begins.
     pub fn finish(&mut self) -> Batch {
+        self.bytes_before = self.builder.payload_bytes();
         let built = std::mem::take(&mut self.builder).build();
         self.begin();
         built
@@ -176,6 +191,7 @@ impl Writer {
     fn begin(&mut self) {
         self.runs.clear();
         self.current = 0;
+        self.builder.reserve(self.bytes_before + self.bytes_before / 16);
         // Tables of this batch are held by their runs; those of the last may be gone, and their addresses taken.
         self.block = Block::default();
         if !self.headers.is_empty() {
@@ -200,20 +216,20 @@ impl Writer {
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
         self.enter(table);
-        self.write_key(table, after)?;
-        self.write_value(table, operation, before, Some(after), origin, 1)?;
-        self.push(table, true, None);
-        Ok(())
+        let written = self.write(table, after, Change { operation, before, after: Some(after), origin, ahead: 1 });
+        self.end_event(written)
     }
 
     /// A row deleted, and its tombstone.
     pub fn delete(&mut self, table: &Arc<Table>, before: RowRef<'_>, origin: &Origin<'_>) -> Result<(), Error> {
         self.enter(table);
-        self.write_key(table, before)?;
-        self.write_value(table, Operation::Delete, Some(before), None, origin, 1)?;
-        self.push(table, true, None);
+        let change = Change { operation: Operation::Delete, before: Some(before), after: None, origin, ahead: 1 };
+        let written = self.write(table, before, change);
+        self.end_event(written)?;
         if self.tombstones && table.key_schema.is_some() {
-            self.push(table, false, None);
+            let written = self.write_key(table, before);
+            self.builder.value(None);
+            self.end(written)?;
         }
         Ok(())
     }
@@ -227,35 +243,37 @@ impl Writer {
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
         self.enter(table);
-        self.write_key(table, after)?;
-        std::mem::swap(&mut self.key, &mut self.other_key);
-        self.write_key(table, before)?;
-        self.write_value(table, Operation::Delete, Some(before), None, origin, 1)?;
-        // Both values are written before either record joins the batch.
-        let created = {
-            let deleted = std::mem::take(&mut self.value);
-            self.write_value(table, Operation::Create, None, Some(after), origin, 2)?;
-            std::mem::replace(&mut self.value, deleted)
-        };
-        self.push(table, true, Some(NEW_KEY));
+        // What may fail of the second record is written before the first one joins the batch.
+        let mut created = std::mem::take(&mut self.value);
+        created.clear();
+        let change = Change { operation: Operation::Create, before: None, after: Some(after), origin, ahead: 2 };
+        self.append_value(table, change, &mut created)?;
+        self.write_other_key(table, after)?;
+        let change = Change { operation: Operation::Delete, before: Some(before), after: None, origin, ahead: 1 };
+        let written = self.write(table, before, change);
+        self.name_other_key(table, NEW_KEY);
+        self.end_event(written)?;
         if self.tombstones {
-            self.push(table, false, Some(NEW_KEY));
+            let written = self.write_key(table, before);
+            self.builder.value(None);
+            self.name_other_key(table, NEW_KEY);
+            self.end(written)?;
         }
+        self.write_other_key(table, before)?;
+        let written = self.write_key(table, after);
+        self.builder.value(Some(&created));
+        self.name_other_key(table, OLD_KEY);
         self.value = created;
-        std::mem::swap(&mut self.key, &mut self.other_key);
-        self.push(table, true, Some(OLD_KEY));
-        Ok(())
+        self.end_event(written)
     }
 
     /// A table emptied.
     pub fn truncate(&mut self, table: &Arc<Table>, origin: &Origin<'_>) -> Result<(), Error> {
         self.enter(table);
-        self.write_value(table, Operation::Truncate, None, None, origin, 1)?;
         self.builder.key(None);
-        self.builder.value(Some(&self.value));
-        self.builder.end(None, None);
-        self.count();
-        Ok(())
+        let change = Change { operation: Operation::Truncate, before: None, after: None, origin, ahead: 1 };
+        let written = self.write_value(table, change);
+        self.end_event(written)
     }
 
     /// Makes the table's run the current one.
@@ -276,66 +294,105 @@ impl Writer {
         builder.run(*run);
     }
 
-    fn write_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
-        self.key.clear();
-        table.write_key(cells, bytes, &mut self.key)
+    /// Writes key and value of a record.
+    #[inline]
+    fn write(&mut self, table: &Table, keyed: RowRef<'_>, change: Change<'_>) -> Result<(), Error> {
+        self.write_key(table, keyed)?;
+        self.write_value(table, change)
     }
 
     #[inline]
-    fn write_value(
-        &mut self,
-        table: &Table,
-        operation: Operation,
-        before: Option<RowRef<'_>>,
-        after: Option<RowRef<'_>>,
-        origin: &Origin<'_>,
-        ahead: u64,
-    ) -> Result<(), Error> {
-        let out = &mut self.value;
-        out.clear();
-        for row in [before, after] {
+    fn write_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
+        if table.key_schema.is_none() {
+            self.builder.key(None);
+            return Ok(());
+        }
+        self.builder.try_key_with(|out| table.write_key(cells, bytes, out).map(|()| true))
+    }
+
+    #[inline]
+    fn write_value(&mut self, table: &Table, change: Change<'_>) -> Result<(), Error> {
+        self.prepare(table, change.origin);
+        let frame = EventFrame { block: &self.block, metadata: self.metadata.as_ref(), stamp: &self.stamp };
+        self.builder.try_value_with(|out| change.append(table, frame, out).map(|()| true))
+    }
+
+    fn append_value(&mut self, table: &Table, change: Change<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.prepare(table, change.origin);
+        let frame = EventFrame { block: &self.block, metadata: self.metadata.as_ref(), stamp: &self.stamp };
+        change.append(table, frame, out)
+    }
+
+    /// Brings what stands around the rows in step with the table and the change's origin.
+    #[inline]
+    fn prepare(&mut self, table: &Table, origin: &Origin<'_>) {
+        if !self.block.is_of(self.current, origin) {
+            self.block.fill(self.current, &self.head, &self.database, &table.source_names, origin);
+        }
+        if let Some(metadata) = &mut self.metadata {
+            metadata.enter(self.current, Some(table));
+        }
+    }
+
+    fn write_other_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
+        self.other_key.clear();
+        table.write_key(cells, bytes, &mut self.other_key)
+    }
+
+    /// Names the other key in a header of the record under way.
+    fn name_other_key(&mut self, table: &Table, header: &str) {
+        if let Some(schema) = &table.key_schema {
+            let form = Form::connect(self.builder.schema(schema));
+            self.builder.header(header, form, Some(&self.other_key));
+        }
+    }
+
+    /// Ends the record that was written, or takes it back.
+    #[inline]
+    fn end(&mut self, written: Result<(), Error>) -> Result<(), Error> {
+        match &written {
+            Ok(()) => self.builder.end(None, None),
+            Err(_) => self.builder.undo(),
+        }
+        written
+    }
+
+    /// The same for a record that is an event of its transaction.
+    #[inline]
+    fn end_event(&mut self, written: Result<(), Error>) -> Result<(), Error> {
+        self.end(written)?;
+        if let Some(metadata) = &mut self.metadata {
+            metadata.count();
+        }
+        Ok(())
+    }
+}
+
+/// What stands around the rows of an event.
+#[derive(Clone, Copy)]
+struct EventFrame<'a> {
+    block: &'a Block,
+    metadata: Option<&'a Metadata>,
+    stamp: &'a [u8],
+}
+
+impl Change<'_> {
+    #[inline]
+    fn append(&self, table: &Table, frame: EventFrame<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        for row in [self.before, self.after] {
             datum::write_long(out, i64::from(row.is_some()));
             if let Some((cells, bytes)) = row {
                 table.write_row(cells, bytes, out)?;
             }
         }
-        if !self.block.is_of(self.current, origin) {
-            self.block.fill(self.current, &self.head, &self.database, &table.source_names, origin);
-        }
-        self.block.write(origin.lsn, out);
-        match &mut self.metadata {
-            Some(metadata) => {
-                metadata.enter(self.current, Some(table));
-                metadata.write_block(origin.lsn, ahead, out);
-            }
+        frame.block.write(self.origin.lsn, out);
+        match frame.metadata {
+            Some(metadata) => metadata.write_block(self.origin.lsn, self.ahead, out),
             None => datum::write_long(out, 0),
         }
-        datum::write_bytes(out, operation.letter());
-        out.extend_from_slice(&self.stamp);
+        datum::write_bytes(out, self.operation.letter());
+        out.extend_from_slice(frame.stamp);
         Ok(())
-    }
-
-    /// Puts the record that is written into the batch, with the other key as a header when one is named.
-    #[inline]
-    fn push(&mut self, table: &Table, with_value: bool, header: Option<&str>) {
-        self.builder.key(table.key_schema.is_some().then_some(&self.key));
-        self.builder.value(with_value.then_some(&self.value));
-        if let (Some(name), Some(schema)) = (header, &table.key_schema) {
-            let form = Form::connect(self.builder.schema(schema));
-            self.builder.header(name, form, Some(&self.other_key));
-        }
-        self.builder.end(None, None);
-        if with_value {
-            self.count();
-        }
-    }
-
-    /// Counts an event of the transaction.
-    #[inline]
-    fn count(&mut self) {
-        if let Some(metadata) = &mut self.metadata {
-            metadata.count();
-        }
     }
 }
 

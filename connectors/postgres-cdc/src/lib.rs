@@ -2,7 +2,7 @@
 //!
 //! The path of a change: `wire` reads the server's bytes, `value` and `schema` say what a column becomes, `envelope` writes
 //! the record, `snapshot` and `stream` drive the two phases, `task` joins them and reconnects, `component` puts it all
-//! behind the SDK's trait. Everything but `component` is plain Rust over the small trait in `network`, and is tested natively
+//! behind the SDK's trait. Everything but `component` is plain Rust over the small traits in `network` and `scratch`, and is tested natively
 //! against a real server. Invariant 1: the server hears of a position only after the log has made it durable.
 
 pub mod catalog;
@@ -12,7 +12,9 @@ pub mod envelope;
 pub mod error;
 pub mod network;
 pub mod offset;
+pub mod safety;
 pub mod schema;
+pub mod scratch;
 pub mod setup;
 pub mod snapshot;
 pub mod stream;

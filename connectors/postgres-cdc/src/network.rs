@@ -1,4 +1,4 @@
-//! What the connector needs of the place it runs in: byte streams, a wait, log lines and metrics.
+//! What the connector needs of the place it runs in: byte streams, a wait, scratch files, log lines and metrics.
 //!
 //! `component.rs` fulfils it with the host's capabilities, the tests with the machine's own sockets. Nothing here knows
 //! PostgreSQL, and nothing outside this file and its two implementations knows where the bytes come from.
@@ -7,6 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use towpath_model::Reading;
+
+use crate::scratch::{ScratchError, ScratchFile};
 
 /// The most bytes taken from a stream in one read.
 pub const READ_BYTES_MAX: usize = 256 << 10;
@@ -111,6 +113,11 @@ pub trait Host {
     /// # Errors
     /// When it cannot be reached or the endpoint is not permitted.
     fn connect(&self, host: &str, port: u16, timeout: Duration) -> Result<Box<dyn Stream>, NetworkError>;
+    /// A new, empty scratch file.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, ScratchError>;
     /// Pauses, at most `max`.
     fn pause(&self, max: Duration) -> Waited;
     /// Writes a line to the log. Never with contents of records in it.

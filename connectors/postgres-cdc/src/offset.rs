@@ -2,14 +2,15 @@
 //!
 //! The position is a commit's place in the log and how many row changes of that transaction are delivered. It grows with
 //! every change, so equal positions never occur, and the server can be asked for exactly the rest. One source partition
-//! holds the position; while a snapshot is under way, one more for each table begun tells how far it is read.
+//! holds the position; while a snapshot is under way, one more for each table begun is its ledger: which of its
+//! places are read.
 
 use serde_json::{Map, Value, json};
 use towpath_model::Checkpoint;
 
 use crate::envelope::TransactionCounts;
 use crate::error::Error;
-use crate::wire::Ctid;
+use crate::snapshot::Ranges;
 
 /// A place in the stream: transactions whose commit stands before `lsn` are delivered, and of the one whose commit stands
 /// at `lsn` the first `ordinal` row changes, counted before any filter.
@@ -155,8 +156,10 @@ fn read_counts(value: &Map<String, Value>) -> Option<TransactionCounts> {
 /// How far a table is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableProgress {
-    /// The last row that is delivered; none when the table is read whole.
-    pub through: Option<Ctid>,
+    /// The places that are read.
+    pub read: Ranges,
+    /// The rows that are delivered.
+    pub rows: u64,
     /// The file that the rows were read from; another one means that they stand elsewhere now.
     pub file: u64,
     /// The oldest transaction that was open when reading began.
@@ -167,18 +170,21 @@ impl TableProgress {
     /// Reads a stored value.
     pub fn parse(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
-        let through = match value.get("through") {
-            Some(Value::String(place)) => Some(Ctid::parse(place.as_bytes())?),
-            _ => None,
-        };
-        Some(Self { through, file: value.get("file")?.as_u64()?, xmin: value.get("xmin")?.as_u64()? })
+        let number = |key: &str| value.get(key).and_then(Value::as_u64);
+        let read = Ranges::parse(value.get("read")?)?;
+        Some(Self { read, rows: number("rows")?, file: number("file")?, xmin: number("xmin")? })
     }
 
     /// The value to store.
     pub fn to_json(&self) -> String {
-        let through = self.through.map(|place| place.to_string());
-        json!({ "through": through, "finished": self.through.is_none(), "file": self.file, "xmin": self.xmin })
-            .to_string()
+        json!({
+            "read": self.read.to_json(),
+            "finished": self.read.is_whole(),
+            "rows": self.rows,
+            "file": self.file,
+            "xmin": self.xmin,
+        })
+        .to_string()
     }
 }
 

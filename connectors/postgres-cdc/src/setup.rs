@@ -1,36 +1,17 @@
 //! What must be in place on the server before anything flows: its settings, the publication, the slot.
 //!
-//! Every refusal comes with the SQL that mends it. The same checks serve `validate` and the start of a task.
+//! What must be so before is in `safety`; here is what a start does about what may be made.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use crate::catalog::{Catalog, Published, Server};
+use towpath_model::{Fault, Reason};
+
+use crate::catalog::{Catalog, Published};
 use crate::config::{AutoCreate, Settings};
 use crate::error::Error;
 use crate::offset::parse_lsn;
+use crate::safety::{none_wanted, publication_missing};
 use crate::wire::{Answer, Row};
-
-/// What the server itself lacks, as (key, reason).
-pub fn check_server(server: &Server, settings: &Settings) -> Vec<(&'static str, String)> {
-    let mut faults = Vec::new();
-    if server.version < 100_000 {
-        let reason =
-            format!("the server's version is {}; logical replication with pgoutput begins with 10", server.version);
-        faults.push(("database.hostname", reason));
-    }
-    if server.wal_level != "logical" {
-        let reason = format!(
-            "the server's wal_level is `{}`; run ALTER SYSTEM SET wal_level = logical; and restart the server",
-            server.wal_level
-        );
-        faults.push(("database.hostname", reason));
-    }
-    if !server.may_replicate {
-        let role = escape_identifier(&settings.login.user);
-        faults.push(("database.user", format!("the role may not replicate; run ALTER ROLE {role} REPLICATION;")));
-    }
-    faults
-}
 
 /// Makes the publication, or brings it in step with the filters, where the configuration says so.
 ///
@@ -45,7 +26,7 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
         ""
     };
     let sql = match (settings.autocreate, existing) {
-        (AutoCreate::Disabled, None) => return Err(publication_missing(settings)),
+        (AutoCreate::Disabled, None) => return Err(publication_missing(settings).into()),
         (AutoCreate::AllTables, None) => format!("CREATE PUBLICATION {name} FOR ALL TABLES{options}"),
         (AutoCreate::NoTables, None) => format!("CREATE PUBLICATION {name}{options}"),
         (AutoCreate::Filtered, existing) => {
@@ -53,10 +34,7 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
                 return Ok(());
             }
             let wanted = wanted_tables(catalog, settings)?;
-            let list = wanted
-                .iter()
-                .map(|(schema, table)| format!("{}.{}", escape_identifier(schema), escape_identifier(table)));
-            let list = list.collect::<Vec<_>>().join(", ");
+            let list = table_list(wanted.iter().map(|(schema, table)| (schema, table)));
             match existing {
                 None => format!("CREATE PUBLICATION {name} FOR TABLE {list}{options}"),
                 Some(_) if published_exactly(catalog, settings, &wanted)? => return Ok(()),
@@ -69,27 +47,26 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
         Ok(_) => Ok(()),
         // Somebody made it between the look and the attempt.
         Err(error) if error.sqlstate() == Some("42710") => Ok(()),
-        Err(error) if error.sqlstate() == Some("42501") => Err(fault(
-            "publication.autocreate.mode",
-            format!("{error}. Have a superuser, or the tables' owner, run: {sql};"),
-        )),
+        Err(error) if error.sqlstate() == Some("42501") => {
+            let reason = Reason::coded("postgres.publication_right", error.to_string());
+            let remedy = format!("Have a superuser, or the tables' owner, run {sql};");
+            Err(Fault::error("publication.autocreate.mode", reason.remedy(remedy)).into())
+        }
         Err(error) => Err(error),
     }
 }
 
-/// The fault of a publication that is missing and may not be made.
-pub fn publication_missing(settings: &Settings) -> Error {
-    let name = escape_identifier(&settings.publication);
-    let reason =
-        format!("there is no publication {name}; run CREATE PUBLICATION {name} FOR ALL TABLES; or name the tables");
-    fault("publication.name", reason)
+/// Tables for SQL.
+pub(crate) fn table_list<'a>(tables: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    let quoted = tables.map(|(schema, table)| format!("{}.{}", escape_identifier(schema), escape_identifier(table)));
+    quoted.collect::<Vec<_>>().join(", ")
 }
 
 fn wanted_tables(catalog: &mut Catalog, settings: &Settings) -> Result<Vec<(String, String)>, Error> {
     let mut tables = catalog.tables(settings.via_root)?;
     tables.retain(|(schema, table)| is_wanted(settings, schema, table));
     if tables.is_empty() {
-        return Err(fault("table.include.list", "no table of the database matches the filters".into()));
+        return Err(none_wanted(settings).into());
     }
     Ok(tables)
 }
@@ -158,21 +135,3 @@ pub fn read_created(answer: Answer) -> Result<Created, Error> {
 }
 
 const UNEXPECTED: Error = Error::Protocol("an answer of unexpected shape to the making of a slot");
-
-/// What the making or use of a slot may fail on, with what mends it.
-pub fn explain_slot_error(error: Error, settings: &Settings) -> Error {
-    let role = escape_identifier(&settings.login.user);
-    match error.sqlstate() {
-        Some("42501") => fault("database.user", format!("{error}; run ALTER ROLE {role} REPLICATION;")),
-        Some("53400") => fault(
-            "slot.name",
-            format!("{error}; drop a slot that nobody uses, or raise max_replication_slots and restart the server"),
-        ),
-        Some("55006") => Error::Busy(error.to_string()),
-        _ => error,
-    }
-}
-
-fn fault(key: &'static str, reason: String) -> Error {
-    Error::Setting { key, reason }
-}

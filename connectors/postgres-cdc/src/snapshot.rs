@@ -1,88 +1,51 @@
-//! The snapshot: every table read by COPY in one transaction that sees exactly what was committed before one place in the
-//! log, so that the stream goes on from that place without gap or overlap.
+//! The snapshot: every table read by COPY in transactions that see exactly what was committed before one place in the log, so
+//! that the stream goes on from that place without gap or overlap.
 //!
-//! Rows come in the order of their places in the file, and the last place delivered is part of each checkpoint. After a
-//! crash the rest is read in a new snapshot, once the stream has reached that one's place. A row that moved meanwhile from
-//! the unread to the read part came with the stream, but perhaps without a large value stored apart: such rows are read once
-//! more. One row is held back, because it must say whether it is the last.
+//! ```text
+//! queue (which piece) → share → reader, or this task itself → report → queue → ledger (what is in the log)
+//! ```
+//! `queue` decides and `ranges` remembers; `reading` is one COPY, `reader` an instance that does nothing else, `share` what
+//! passes between the instances. The task's own transaction exports the snapshot again for the readers and holds each table
+//! that is being read against being rewritten, so that places mean the same for all of them.
+//!
+//! Each batch's checkpoint is the ledger of its table. After a crash the gaps are read in a new snapshot, once the stream has
+//! reached that one's place. A row that moved meanwhile from the unread to the read part came with the stream, but perhaps
+//! without a large value stored apart: such rows are read once more.
 
-use std::collections::BTreeMap;
+mod queue;
+mod ranges;
+mod reader;
+mod reading;
+mod share;
+mod table;
+
+pub use queue::{Marker, Report};
+pub use ranges::Ranges;
+pub use reader::{Part, Reader};
+pub use share::Share;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres_protocol::escape::escape_identifier;
-use towpath_model::{Clock, Reading};
+use towpath_model::{Clock, Reading as Gauge};
 
 use crate::catalog::Catalog;
 use crate::config::Settings;
-use crate::envelope::{Operation, Origin, Writer};
+use crate::envelope::Writer;
 use crate::error::Error;
 use crate::network::Host;
 use crate::offset::TableProgress;
-use crate::schema::Table;
-use crate::setup::{Created, captured};
+use crate::setup::Created;
 use crate::stream::Limits;
-use crate::wire::{Cells, Connection, Filled, Frame, ReplicaIdentity, read_copy_row};
+use crate::wire::Connection;
+use queue::{Next, Queue};
+use reading::{Reading, Room, Rows};
+use share::Standing;
+use table::Unit;
 
-/// A table, or a part of one, that holds rows itself.
-struct Unit {
-    table: Arc<Table>,
-    path: String,
-    /// Select list and table.
-    select: String,
-    /// The condition of the publication, if it has one.
-    filter: Option<String>,
-    /// Rows may have moved out of the unread part, with values left out of their changes.
-    reread: bool,
-    progress: TableProgress,
-    begun: bool,
-}
-
-/// One COPY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
-    /// Rows of the read part that are newer than the first reading.
-    Moved,
-    /// The unread part.
-    Rest,
-}
-
-/// What makes room for values for which a table's schema has none.
-struct Room<'a> {
-    catalog: &'a mut Catalog,
-    settings: &'a Settings,
-}
-
-/// The row that is held back.
-#[derive(Debug, Default)]
-struct Held {
-    unit: Option<usize>,
-    line: Vec<u8>,
-    first: bool,
-    moved: bool,
-}
-
-/// A snapshot under way.
-pub struct Snapshot {
-    connection: Connection,
-    host: Arc<dyn Host>,
-    clock: Arc<dyn Clock>,
-    units: Vec<Unit>,
-    current: usize,
-    pass: Option<Pass>,
-    held: Held,
-    /// Whether a row was delivered, in this or an earlier life of the snapshot.
-    begun: bool,
-    /// Where the snapshot stands in the log.
-    lsn: u64,
-    ts_us: i64,
-    xid: u64,
-    dirty: BTreeMap<String, TableProgress>,
-    done: u64,
-    total: f64,
-    cells: Cells,
-    unescaped: Vec<u8>,
-}
+/// Connections that have nothing to do are kept alive so often.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// How a poll of the snapshot ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +56,38 @@ pub enum Step {
     Idle,
     /// Everything is read.
     Finished,
+}
+
+/// Who does what next.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// The task is to be polled.
+    Task,
+    /// A reader is to read this.
+    Share(Box<Share>),
+    /// Nothing before a report.
+    Wait,
+}
+
+/// A snapshot under way.
+pub struct Snapshot {
+    connection: Connection,
+    host: Arc<dyn Host>,
+    clock: Arc<dyn Clock>,
+    standing: Standing,
+    /// The oldest transaction that was open when it was taken.
+    xmin: u64,
+    block_bytes: u64,
+    units: Vec<Unit>,
+    queue: Queue,
+    /// Whether there are readers; without, the task reads by itself.
+    shared: bool,
+    /// The piece that this task reads itself.
+    own: Option<Reading>,
+    rows: Rows,
+    /// Tables whose progress has changed since it was last taken.
+    dirty: BTreeSet<usize>,
+    alive_at: Duration,
 }
 
 impl Snapshot {
@@ -108,57 +103,66 @@ impl Snapshot {
         host: Arc<dyn Host>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let mut connection = catalog.connect(false)?;
-        connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let name = postgres_protocol::escape::escape_literal(&created.snapshot);
-        connection.query(&format!("SET TRANSACTION SNAPSHOT {name}"))?;
+        let mut connection = reader::take_up(catalog, &created.snapshot)?;
         let seen = connection.query(
-            "SELECT txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()), \
-             (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint",
+            "SELECT pg_export_snapshot(), txid_snapshot_xmin(txid_current_snapshot()), \
+             txid_snapshot_xmax(txid_current_snapshot()), (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint, \
+             current_setting('block_size')",
         )?;
-        let number = |column: usize| -> Option<i64> { seen.first()?.get(column)?.as_ref()?.parse().ok() };
-        let unexpected = Error::Protocol("a snapshot of unexpected shape");
-        let (Some(xmin), Some(xid), Some(ts_us)) = (number(0), number(1), number(2)) else { return Err(unexpected) };
-        let mut total = 0.0;
-        let units = units(catalog, settings, ledger, xmin.unsigned_abs(), &mut total)?;
+        let text = |column: usize| seen.first()?.get(column)?.clone();
+        let number = |column: usize| text(column)?.parse::<i64>().ok();
+        let (Some(name), Some(xmin), Some(xid), Some(ts_us), Some(block_bytes)) =
+            (text(0), number(1), number(2), number(3), number(4))
+        else {
+            return Err(Error::Protocol("a snapshot of unexpected shape"));
+        };
+        let units = table::units(catalog, settings, ledger)?;
+        let mut queue = Queue::default();
+        for unit in &units {
+            let known = unit.known.as_ref();
+            queue.enter(known.map(|known| known.read.clone()).unwrap_or_default(), known.map_or(0, |known| known.rows));
+        }
         Ok(Self {
             connection,
             host,
+            alive_at: clock.monotonic(),
             clock,
+            standing: Standing { name, lsn: created.lsn, ts_us, xid: xid.unsigned_abs() },
+            xmin: xmin.unsigned_abs(),
+            block_bytes: block_bytes.unsigned_abs().max(1),
             units,
-            current: 0,
-            pass: None,
-            held: Held::default(),
-            begun: !ledger.is_empty(),
-            lsn: created.lsn,
-            ts_us,
-            xid: xid.unsigned_abs(),
-            dirty: BTreeMap::new(),
-            done: 0,
-            total,
-            cells: Cells::default(),
-            unescaped: Vec::new(),
+            queue,
+            shared: false,
+            own: None,
+            rows: Rows::default(),
+            dirty: BTreeSet::new(),
         })
     }
 
     /// Where the snapshot stands in the log.
     pub fn lsn(&self) -> u64 {
-        self.lsn
+        self.standing.lsn
     }
 
     /// When it was taken, in microseconds since 1970.
     pub fn ts_us(&self) -> i64 {
-        self.ts_us
+        self.standing.ts_us
     }
 
     /// The first transaction that it cannot see.
     pub fn xid(&self) -> u64 {
-        self.xid
+        self.standing.xid
     }
 
-    /// The progress of the tables that the batch moved on.
+    /// The progress of the tables that moved on.
     pub fn take_progress(&mut self) -> BTreeMap<String, TableProgress> {
-        std::mem::take(&mut self.dirty)
+        let dirty = std::mem::take(&mut self.dirty);
+        let progress = |index: usize| {
+            let (unit, (read, rows)) = (self.units.get(index)?, self.queue.progress(index)?);
+            let progress = TableProgress { read: read.clone(), rows, file: unit.file.file, xmin: unit.xmin(self.xmin) };
+            Some((unit.file.path.clone(), progress))
+        };
+        dirty.into_iter().filter_map(progress).collect()
     }
 
     /// Says goodbye.
@@ -166,7 +170,69 @@ impl Snapshot {
         self.connection.close();
     }
 
-    /// Reads rows into the batch until a limit is met or nothing more has arrived.
+    /// Keeps the transaction's connection alive.
+    ///
+    /// # Errors
+    /// When it is lost.
+    pub fn keep_alive(&mut self) -> Result<(), Error> {
+        if self.own.is_none() {
+            self.connection.query("SELECT 1")?;
+        }
+        self.alive_at = self.clock.monotonic();
+        Ok(())
+    }
+
+    /// What comes next, when `free` more readers could work.
+    ///
+    /// # Errors
+    /// When the connection broke, or a table cannot be read.
+    pub fn turn(&mut self, catalog: &mut Catalog, settings: &Settings, free: u32) -> Result<Turn, Error> {
+        if settings.threads < 2 || self.own.is_some() {
+            return Ok(Turn::Task);
+        }
+        if self.clock.monotonic().saturating_sub(self.alive_at) >= KEEP_ALIVE {
+            self.keep_alive()?;
+        }
+        loop {
+            let out = self.queue.out();
+            self.shared = free > 0 || out > 0;
+            if !self.shared {
+                return Ok(Turn::Task);
+            }
+            match self.queue.next(free > 0 && out < settings.threads as usize) {
+                Next::Look(index) => self.look(index, catalog, settings)?,
+                Next::Wait => return Ok(Turn::Wait),
+                Next::Deliver | Next::Finished => return Ok(Turn::Task),
+                Next::Read(piece) => {
+                    let Some(unit) = self.units.get(piece.unit) else { return Ok(Turn::Task) };
+                    let share = unit.share(piece, &self.standing, self.xmin, catalog)?;
+                    return Ok(Turn::Share(Box::new(share)));
+                }
+            }
+        }
+    }
+
+    /// A reader has come further.
+    ///
+    /// # Errors
+    /// When it reports of a piece that it was not given.
+    pub fn report(&mut self, report: Report, catalog: &Catalog, settings: &Settings) -> Result<(), Error> {
+        let unit = report.piece.0;
+        if let (Some(facts), Some(unit)) = (&report.facts, self.units.get_mut(unit)) {
+            unit.widen(facts, catalog, settings);
+        }
+        self.queue.report(report)?;
+        self.dirty.insert(unit);
+        self.tell();
+        Ok(())
+    }
+
+    /// All readers are gone.
+    pub fn recall(&mut self) {
+        self.queue.recall();
+    }
+
+    /// Delivers rows that were held back, and reads where no reader does, until a limit is met or nothing more has arrived.
     ///
     /// # Errors
     /// When the connection broke, or a value cannot be represented. The batch and the progress are then worth nothing.
@@ -178,217 +244,72 @@ impl Snapshot {
         limits: Limits,
     ) -> Result<Step, Error> {
         let step = self.read(writer, &mut Room { catalog, settings }, limits);
-        let readings = [
-            ("snapshot_rows_done", Reading::Gauge(self.done as f64)),
-            ("snapshot_rows_total", Reading::Gauge(self.total)),
-        ];
-        self.host.record(&readings);
+        self.tell();
         step
     }
 
     fn read(&mut self, writer: &mut Writer, room: &mut Room<'_>, limits: Limits) -> Result<Step, Error> {
-        let deadline = self.clock.monotonic() + limits.wait;
         loop {
-            if self.pass.is_none() && !self.begin_next()? {
-                self.emit_held(writer, room, None)?;
-                return Ok(Step::Finished);
-            }
-            while writer.len() < limits.records && writer.bytes() < limits.bytes {
-                let Some(frame) = self.connection.next_frame()? else { break };
-                match frame.tag {
-                    b'd' => {
-                        self.emit_held(writer, room, Some(self.current))?;
-                        self.hold(&frame)?;
-                    }
-                    b'E' => return Err(self.connection.server_error(&frame)),
-                    b'Z' => {
-                        self.end_pass();
-                        break;
-                    }
-                    _ => {}
-                }
+            while let Some(due) = self.queue.take_due() {
+                let table = self.units.get_mut(due.unit).and_then(Unit::table_mut);
+                let table = table.ok_or(Error::Protocol("a row of a table that was not looked at"))?;
+                self.rows.write(&due.row.line, table, (due.marker, &self.standing), writer, room)?;
+                self.dirty.insert(due.unit);
             }
             if writer.len() >= limits.records || writer.bytes() >= limits.bytes {
                 return Ok(Step::More);
             }
-            if self.pass.is_none() || self.connection.fill(Duration::ZERO)? == Filled::Some {
+            if let Some(own) = &mut self.own {
+                let Some(report) = own.read(&mut self.connection, writer, room, limits)? else {
+                    return Ok(if writer.is_empty() { Step::Idle } else { Step::More });
+                };
+                if report.done {
+                    self.own = None;
+                }
+                self.report(report, room.catalog, room.settings)?;
                 continue;
             }
-            let left = deadline.saturating_sub(self.clock.monotonic());
-            if !writer.is_empty() {
-                return Ok(Step::More);
+            match self.queue.next(!self.shared) {
+                Next::Deliver => {}
+                Next::Look(index) => self.look(index, room.catalog, room.settings)?,
+                Next::Finished => return Ok(Step::Finished),
+                Next::Wait => return Ok(if writer.is_empty() { Step::Idle } else { Step::More }),
+                Next::Read(piece) => {
+                    let unit = self.units.get(piece.unit);
+                    let (Some(unit), Some(table)) = (unit, unit.and_then(Unit::table)) else { continue };
+                    let (table, standing) = (table.clone(), self.standing.clone());
+                    let selection = unit.selection(self.xmin)?;
+                    let surroundings = (standing, self.clock.clone());
+                    self.own = Some(Reading::begin(&mut self.connection, piece, table, &selection, surroundings)?);
+                }
             }
-            if left.is_zero() || self.connection.fill(left)? == Filled::Interrupted {
-                return Ok(Step::Idle);
-            }
         }
     }
 
-    /// Begins the next COPY; answers whether there was one.
-    fn begin_next(&mut self) -> Result<bool, Error> {
-        let Some(unit) = self.units.get(self.current) else { return Ok(false) };
-        let (pass, condition) = match unit.progress.through {
-            Some(through) if unit.reread => {
-                let first = unit.progress.xmin & 0xffff_ffff;
-                (Pass::Moved, Some(format!("ctid <= '{through}' AND age(xmin) <= age('{first}'::xid)")))
-            }
-            Some(through) => (Pass::Rest, Some(format!("ctid > '{through}'"))),
-            None => (Pass::Rest, None),
-        };
-        let conditions: Vec<_> =
-            condition.into_iter().chain(unit.filter.as_ref().map(|filter| format!("({filter})"))).collect();
-        let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-        self.connection
-            .copy(&format!("COPY ({}{filter}) TO STDOUT", unit.select))
-            .map_err(|error| explain(error, &unit.path))?;
-        self.pass = Some(pass);
-        Ok(true)
-    }
-
-    fn end_pass(&mut self) {
-        let Some(unit) = self.units.get_mut(self.current) else { return };
-        if self.pass.take() == Some(Pass::Moved) {
-            unit.reread = false;
-            return;
-        }
-        // The row that is held back counts as unread until it is delivered; then the table is read whole.
-        if self.held.unit != Some(self.current) {
-            finish(unit, &mut self.dirty);
-        }
-        self.current += 1;
-    }
-
-    fn hold(&mut self, frame: &Frame) -> Result<(), Error> {
-        let line = self.connection.body(frame);
-        self.held.line.clear();
-        self.held.line.extend_from_slice(line);
-        self.held.unit = Some(self.current);
-        self.held.moved = self.pass == Some(Pass::Moved);
-        if let Some(unit) = self.units.get_mut(self.current) {
-            self.held.first = !unit.begun;
-            unit.begun = true;
-        }
-        Ok(())
-    }
-
-    /// Delivers the row that is held back; `next` is the table of the row after it.
-    #[inline]
-    fn emit_held(&mut self, writer: &mut Writer, room: &mut Room<'_>, next: Option<usize>) -> Result<(), Error> {
-        let Some(index) = self.held.unit.take() else { return Ok(()) };
+    /// Looks at a table before the first piece of it is read: from here on it is not rewritten or changed.
+    fn look(&mut self, index: usize, catalog: &mut Catalog, settings: &Settings) -> Result<(), Error> {
         let Some(unit) = self.units.get_mut(index) else { return Ok(()) };
-        let last = next != Some(index);
-        let marker = match (next, self.begun, self.held.first, last) {
-            (None, ..) => "last",
-            (_, false, ..) => "first",
-            (_, _, true, _) => "first_in_data_collection",
-            (_, _, _, true) => "last_in_data_collection",
-            _ => "true",
+        let Some(found) = unit.look(&mut self.connection, catalog, settings, self.block_bytes)? else {
+            let path = &unit.file.path;
+            self.host.log(crate::network::Level::Info, format_args!("{path} was dropped before it was read"));
+            self.queue.skip(index);
+            return Ok(());
         };
-        let line = &self.held.line;
-        let (place, unescaped) = read_copy_row(line, &mut self.cells, &mut self.unescaped)?;
-        let bytes = if unescaped { &self.unescaped } else { line };
-        let origin = Origin {
-            ts_us: self.ts_us,
-            snapshot: marker,
-            last_commit: None,
-            lsn: self.lsn,
-            xid: Some(self.xid),
-            upstream: None,
-        };
-        let mut attempts = 0;
-        while let Err(error) = writer.change(&unit.table, Operation::Read, None, (&self.cells, bytes), &origin) {
-            // Room is made for one column at a time.
-            match error {
-                Error::Misfit(misfit) if attempts <= 3 * unit.table.columns.len() => {
-                    attempts += 1;
-                    unit.table = room.catalog.make_room(&unit.table, &misfit, room.settings)?;
-                }
-                error => return Err(error),
-            }
-        }
-        self.begun = true;
-        self.done += 1;
-        if last && self.current > index {
-            finish(unit, &mut self.dirty);
-        } else if !self.held.moved {
-            unit.progress.through = Some(place);
-            match self.dirty.get_mut(&unit.path) {
-                Some(progress) => progress.through = Some(place),
-                None => {
-                    self.dirty.insert(unit.path.clone(), unit.progress.clone());
-                }
-            }
-        }
+        let blocks = unit.file.blocks;
+        self.queue.plan(index, blocks, found.step, found.rewritten, found.moved);
         Ok(())
     }
-}
 
-fn finish(unit: &mut Unit, dirty: &mut BTreeMap<String, TableProgress>) {
-    unit.progress.through = None;
-    dirty.insert(unit.path.clone(), unit.progress.clone());
-}
-
-/// What reading a table may fail on, with what mends it. One that was dropped or changed while the snapshot was under way is
-/// as it is now at the next attempt.
-fn explain(error: Error, table: &str) -> Error {
-    match error.sqlstate() {
-        Some("42P01" | "42703") => {
-            Error::Busy(format!("{error}; {table} changed during the snapshot, which begins again"))
+    /// Reports how many rows are read, and of how many.
+    fn tell(&self) {
+        let (mut done, mut total) = (0.0, 0.0);
+        for (index, unit) in self.units.iter().enumerate() {
+            let Some((read, rows)) = self.queue.progress(index) else { continue };
+            let rows = rows as f64;
+            done += rows;
+            total += if self.queue.is_complete(index) { rows } else { unit.expected(rows, read).max(rows) };
         }
-        Some("42501") => {
-            Error::Fatal(format!("{error}; the role needs GRANT SELECT ON {table}, and USAGE on its schema"))
-        }
-        _ => error,
+        let readings = [("snapshot_rows_done", Gauge::Gauge(done)), ("snapshot_rows_total", Gauge::Gauge(total))];
+        self.host.record(&readings);
     }
-}
-
-fn units(
-    catalog: &mut Catalog,
-    settings: &Settings,
-    ledger: &BTreeMap<String, TableProgress>,
-    xmin: u64,
-    total: &mut f64,
-) -> Result<Vec<Unit>, Error> {
-    let mut units = Vec::new();
-    for published in captured(catalog, settings)? {
-        let Some(mut facts) = catalog.table(published.oid)? else { continue };
-        let path = format!("{}.{}", facts.schema, facts.name);
-        if !settings.snapshot_tables.wants(&path) {
-            continue;
-        }
-        if let Some(columns) = &published.columns {
-            facts.columns.retain(|column| columns.contains(&column.name));
-        }
-        let table = Table::new(facts.clone(), &catalog.types, &settings.names, &settings.values);
-        // The columns are selected in the order of the facts, left-out ones too, so that places agree.
-        for (place, column) in facts.columns.iter_mut().enumerate() {
-            column.place = place;
-        }
-        let wanted = |name: &str| table.columns.iter().any(|column| column.name == name);
-        let list = facts
-            .columns
-            .iter()
-            .map(|column| if wanted(&column.name) { escape_identifier(&column.name) } else { "NULL".into() });
-        let list = std::iter::once("ctid".to_owned()).chain(list).collect::<Vec<_>>().join(", ");
-        let identity = facts.identity;
-        let table = Arc::new(Table::new(facts, &catalog.types, &settings.names, &settings.values));
-        for file in published.files {
-            *total += file.rows;
-            let fresh = TableProgress { through: None, file: file.file, xmin };
-            let known = ledger.get(&file.path).filter(|known| known.file == file.file);
-            if known.is_some_and(|known| known.through.is_none()) {
-                continue;
-            }
-            units.push(Unit {
-                table: table.clone(),
-                select: format!("SELECT {list} FROM ONLY {}", file.quoted),
-                path: file.path,
-                filter: published.row_filter.clone(),
-                reread: known.is_some() && file.toasted && identity != ReplicaIdentity::Full,
-                begun: known.is_some(),
-                progress: known.cloned().unwrap_or(fresh),
-            });
-        }
-    }
-    Ok(units)
 }

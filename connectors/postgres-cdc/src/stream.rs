@@ -7,26 +7,37 @@
 //!
 //! The server sends transactions in the order of their commits and, asked for position P, exactly those whose commit does
 //! not stand before P. So after a restart at (C,2) it sends that transaction again and the first two changes are left out.
-//! Between transactions a keepalive moves the position too: that is how an idle database's slot advances.
+//! Large ones it may send in blocks while they are still open: `open` keeps those, and from their commit on `replay` makes of
+//! them what a transaction that is sent whole would have been, with the same positions. Until it is through, nothing more is
+//! read. `messages` takes in what arrives, `feedback` is what is told beside changes.
 
 mod changes;
+mod command;
+mod feedback;
+mod messages;
+mod open;
+mod replay;
 mod tables;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::Clock;
+use towpath_model::{Clock, Reading};
 
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::envelope::Writer;
 use crate::error::Error;
+use crate::network::Host;
 use crate::offset::{Event, Position};
-use crate::wire::{
-    Cells, Connection, Filled, Frame, Message, POSTGRES_EPOCH_US, Replication, StandbyStatus, read_replication,
-};
-use changes::Changes;
+use crate::wire::{Cells, Connection, Filled};
+use feedback::Told;
+use open::Open;
+use replay::Replay;
 use tables::Tables;
+
+pub use command::STREAMING_SINCE;
 
 /// How much a poll may deliver.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +50,14 @@ pub struct Limits {
     pub wait: Duration,
 }
 
+impl Limits {
+    /// Whether the batch may take no more.
+    #[inline]
+    fn are_met_by(&self, writer: &Writer) -> bool {
+        writer.len() >= self.records || writer.bytes() >= self.bytes
+    }
+}
+
 /// The transaction being read.
 #[derive(Debug)]
 struct Transaction {
@@ -47,7 +66,7 @@ struct Transaction {
     ts_us: i64,
     xid: u32,
     ordinal: u64,
-    upstream: Option<(String, u64)>,
+    upstream: Option<(String, Option<u64>)>,
 }
 
 /// Where the stream begins.
@@ -63,6 +82,8 @@ pub struct Start {
     pub until: Option<u64>,
     /// What is durable already.
     pub durable: u64,
+    /// Whether the server may send transactions that are still open, where it can.
+    pub is_streaming: bool,
 }
 
 /// A stream under way.
@@ -73,8 +94,13 @@ pub struct Stream {
     position: Position,
     last_commit: Option<u64>,
     event: Event,
+    /// The transaction being read: one that the server sends whole, or the one in `replay`.
     transaction: Option<Transaction>,
+    open: Open,
+    replay: Option<Replay>,
     tables: Tables,
+    /// When each table was described, counted in descriptions.
+    described: HashMap<u32, u64>,
     received: u64,
     durable: u64,
     told: Told,
@@ -87,21 +113,8 @@ pub struct Stream {
     new: Cells,
 }
 
-/// What the server was last told, and when.
-#[derive(Clone, Copy, Debug)]
-struct Told {
-    at: Duration,
-    durable: u64,
-}
-
-/// A position this far ahead of the one delivered is worth a commit of its own at once.
-const ADVANCE_BYTES: u64 = 4 << 20;
-/// A position alone is delivered at most this often otherwise: each costs the log a write.
-const ADVANCE_PAUSE: Duration = Duration::from_secs(1);
-/// The server hears of durable positions at most this often while changes flow.
-const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
-/// How often the server is asked for its position while the stream heads for one.
-const ASK_PAUSE: Duration = Duration::from_millis(50);
+/// A poll that makes no records ends after so much work, however much there still is to read: the task may be wanted elsewhere.
+const WORK_MAX: Duration = Duration::from_millis(250);
 
 impl Stream {
     /// Begins on a replication connection.
@@ -114,9 +127,9 @@ impl Stream {
         version: u32,
         start: Start,
         event: Event,
-        clock: Arc<dyn Clock>,
+        (host, clock): (Arc<dyn Host>, Arc<dyn Clock>),
     ) -> Result<Self, Error> {
-        connection.copy(&command(settings, version, start.position.lsn))?;
+        connection.copy(&command::command(settings, version, start.position.lsn, start.is_streaming))?;
         let told = Told { at: clock.monotonic(), durable: 0 };
         let mut stream = Self {
             connection,
@@ -125,7 +138,10 @@ impl Stream {
             last_commit: start.last_commit,
             event,
             transaction: None,
+            open: Open::new(host, settings.streaming_buffer_bytes),
+            replay: None,
             tables: Tables::default(),
+            described: HashMap::new(),
             received: start.position.lsn,
             durable: start.durable,
             delivered: (start.position, told.at),
@@ -166,6 +182,16 @@ impl Stream {
         self.reached
     }
 
+    /// Whether no transaction is delivered in part.
+    pub fn is_between_transactions(&self) -> bool {
+        self.transaction.is_none()
+    }
+
+    /// How far the server's log has been read.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// How many bytes of log the server has sent word of that are not delivered.
     pub fn lag_bytes(&self) -> u64 {
         self.received.saturating_sub(self.position.lsn)
@@ -176,6 +202,18 @@ impl Stream {
         std::mem::take(&mut self.ends)
     }
 
+    /// What was kept of open transactions, in numbers.
+    pub fn take_readings(&mut self) -> [(&'static str, Reading); 5] {
+        let counts = std::mem::take(&mut self.open.counts);
+        [
+            ("streamed_bytes_buffered", Reading::Gauge(self.open.bytes() as f64)),
+            ("streamed_bytes_spilled", Reading::Counter(counts.spilled_bytes)),
+            ("streamed_transactions", Reading::Counter(counts.transactions)),
+            ("streamed_transactions_aborted", Reading::Counter(counts.aborted)),
+            ("streamed_subtransactions_aborted", Reading::Counter(counts.subtransactions_aborted)),
+        ]
+    }
+
     /// Everything before this position is durable.
     pub fn set_durable(&mut self, lsn: u64) {
         self.durable = self.durable.max(lsn);
@@ -184,20 +222,6 @@ impl Stream {
     /// Says goodbye.
     pub fn close(self) {
         self.connection.close();
-    }
-
-    /// Tells the server how far we are. Invariant 1: what counts as flushed is only what is durable downstream.
-    ///
-    /// # Errors
-    /// When the connection broke.
-    pub fn tell(&mut self, reply: bool) -> Result<(), Error> {
-        let now = self.clock.monotonic();
-        let status =
-            StandbyStatus { received: self.received, durable: self.durable, now_us: self.clock.now_ms() * 1000, reply };
-        self.connection.send(&status.to_bytes())?;
-        self.told = Told { at: now, durable: self.durable };
-        self.reply = false;
-        Ok(())
     }
 
     /// Reads changes into the batch until a limit is met, or all that has arrived is read and something is to be told.
@@ -212,9 +236,11 @@ impl Stream {
         settings: &Settings,
         limits: Limits,
     ) -> Result<bool, Error> {
-        let deadline = self.clock.monotonic() + limits.wait;
+        let begun = self.clock.monotonic();
+        let deadline = begun + limits.wait;
         loop {
-            while writer.len() < limits.records && writer.bytes() < limits.bytes {
+            self.replay(writer, catalog, settings, limits)?;
+            while self.replay.is_none() && !limits.are_met_by(writer) {
                 let Some(frame) = self.connection.next_frame()? else { break };
                 self.take_in(&frame, writer, catalog, settings)?;
                 if self.reached {
@@ -222,13 +248,14 @@ impl Stream {
                 }
             }
             // Also while changes never cease, the server hears of us before it takes us for dead.
-            if self.reply || self.clock.monotonic() >= self.next_told(settings) {
-                self.tell(self.start.until.is_some())?;
-            }
-            if writer.len() >= limits.records || writer.bytes() >= limits.bytes {
+            self.tell_when_due(settings)?;
+            if limits.are_met_by(writer) {
                 return Ok(true);
             }
-            if self.connection.fill(Duration::ZERO)? == Filled::Some {
+            if self.replay.is_some() || self.connection.fill(Duration::ZERO)? == Filled::Some {
+                if self.clock.monotonic() >= begun + WORK_MAX {
+                    return Ok(true);
+                }
                 continue;
             }
             let now = self.clock.monotonic();
@@ -242,122 +269,4 @@ impl Stream {
             }
         }
     }
-
-    /// When the server is next to be told.
-    fn next_told(&self, settings: &Settings) -> Duration {
-        let pause = if self.start.until.is_some() {
-            ASK_PAUSE
-        } else if self.durable > self.told.durable {
-            FEEDBACK_PAUSE
-        } else {
-            settings.status_interval
-        };
-        self.told.at + pause.min(settings.status_interval)
-    }
-
-    /// Whether a position without records is worth delivering: after a while, or when much log could be let go of.
-    pub fn is_advance_due(&self, settings: &Settings) -> bool {
-        let (delivered, at) = self.delivered;
-        if self.position <= delivered {
-            return false;
-        }
-        let waited = self.clock.monotonic().saturating_sub(at) >= settings.status_interval.min(ADVANCE_PAUSE);
-        waited || self.position.lsn.saturating_sub(delivered.lsn) >= ADVANCE_BYTES
-    }
-
-    /// The position was delivered.
-    pub fn set_delivered(&mut self) {
-        self.delivered = (self.position, self.clock.monotonic());
-    }
-
-    #[inline]
-    fn take_in(
-        &mut self,
-        frame: &Frame,
-        writer: &mut Writer,
-        catalog: &mut Catalog,
-        settings: &Settings,
-    ) -> Result<(), Error> {
-        match frame.tag {
-            b'd' => {}
-            b'E' => return Err(self.connection.server_error(frame)),
-            // The server ends the stream when it shuts down.
-            b'c' | b'C' | b'Z' => return Err(Error::Closed),
-            _ => return Ok(()),
-        }
-        let Self { connection, transaction, tables, position, start, old, new, ends, event, .. } = self;
-        let (lsn, message) = match read_replication(connection.body(frame))? {
-            Replication::Data { lsn, message } => (lsn, message),
-            Replication::Keepalive { wal_end, reply } => {
-                self.keepalive(wal_end, reply);
-                return Ok(());
-            }
-        };
-        self.received = self.received.max(lsn);
-        let last_commit = self.last_commit;
-        let (start_until, now_us) = (start.until, self.clock.now_ms() * 1000);
-        let mut changes =
-            Changes { settings, writer, tables, catalog, start, position, event, last_commit, lsn, old, new };
-        match (Message::read(message)?, transaction) {
-            (Message::Begin { commit_lsn, commit_us, xid }, open @ None) => {
-                if start.until.is_some_and(|until| commit_lsn >= until) {
-                    self.reached = true;
-                    return Ok(());
-                }
-                let ts_us = commit_us + POSTGRES_EPOCH_US;
-                *open = Some(Transaction { begin_lsn: lsn, commit_lsn, ts_us, xid, ordinal: 0, upstream: None });
-            }
-            (Message::Commit { end_lsn }, open @ Some(_)) => {
-                let Some(ended) = open.take() else { return Ok(()) };
-                changes.end(&ended, end_lsn);
-                let last = changes.writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
-                // A transaction without records in this batch ends where another did already.
-                ends.extend(last.filter(|last| ends.last() != Some(last)));
-                *changes.position = Position { lsn: end_lsn, ordinal: 0 }.max(*changes.position);
-                *changes.event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
-                self.last_commit = Some(end_lsn);
-                self.received = self.received.max(end_lsn);
-            }
-            (Message::Origin { lsn, name }, Some(open)) => open.upstream = Some((name.to_owned(), lsn)),
-            (Message::Insert(oid, cursor), Some(open)) => changes.insert(open, oid, cursor)?,
-            (Message::Update(oid, cursor), Some(open)) => changes.update(open, oid, cursor)?,
-            (Message::Delete(oid, cursor), Some(open)) => changes.delete(open, oid, cursor)?,
-            (Message::Truncate(oids), Some(open)) => changes.truncate(open, &oids)?,
-            (Message::Logical { transactional: true, prefix, content }, Some(open)) => {
-                changes.message(Some(open), prefix, content, 0);
-            }
-            (Message::Logical { transactional: false, prefix, content }, None) => {
-                if start_until.is_some_and(|until| lsn > until) {
-                    self.reached = true;
-                    return Ok(());
-                }
-                changes.message(None, prefix, content, now_us);
-            }
-            (Message::Relation(relation), _) => changes.tables.describe(&relation, changes.catalog, settings)?,
-            (Message::Type | Message::Logical { .. } | Message::Origin { .. }, _) => {}
-            _ => return Err(Error::Protocol("changes outside of a transaction, or a transaction in another")),
-        }
-        Ok(())
-    }
-
-    fn keepalive(&mut self, wal_end: u64, reply: bool) {
-        self.received = self.received.max(wal_end);
-        self.reply |= reply;
-        if self.transaction.is_none() {
-            // Nothing is in flight: all that commits before `wal_end` was sent, and has been read.
-            let end = self.start.until.map_or(wal_end, |until| wal_end.min(until));
-            self.position = self.position.max(Position { lsn: end, ordinal: 0 });
-            self.reached = self.start.until.is_some_and(|until| wal_end >= until);
-        }
-    }
-}
-
-/// Version 2 of the protocol without streaming has the messages of version 1, and lets messages of applications through.
-fn command(settings: &Settings, version: u32, lsn: u64) -> String {
-    let slot = postgres_protocol::escape::escape_identifier(&settings.slot);
-    let names = postgres_protocol::escape::escape_identifier(&settings.publication).replace('\'', "''");
-    let options =
-        if version >= 140_000 { "\"proto_version\" '2', \"messages\" 'true'" } else { "\"proto_version\" '1'" };
-    let from = crate::offset::show_lsn(lsn);
-    format!("START_REPLICATION SLOT {slot} LOGICAL {from} ({options}, \"publication_names\" '{names}')")
 }

@@ -9,6 +9,10 @@
 //! decides what a start begins with; here the phases follow each other.
 
 mod connect;
+mod keeping;
+mod wall;
+
+pub use wall::Wall;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +22,16 @@ use towpath_model::{Batch, Checkpoint, Clock, Polled, Progress};
 
 use crate::catalog::Catalog;
 use crate::config::{Settings, SnapshotMode};
-use crate::envelope::{Moment, Writer};
+use crate::envelope::Writer;
 use crate::error::Error;
 use crate::network::{Host, Level};
 use crate::offset::{Event, Offset, Position, SnapshotState, Stored, TableProgress, main_partition, table_partition};
+use crate::safety::SlotWatch;
 use crate::schema::{SharedSchemas, Source};
-use crate::snapshot::{Snapshot, Step};
+use crate::snapshot::{Report, Snapshot, Step, Turn};
 use crate::stream::{Limits, Start, Stream};
 use crate::wire::Connection;
+use keeping::Keeping;
 
 /// For whom the task runs.
 #[derive(Clone, Debug)]
@@ -71,10 +77,34 @@ pub struct Task {
     system: Option<String>,
     /// What is durable: the server may forget what lies before.
     durable: u64,
+    /// Tells in time that the server will not keep log for ever.
+    slot_watch: SlotWatch,
     /// The snapshot that every start takes in mode `always` is still due.
     always_due: bool,
-    /// The wall clock at a moment of the steady one, from which nanoseconds are told.
-    anchor: (i64, Duration),
+    keeping: Keeping,
+    /// How far the last stream has read.
+    received: u64,
+    /// The last reading of what it buffers.
+    buffered: f64,
+    wall: Wall,
+}
+
+/// What writes the records of a task, whichever of its instances reads them.
+pub fn writer(settings: &Settings, run: &Run) -> Writer {
+    let source = Source {
+        name: settings.names.prefix.clone(),
+        database: settings.login.database.clone(),
+        transaction_topic: settings.transaction_topic.clone(),
+        schemas: SharedSchemas::new(settings.names.topic_of("message"), settings.values.binary.kind()),
+    };
+    let task = run.task.to_string();
+    let headers = [
+        ("__debezium.context.connectorLogicalName", settings.names.prefix.as_str()),
+        ("__debezium.context.taskId", &task),
+        ("__debezium.context.connectorName", "postgresql"),
+        ("__debezium.context.runId", &run.id),
+    ];
+    Writer::new(&source, settings.tombstones, if settings.headers { &headers } else { &[] })
 }
 
 impl Task {
@@ -90,26 +120,13 @@ impl Task {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let stored = Stored::parse(&settings.names.prefix, stored)?;
-        let source = Source {
-            name: settings.names.prefix.clone(),
-            database: settings.login.database.clone(),
-            transaction_topic: settings.transaction_topic.clone(),
-            schemas: SharedSchemas::new(settings.names.topic_of("message"), settings.values.binary.kind()),
-        };
-        let task = run.task.to_string();
-        let headers = [
-            ("__debezium.context.connectorLogicalName", settings.names.prefix.as_str()),
-            ("__debezium.context.taskId", &task),
-            ("__debezium.context.connectorName", "postgresql"),
-            ("__debezium.context.runId", &run.id),
-        ];
-        let writer = Writer::new(&source, settings.tombstones, if settings.headers { &headers } else { &[] });
         let durable = stored.offset.as_ref().map_or(0, |offset| offset.position.lsn);
         Ok(Self {
             catalog: Catalog::new(host.clone(), clock.clone(), settings.login.clone()),
+            slot_watch: SlotWatch::default(),
             always_due: settings.snapshot == SnapshotMode::Always,
-            anchor: (clock.now_ms() * 1_000_000, clock.monotonic()),
-            writer,
+            wall: Wall::new(clock.clone()),
+            writer: writer(&settings, run),
             settings,
             host,
             clock,
@@ -119,6 +136,9 @@ impl Task {
             ledger: stored.tables.into_iter().collect(),
             system: None,
             durable,
+            keeping: Keeping::default(),
+            received: 0,
+            buffered: 0.0,
         })
     }
 
@@ -128,9 +148,9 @@ impl Task {
     /// When the server cannot be reached, refuses, or sends what cannot be represented.
     pub fn poll(&mut self, limits: Limits) -> Result<Polled, Error> {
         let deadline = self.clock.monotonic() + limits.wait;
+        self.watch_slot();
         loop {
-            let now = self.moment();
-            self.writer.set_now(now);
+            self.writer.set_now(self.wall.now());
             // Whatever fails leaves the task down, with its connections gone.
             let phase = std::mem::replace(&mut self.phase, Phase::Down);
             let left = Limits { wait: deadline.saturating_sub(self.clock.monotonic()), ..limits };
@@ -143,7 +163,10 @@ impl Task {
                 }
                 Err(error) => {
                     self.writer.discard();
-                    return Err(error);
+                    if !self.can_do_without_streaming(&error) {
+                        return Err(error);
+                    }
+                    self.wait_for_slot();
                 }
             }
         }
@@ -155,10 +178,11 @@ impl Task {
             Phase::Down => Ok((self.connect()?, None)),
             Phase::Making { mut replication, purpose } => match self.making(&mut replication, limits)? {
                 None => Ok((Phase::Making { replication, purpose }, Some(nothing(Progress::Idle)))),
-                Some(created) => Ok((self.made(replication, purpose, &created)?, None)),
+                // What comes next may be a reader's.
+                Some(created) => Ok((self.made(replication, purpose, &created)?, Some(nothing(Progress::More)))),
             },
             Phase::Heading { mut stream, snapshot } => {
-                let more = stream.poll(&mut self.writer, &mut self.catalog, &self.settings, limits)?;
+                let more = self.poll_stream(&mut stream, limits)?;
                 let reached = stream.reached();
                 let polled = self.streamed(&mut stream, more || reached, Some(snapshot.lsn()).filter(|_| reached));
                 if !reached {
@@ -179,9 +203,10 @@ impl Task {
             }
             Phase::Streaming(mut stream) => {
                 stream.set_durable(self.durable);
-                let more = stream.poll(&mut self.writer, &mut self.catalog, &self.settings, limits)?;
+                let more = self.poll_stream(&mut stream, limits)?;
                 let polled = self.streamed(&mut stream, more, None);
-                Ok((Phase::Streaming(stream), Some(polled)))
+                let phase = self.take_back(stream).unwrap_or_else(Phase::Streaming);
+                Ok((phase, Some(polled)))
             }
             Phase::Finished => Ok((Phase::Finished, Some(nothing(Progress::Finished)))),
         }
@@ -196,9 +221,8 @@ impl Task {
         // The snapshot is delivered by now; a connection that died meanwhile is replaced by the next poll.
         let start = self.start(None);
         self.writer.set_transaction(None);
-        let started =
-            Stream::start(*replication, &self.settings, self.catalog.version(), start, self.event, self.clock.clone());
-        match started {
+        let surroundings = (self.host.clone(), self.clock.clone());
+        match Stream::start(*replication, &self.settings, self.catalog.version(), start, self.event, surroundings) {
             Ok(stream) => Ok(Phase::Streaming(Box::new(stream))),
             Err(error) if error.is_passing() => Ok(Phase::Down),
             Err(error) => Err(error),
@@ -213,7 +237,14 @@ impl Task {
             taken_over: offset.and_then(|offset| offset.taken_over),
             until,
             durable: self.durable,
+            is_streaming: self.is_streaming(),
         }
+    }
+
+    fn poll_stream(&mut self, stream: &mut Stream, limits: Limits) -> Result<bool, Error> {
+        let more = stream.poll(&mut self.writer, &mut self.catalog, &self.settings, limits);
+        self.report(stream);
+        more
     }
 
     /// The answer to a poll of the stream. `arrived` is the place the stream was heading for, once it is reached.
@@ -254,36 +285,81 @@ impl Task {
     /// The answer to a poll of the snapshot.
     fn read(&mut self, snapshot: &mut Snapshot, step: Step) -> Polled {
         let records = self.writer.finish();
-        let mut checkpoints = Vec::new();
-        let prefix = &self.settings.names.prefix;
-        for (table, progress) in snapshot.take_progress() {
-            if step != Step::Finished {
-                let offset = Some(progress.to_json());
-                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset });
-            }
-            self.ledger.insert(table, progress);
-        }
-        if step == Step::Finished {
-            for table in std::mem::take(&mut self.ledger).into_keys() {
-                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset: None });
-            }
-            self.always_due = false;
-        }
-        self.event = Event { lsn: snapshot.lsn(), xid: snapshot.xid(), ts_us: snapshot.ts_us(), kind: "" };
-        let state = if step == Step::Finished { SnapshotState::Completed } else { SnapshotState::Running };
-        if let Some(offset) = &mut self.offset
-            && (state == SnapshotState::Completed || !records.is_empty())
-        {
-            offset.snapshot = state;
-            checkpoints.push(main(&self.settings, offset, &self.event));
-        }
         let progress = match step {
             Step::More => Progress::More,
             Step::Idle => Progress::Idle,
             Step::Finished if self.settings.snapshot == SnapshotMode::InitialOnly => Progress::Finished,
             Step::Finished => Progress::More,
         };
+        let checkpoints = self.progressed(snapshot, step == Step::Finished);
         Polled { records, checkpoints, progress, lag_ms: None, lag_bytes: None, transaction_ends: Vec::new() }
+    }
+
+    /// The positions after a step of the snapshot.
+    fn progressed(&mut self, snapshot: &mut Snapshot, finished: bool) -> Vec<Checkpoint> {
+        let mut checkpoints = Vec::new();
+        let prefix = &self.settings.names.prefix;
+        for (table, progress) in snapshot.take_progress() {
+            if !finished {
+                let offset = Some(progress.to_json());
+                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset });
+            }
+            self.ledger.insert(table, progress);
+        }
+        let moved = !checkpoints.is_empty();
+        if finished {
+            for table in std::mem::take(&mut self.ledger).into_keys() {
+                checkpoints.push(Checkpoint { partition: table_partition(prefix, &table), offset: None });
+            }
+            self.always_due = false;
+        }
+        self.event = Event { lsn: snapshot.lsn(), xid: snapshot.xid(), ts_us: snapshot.ts_us(), kind: "" };
+        if let Some(offset) = &mut self.offset
+            && (finished || moved)
+        {
+            offset.snapshot = if finished { SnapshotState::Completed } else { SnapshotState::Running };
+            checkpoints.push(main(&self.settings, offset, &self.event));
+        }
+        checkpoints
+    }
+
+    /// Who does what next, when `free` more readers could work.
+    ///
+    /// # Errors
+    /// As those of [`poll`](Self::poll).
+    pub fn turn(&mut self, free: u32) -> Result<Turn, Error> {
+        let Phase::Reading { snapshot, .. } = &mut self.phase else { return Ok(Turn::Task) };
+        let turn = snapshot.turn(&mut self.catalog, &self.settings, free);
+        if turn.is_err() {
+            self.phase = Phase::Down;
+        }
+        turn
+    }
+
+    /// A reader has come further: the positions that become durable with its records.
+    ///
+    /// # Errors
+    /// When it reports of something that it was not given.
+    pub fn fold(&mut self, report: Report) -> Result<Vec<Checkpoint>, Error> {
+        match std::mem::replace(&mut self.phase, Phase::Down) {
+            Phase::Reading { mut snapshot, replication } => {
+                snapshot.report(report, &self.catalog, &self.settings)?;
+                let checkpoints = self.progressed(&mut snapshot, false);
+                self.phase = Phase::Reading { snapshot, replication };
+                Ok(checkpoints)
+            }
+            phase => {
+                self.phase = phase;
+                Err(Error::Protocol("a report where no snapshot is read"))
+            }
+        }
+    }
+
+    /// All readers are gone: what they had not read is read again.
+    pub fn recall(&mut self) {
+        if let Phase::Reading { snapshot, .. } = &mut self.phase {
+            snapshot.recall();
+        }
     }
 
     /// These positions are durable. Invariant 1: only from here does the server learn that it may forget.
@@ -301,18 +377,32 @@ impl Task {
         Ok(())
     }
 
-    /// Keeps the server from ending the stream while nothing is read.
+    /// Keeps all connections alive while nothing is read.
     ///
     /// # Errors
-    /// When the connection broke; the next poll connects again.
+    /// When one broke; the next poll connects again.
     pub fn keep_alive(&mut self) -> Result<(), Error> {
-        if let Phase::Streaming(stream) | Phase::Heading { stream, .. } = &mut self.phase
-            && let Err(error) = stream.tell(false)
-        {
+        self.watch_slot();
+        let kept = match &mut self.phase {
+            Phase::Streaming(stream) => stream.tell(false),
+            Phase::Heading { stream, snapshot } => stream.tell(false).and_then(|()| snapshot.keep_alive()),
+            Phase::Reading { snapshot, replication } => snapshot.keep_alive().and_then(|()| {
+                replication.as_mut().map_or(Ok(()), |connection| connection.query("SELECT 1").map(drop))
+            }),
+            Phase::Down | Phase::Making { .. } | Phase::Finished => Ok(()),
+        };
+        if kept.is_err() {
             self.phase = Phase::Down;
-            return Err(error);
         }
-        Ok(())
+        kept
+    }
+
+    /// A slot that falls behind while nothing goes wrong is lost all the same.
+    fn watch_slot(&mut self) {
+        if !matches!(self.phase, Phase::Down | Phase::Finished) {
+            let now = self.clock.monotonic();
+            self.slot_watch.look(now, &mut self.catalog, &self.settings, self.host.as_ref());
+        }
     }
 
     /// Lets go of all connections, and of the slot where the configuration says so.
@@ -356,19 +446,6 @@ impl Task {
             }
         }
         self.host.log(Level::Warn, format_args!("the slot was not dropped, because it is still in use"));
-    }
-
-    /// Now, in nanoseconds, as exact as the clocks are.
-    fn moment(&mut self) -> Moment {
-        let (steady, wall) = (self.clock.monotonic(), self.clock.now_ms() * 1_000_000);
-        let since = i64::try_from(steady.saturating_sub(self.anchor.1).as_nanos()).unwrap_or(0);
-        let told = self.anchor.0 + since;
-        // The wall clock was set: follow it.
-        if (told - wall).abs() > 500_000_000 {
-            self.anchor = (wall, steady);
-            return Moment(wall);
-        }
-        Moment(told)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use super::{Catalog, Fields, Published, TableFile};
+use super::{Catalog, Fields, Published, TableFile, identity};
 use crate::error::Error;
 use crate::schema::{ColumnFacts, TableFacts, choose_key};
-use crate::wire::{ReplicaIdentity, Row};
+use crate::wire::Row;
 
 impl Catalog {
     /// The tables of a publication, with where their rows stand, sorted by name.
@@ -37,23 +37,34 @@ impl Catalog {
             format!("c.oid = {oid}")
         };
         let sql = format!(
-            "SELECT n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0), c.reltuples, c.reltoastrelid <> 0 \
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {which} ORDER BY 1, 2"
+            "SELECT c.oid, n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0), s.blocks, \
+             CASE WHEN c.relpages > 0 THEN c.reltuples * s.blocks / c.relpages ELSE c.reltuples END, c.reltoastrelid <> 0 \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (SELECT \
+             coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint AS blocks) s \
+             WHERE {which} ORDER BY 2, 3"
         );
         self.query(&sql)?
             .into_iter()
             .map(|row| {
                 let mut fields = Fields(row.into_iter());
+                let oid = fields.number()?;
                 let (schema, name) = (fields.text()?, fields.text()?);
                 Ok(TableFile {
+                    oid,
                     path: format!("{schema}.{name}"),
                     quoted: format!("{}.{}", escape_identifier(&schema), escape_identifier(&name)),
                     file: fields.number()?,
+                    blocks: fields.number()?,
                     rows: fields.number::<f64>()?.max(0.0),
                     toasted: fields.flag()?,
                 })
             })
             .collect()
+    }
+
+    /// Whether a table is there, whatever its name is by now.
+    pub fn exists(&mut self, oid: u32) -> Result<bool, Error> {
+        Ok(!self.query(&format!("SELECT FROM pg_class WHERE oid = {oid}"))?.is_empty())
     }
 
     /// What the catalog says of a table now; none when it is gone. Columns that the stream cannot carry are left out.
@@ -64,12 +75,7 @@ impl Catalog {
         let Some(row) = self.query(&sql)?.into_iter().next() else { return Ok(None) };
         let mut fields = Fields(row.into_iter());
         let (schema, name) = (fields.text()?, fields.text()?);
-        let identity = match fields.text()?.as_str() {
-            "n" => ReplicaIdentity::Nothing,
-            "f" => ReplicaIdentity::Full,
-            "i" => ReplicaIdentity::Index,
-            _ => ReplicaIdentity::Default,
-        };
+        let identity = identity(&fields.text()?);
         let columns = self.columns(oid)?;
         let keys = self.keys(oid)?;
         let key_deferrable = keys.iter().any(|(_, kind)| *kind == KeyKind::Deferrable);

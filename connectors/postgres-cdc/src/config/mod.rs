@@ -33,6 +33,15 @@ pub enum AutoCreate {
     NoTables,
 }
 
+/// `streaming.mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum StreamingMode {
+    Auto,
+    On,
+    Off,
+}
+
 /// `snapshot.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotMode {
@@ -83,8 +92,12 @@ pub struct Settings {
     pub via_root: bool,
     /// When a snapshot is taken.
     pub snapshot: SnapshotMode,
+    /// Whether tables are asked for by name.
+    pub has_include_list: bool,
     /// Which tables are read in it, by `schema.table`.
     pub snapshot_tables: Filter,
+    /// How many readers the snapshot has.
+    pub threads: u32,
     /// How values are represented.
     pub values: ValueSettings,
     /// Whether a delete is followed by a tombstone.
@@ -101,6 +114,10 @@ pub struct Settings {
     pub headers: bool,
     /// How often the server hears of us.
     pub status_interval: Duration,
+    /// Whether the server sends transactions that are still open.
+    pub streaming: StreamingMode,
+    /// Bytes of memory for such transactions.
+    pub streaming_buffer_bytes: usize,
     /// Whether a stored position that the slot cannot serve gives way to the slot's.
     pub trust_slot: bool,
 }
@@ -148,6 +165,7 @@ impl Settings {
                 "no_tables" => AutoCreate::NoTables,
                 _ => AutoCreate::AllTables,
             },
+            has_include_list: read.config.get("table.include.list").is_some_and(|list| !list.trim().is_empty()),
             via_root: read.flag("publish.via.partition.root")?,
             snapshot: match read.choice("snapshot.mode")? {
                 "always" => SnapshotMode::Always,
@@ -157,6 +175,7 @@ impl Settings {
                 _ => SnapshotMode::Initial,
             },
             snapshot_tables: read.filter("snapshot.include.collection.list", "")?,
+            threads: u32::try_from(read.number("snapshot.max.threads", 1, 16)?).unwrap_or(1),
             values: read.values()?,
             tombstones: read.flag("tombstones.on.delete")?,
             skipped: read.skipped()?,
@@ -165,7 +184,13 @@ impl Settings {
             status_interval: Duration::from_millis(
                 read.number("status.update.interval.ms", 1, 3_600_000)?.unsigned_abs(),
             ),
-            trust_slot: read.choice("offset.mismatch.strategy")? == "trust_slot",
+            streaming: match read.choice("streaming.mode")? {
+                "on" => StreamingMode::On,
+                "off" => StreamingMode::Off,
+                _ => StreamingMode::Auto,
+            },
+            streaming_buffer_bytes: read.number("streaming.buffer.bytes", 64 << 10, 128 << 20)? as usize,
+            trust_slot: matches!(read.choice("offset.mismatch.strategy")?, "trust_slot" | "trust_greater_lsn"),
         })
     }
 }

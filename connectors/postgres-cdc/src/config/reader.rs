@@ -9,6 +9,12 @@ use crate::error::Error;
 use crate::network::{Tls, Verify};
 use crate::wire::{Login, SslMode};
 
+/// The name under which the server lists the connector, cut where the server would cut it.
+fn application_name(connector: Option<&str>) -> String {
+    let name = connector.map_or_else(|| "Towpath".to_owned(), |connector| format!("Towpath {connector}"));
+    name.chars().filter(|character| character.is_ascii_graphic() || *character == ' ').take(63).collect()
+}
+
 pub(super) fn fault(key: &'static str, reason: impl Into<String>) -> Error {
     Error::Setting { key, reason: reason.into() }
 }
@@ -88,7 +94,7 @@ impl Reader<'_> {
                 certificate_key: file("database.sslcert"),
                 private_key_key: file("database.sslkey"),
             },
-            application_name: "Towpath".into(),
+            application_name: application_name(self.config.get("name")),
             timeout: Duration::from_millis(timeout.unsigned_abs()),
         })
     }

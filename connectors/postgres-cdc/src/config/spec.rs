@@ -20,6 +20,7 @@ pub fn spec() -> Spec {
         .open_prefix(OPEN_PREFIXES[1])
         .open_prefix(OPEN_PREFIXES[2])
         .uses(Capability::Streams)
+        .uses(Capability::Scratch)
         .build()
 }
 
@@ -73,6 +74,15 @@ fn replication() -> Vec<KeyDefinition> {
             .default(false)
             .doc("Whether a publication made here shows rows of partitions as rows of their root table"),
         group("status.update.interval.ms").int().default(10_000).low().doc("Milliseconds between reports to the server of how far changes are durable"),
+        group("streaming.mode")
+            .default("auto")
+            .one_of(&["auto", "on", "off"])
+            .doc("Whether the server sends large transactions while they are still open, so that little is left to do when they commit: where it can (PostgreSQL 14 and later), always, or never. Otherwise it keeps them on its own disk until they commit; so it does for ten minutes and longer after the task's scratch space ran out, and always with provide.transaction.metadata"),
+        group("streaming.buffer.bytes")
+            .int()
+            .default(8 << 20)
+            .low()
+            .doc("Bytes of memory for transactions that are still open, over all of them. What is beyond is kept in the task's scratch files"),
         group("offset.mismatch.strategy")
             .default("no_validation")
             .one_of(&["no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"])
@@ -179,6 +189,10 @@ fn snapshot() -> Vec<KeyDefinition> {
             .default("initial")
             .one_of(&["always", "initial", "initial_only", "no_data", "never", "when_needed"])
             .doc("Read the tables at the first start, at every start, only and then finish, never, or when the slot cannot serve the stored offset"),
+        group("snapshot.max.threads")
+            .int()
+            .default(1)
+            .doc("How many connections read the snapshot, 1 to 16. With more than one, large tables are divided among them and their rows come in no particular order; the first and the last row of each table and of the whole are marked as such all the same"),
         group("snapshot.include.collection.list").list().optional().doc("Regular expressions of tables to read, as schema.table; all that are captured when empty"),
     ]
 }
@@ -205,7 +219,6 @@ fn without_effect() -> Vec<KeyDefinition> {
         ("poll.interval.ms", "500", "Accepted without effect: changes are taken as they arrive"),
         ("heartbeat.interval.ms", "0", "Accepted without effect: an idle slot moves on without heartbeats"),
         ("snapshot.fetch.size", "10240", "Accepted without effect: tables are read as a stream"),
-        ("snapshot.max.threads", "1", "Accepted without effect: tables are read one after another"),
         ("snapshot.locking.mode", "none", "Accepted without effect: tables are never locked"),
         (
             "snapshot.isolation.mode",

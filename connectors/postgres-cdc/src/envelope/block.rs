@@ -13,7 +13,7 @@ pub(super) struct Block {
     snapshot: &'static str,
     last_commit: Option<u64>,
     xid: Option<u64>,
-    upstream: Option<(String, u64)>,
+    upstream: Option<(String, Option<u64>)>,
     /// Up to the sequence.
     head: Vec<u8>,
     /// The sequence up to the place.
@@ -87,8 +87,10 @@ impl Block {
             Some((name, lsn)) => {
                 datum::write_long(tail, 1);
                 datum::write_bytes(tail, name.as_bytes());
-                datum::write_long(tail, 1);
-                datum::write_long(tail, lsn.cast_signed());
+                datum::write_long(tail, i64::from(lsn.is_some()));
+                if let Some(lsn) = lsn {
+                    datum::write_long(tail, lsn.cast_signed());
+                }
             }
         }
     }

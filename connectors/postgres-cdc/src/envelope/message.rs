@@ -27,9 +27,9 @@ impl Writer {
         let (key, value) = (Form::connect(self.builder.schema(&key)), Form::connect(self.builder.schema(&value)));
         self.current = ADDRESS;
         self.builder.run(Run { records: 0, topic, origin: topic, partition: -1, key, value });
-        self.key.clear();
-        datum::write_long(&mut self.key, 1);
-        datum::write_bytes(&mut self.key, message.prefix.as_bytes());
+        self.other_key.clear();
+        datum::write_long(&mut self.other_key, 1);
+        datum::write_bytes(&mut self.other_key, message.prefix.as_bytes());
         let out = &mut self.value;
         out.clear();
         datum::write_bytes(out, b"m");
@@ -53,7 +53,7 @@ impl Writer {
         datum::write_bytes(out, message.prefix.as_bytes());
         datum::write_long(out, 1);
         mode.write(message.content, out);
-        self.builder.key(Some(&self.key));
+        self.builder.key(Some(&self.other_key));
         self.builder.value(Some(&self.value));
         self.builder.end(None, None);
     }

@@ -101,7 +101,7 @@ fn origin() -> Origin<'static> {
         last_commit: Some(u64::MAX),
         lsn: u64::MAX,
         xid: Some(7),
-        upstream: Some(("up", 9)),
+        upstream: Some(("up", Some(9))),
     }
 }
 

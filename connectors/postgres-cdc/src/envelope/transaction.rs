@@ -116,8 +116,8 @@ impl Writer {
         // The next event enters its table's run again.
         self.current = 0;
         self.builder.run(Run { records: 0, topic, origin: topic, partition: -1, key, value });
-        self.key.clear();
-        write_id(xid, lsn, &mut self.key);
+        self.other_key.clear();
+        write_id(xid, lsn, &mut self.other_key);
         let out = &mut self.value;
         out.clear();
         datum::write_bytes(out, status.as_bytes());
@@ -140,7 +140,7 @@ impl Writer {
             datum::write_long(out, 0);
         }
         datum::write_long(out, ts_us.div_euclid(1000));
-        self.builder.key(Some(&self.key));
+        self.builder.key(Some(&self.other_key));
         self.builder.value(Some(&self.value));
         self.builder.end(None, None);
     }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::ReplicaIdentity;
 
 /// What the catalog or a relation message says of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnFacts {
     /// Its name.
     pub name: String,
@@ -28,7 +30,7 @@ pub struct ColumnFacts {
 }
 
 /// What the catalog or a relation message says of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFacts {
     /// Its oid.
     pub oid: u32,
@@ -93,6 +95,21 @@ impl fmt::Display for Misfit {
 }
 
 impl TableFacts {
+    /// The facts by which the schema has room for whatever these or others of the same table have room for.
+    #[must_use]
+    pub fn widened(&self, other: &Self) -> Self {
+        let mut facts = self.clone();
+        for column in &mut facts.columns {
+            if let Some(other) = other.columns.iter().find(|other| other.name == column.name) {
+                column.optional |= other.optional;
+                column.elements_optional |= other.elements_optional;
+                column.labels_open |= other.labels_open;
+                column.dimensions = column.dimensions.max(other.dimensions);
+            }
+        }
+        facts
+    }
+
     /// The facts by which the schema has room for the misfit. A label is looked up in the catalog first: `labels_learnt` says
     /// whether that found new ones.
     #[must_use]

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use towpath_model::{Field, Schema, Type};
 
 use super::facts::ColumnFacts;
@@ -14,7 +15,7 @@ use crate::config::{DecimalMode, HstoreMode, IntervalMode, TimePrecision, ValueS
 use crate::value::{Array, Codec, Unit};
 
 /// What a type is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TypeKind {
     /// A type of its own.
     Base,
@@ -39,7 +40,7 @@ pub enum TypeKind {
 }
 
 /// A type of the catalog.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PgType {
     /// Its oid.
     pub oid: u32,
@@ -84,6 +85,23 @@ impl TypeRegistry {
     /// The name of a type.
     pub fn name(&self, oid: u32) -> Option<&str> {
         self.0.get(&oid).map(|known| known.name.as_str())
+    }
+
+    /// These types and those they are made of, as far as they are entered.
+    pub fn within(&self, oids: impl IntoIterator<Item = u32>) -> Vec<PgType> {
+        let mut within = HashMap::new();
+        for mut oid in oids {
+            for _ in 0..DEPTH_MAX {
+                let Some(known) = self.0.get(&oid) else { break };
+                within.insert(oid, known.clone());
+                match known.kind {
+                    TypeKind::Domain { base, .. } => oid = base,
+                    TypeKind::Array { element, .. } => oid = element,
+                    TypeKind::Base | TypeKind::Enum(_) | TypeKind::Gone => break,
+                }
+            }
+        }
+        within.into_values().collect()
     }
 
     /// The name of a type beneath its domains.

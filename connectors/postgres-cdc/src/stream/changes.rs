@@ -10,7 +10,7 @@ use crate::envelope::{LogicalMessage, Operation, Origin, Writer};
 use crate::error::Error;
 use crate::offset::{Event, Position};
 use crate::schema::Table;
-use crate::wire::{Cells, Cursor, OldTuple, read_delete, read_update};
+use crate::wire::{Cells, Cursor, Message, OldTuple, read_delete, read_update};
 
 /// What a change needs to become records.
 pub(super) struct Changes<'a> {
@@ -28,9 +28,25 @@ pub(super) struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
+    /// Takes in a message of the transaction, whether it arrives or was kept.
+    #[inline]
+    pub(super) fn take_in(&mut self, message: Message<'_>, open: &mut Transaction) -> Result<(), Error> {
+        match message {
+            Message::Insert(oid, cursor) => self.insert(open, oid, cursor)?,
+            Message::Update(oid, cursor) => self.update(open, oid, cursor)?,
+            Message::Delete(oid, cursor) => self.delete(open, oid, cursor)?,
+            Message::Truncate(oids) => self.truncate(open, &oids)?,
+            Message::Logical { transactional: true, prefix, content } => self.message(Some(open), prefix, content, 0),
+            Message::Origin { lsn, name } => open.upstream = Some((name.to_owned(), Some(lsn))),
+            Message::Type | Message::Logical { .. } => {}
+            _ => return Err(Error::Protocol("a transaction inside of another")),
+        }
+        Ok(())
+    }
+
     /// Counts a change; answers whether it is to be delivered.
     #[inline]
-    pub(super) fn counts(&mut self, open: &mut Transaction) -> bool {
+    fn counts(&mut self, open: &mut Transaction) -> bool {
         open.ordinal += 1;
         let place = Position { lsn: open.commit_lsn, ordinal: open.ordinal };
         if place <= *self.position {
@@ -95,7 +111,7 @@ impl<'a> Changes<'a> {
 
     /// Whether the table is wanted.
     #[inline]
-    pub(super) fn is_wanted(&self, oid: u32) -> Result<bool, Error> {
+    fn is_wanted(&self, oid: u32) -> Result<bool, Error> {
         self.tables.get(oid).map(|table| table.is_some())
     }
 
@@ -121,7 +137,7 @@ impl<'a> Changes<'a> {
     }
 
     #[inline]
-    pub(super) fn origin<'b>(&mut self, open: &'b Transaction, kind: &'static str) -> Origin<'b> {
+    fn origin<'b>(&mut self, open: &'b Transaction, kind: &'static str) -> Origin<'b> {
         *self.event = Event { lsn: self.lsn, xid: open.xid.into(), ts_us: open.ts_us, kind };
         Origin {
             ts_us: open.ts_us,
@@ -133,7 +149,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    pub(super) fn insert(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+    fn insert(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
         if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.creates {
             return Ok(());
         }
@@ -143,7 +159,7 @@ impl<'a> Changes<'a> {
         self.write(oid, |writer, table, _, new| writer.change(table, Operation::Create, None, (new, bytes), &origin))
     }
 
-    pub(super) fn update(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+    fn update(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
         if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.updates {
             return Ok(());
         }
@@ -163,7 +179,7 @@ impl<'a> Changes<'a> {
         })
     }
 
-    pub(super) fn delete(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
+    fn delete(&mut self, open: &mut Transaction, oid: u32, mut cursor: Cursor<'_>) -> Result<(), Error> {
         if !self.counts(open) || !self.is_wanted(oid)? || self.settings.skipped.deletes {
             return Ok(());
         }
@@ -173,7 +189,7 @@ impl<'a> Changes<'a> {
         self.write(oid, |writer, table, old, _| writer.delete(table, (old, bytes), &origin))
     }
 
-    pub(super) fn truncate(&mut self, open: &mut Transaction, oids: &[u32]) -> Result<(), Error> {
+    fn truncate(&mut self, open: &mut Transaction, oids: &[u32]) -> Result<(), Error> {
         for oid in oids {
             if self.counts(open) && self.is_wanted(*oid)? && !self.settings.skipped.truncates {
                 let origin = self.origin(open, "TRUNCATE");

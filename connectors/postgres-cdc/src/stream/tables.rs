@@ -20,7 +20,12 @@ use crate::wire::{RelationColumn, RelationMessage, ReplicaIdentity};
 #[derive(Default)]
 pub(super) struct Tables(HashMap<u32, Option<Known>>);
 
+/// A table as it is described at some time; none when it is not wanted.
+#[derive(Clone)]
+pub(super) struct Described(Option<Known>);
+
 /// A table that is wanted.
+#[derive(Clone)]
 struct Known {
     /// As it is described.
     described: TableFacts,
@@ -64,6 +69,16 @@ impl Tables {
             self.0.insert(relation.oid, Some(Known { described, table: Arc::new(table) }));
         }
         Ok(())
+    }
+
+    /// How a table is described now, to be put back after a transaction that knows an earlier description.
+    pub(super) fn described(&self, oid: u32) -> Option<Described> {
+        self.0.get(&oid).cloned().map(Described)
+    }
+
+    /// Makes a table what it was described as.
+    pub(super) fn put_back(&mut self, oid: u32, described: Described) {
+        self.0.insert(oid, described.0);
     }
 
     /// Makes room for a value that the table's schema has none for. Nothing is made twice for one row, or the error stands.

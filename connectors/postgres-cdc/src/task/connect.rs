@@ -1,11 +1,14 @@
 //! What a start begins with: decided from what is stored, what the server has, and what the configuration wants.
 
+use towpath_model::{Fault, Gravity, Reason};
+
 use super::{Phase, Purpose, Task};
 use crate::catalog::Slot;
 use crate::config::SnapshotMode;
 use crate::error::Error;
 use crate::network::Level;
 use crate::offset::{Event, Offset, Position, SnapshotState, show_lsn};
+use crate::safety;
 use crate::setup::{self, Created};
 use crate::snapshot::Snapshot;
 use crate::stream::{Limits, Stream};
@@ -15,8 +18,9 @@ impl Task {
     /// Connects, checks everything and begins.
     pub(super) fn connect(&mut self) -> Result<Phase, Error> {
         let server = self.catalog.probe()?;
-        if let Some((key, reason)) = setup::check_server(&server, &self.settings).into_iter().next() {
-            return Err(Error::Setting { key, reason });
+        let faults = safety::server_faults(&server, &self.settings);
+        if let Some(fault) = faults.into_iter().find(|fault| fault.gravity == Gravity::Error) {
+            return Err(fault.into());
         }
         setup::ensure_publication(&mut self.catalog, &self.settings)?;
         let slot = self.catalog.slot(&self.settings.slot)?;
@@ -31,16 +35,18 @@ impl Task {
     }
 
     fn check_slot(&mut self, slot: &Slot) -> Result<(), Error> {
-        let wrong = |reason: String| Err(Error::Setting { key: "slot.name", reason });
-        if slot.plugin != "pgoutput" {
-            return wrong(format!("the slot's plugin is `{}`, not pgoutput; choose another name", slot.plugin));
-        }
-        if slot.database != self.settings.login.database {
-            return wrong(format!("the slot belongs to the database `{}`; choose another name", slot.database));
+        for fault in safety::slot_faults(slot, &self.settings) {
+            // What was lost matters once it is known from where the task goes on.
+            let is_lost = slot.wal_status == "lost";
+            match fault.gravity {
+                Gravity::Error if !is_lost || self.offset.is_none() => return Err(fault.into()),
+                Gravity::Error | Gravity::Passing => {}
+                Gravity::Warning => self.host.log(Level::Warn, format_args!("{}", fault.reason)),
+            }
         }
         if let Some(pid) = slot.active_pid {
             let owner = self.catalog.owner(pid)?;
-            return Err(Error::Busy(format!("the slot `{}` is in use by {owner}", self.settings.slot)));
+            return Err(safety::slot_busy(&owner, &self.settings).into());
         }
         Ok(())
     }
@@ -53,6 +59,11 @@ impl Task {
                 self.stream(None)
             }
             // A slot without an offset is one that an operator made, or a crash left before anything was delivered.
+            // Nothing was delivered, so that nothing is lost with it.
+            (SnapshotMode::WhenNeeded, Some(slot)) if slot.wal_status == "lost" => {
+                self.drop_slot();
+                self.make(Purpose::Lasting)
+            }
             (_, Some(_)) => self.make(Purpose::Passing),
             (_, None) => self.make(Purpose::Lasting),
         }
@@ -92,16 +103,14 @@ impl Task {
 
     /// Changes are missing between our position and what the slot can serve.
     fn gap(&mut self, slot: Option<&Slot>) -> Result<Phase, Error> {
-        let name = &self.settings.slot;
-        let here = show_lsn(self.position().lsn);
-        let what = match slot {
-            None => format!("the slot `{name}` is gone"),
-            Some(slot) if slot.wal_status == "lost" => format!("the server removed log that the slot `{name}` needs"),
-            Some(slot) => format!("the slot `{name}` stands at {}, beyond the stored offset", show_lsn(slot.confirmed)),
+        let stored = self.position().lsn;
+        let Fault { reason, .. } = match slot {
+            None => safety::slot_gone(&self.settings, stored),
+            Some(slot) if slot.wal_status == "lost" => safety::slot_lost(&self.settings),
+            Some(slot) => safety::slot_moved(&self.settings, slot, stored),
         };
         if self.settings.snapshot == SnapshotMode::WhenNeeded {
-            self.host
-                .log(Level::Warn, format_args!("{what}; changes after {here} are lost, and a new snapshot is taken"));
+            self.host.log(Level::Warn, format_args!("{reason}"));
             self.offset = None;
             self.ledger.clear();
             if let Some(slot) = slot
@@ -116,15 +125,15 @@ impl Task {
             && self.settings.trust_slot
             && slot.wal_status != "lost"
         {
-            self.host.log(Level::Warn, format_args!("{what} at {here}; going on from the slot, as configured"));
+            self.host.log(
+                Level::Warn,
+                format_args!("{}; going on from the slot, as `offset.mismatch.strategy` says", reason.message),
+            );
             let state = self.offset.as_ref().map_or(SnapshotState::Completed, |offset| offset.snapshot);
             self.stand_at(slot.confirmed, state);
             return if state == SnapshotState::Running { self.make(Purpose::Passing) } else { self.stream(None) };
         }
-        Err(Error::Fatal(format!(
-            "{what}: changes committed after {here} may be missing. Reset the connector's offsets for a new snapshot, set \
-             `snapshot.mode` to `when_needed`, or set `offset.mismatch.strategy` to `trust_slot` to go on without them"
-        )))
+        Err(Fault::error("slot.name", reason).into())
     }
 
     fn stand_at(&mut self, lsn: u64, snapshot: SnapshotState) {
@@ -160,10 +169,7 @@ impl Task {
 
     /// The slot, once it is made.
     pub(super) fn making(&mut self, replication: &mut Connection, limits: Limits) -> Result<Option<Created>, Error> {
-        match replication.answer(limits.wait) {
-            Ok(answer) => answer.map(setup::read_created).transpose(),
-            Err(error) => Err(setup::explain_slot_error(error, &self.settings)),
-        }
+        replication.answer(limits.wait)?.map(setup::read_created).transpose()
     }
 
     pub(super) fn made(
@@ -219,8 +225,8 @@ impl Task {
         let start = self.start(until);
         self.writer.set_transaction(self.offset.as_ref().and_then(|offset| offset.transaction.clone()));
         let version = self.catalog.version();
-        Stream::start(replication, &self.settings, version, start, self.event, self.clock.clone())
-            .map_err(|error| setup::explain_slot_error(error, &self.settings))
+        let surroundings = (self.host.clone(), self.clock.clone());
+        Stream::start(replication, &self.settings, version, start, self.event, surroundings)
     }
 
     /// Positions of one cluster mean nothing in another.
@@ -232,10 +238,11 @@ impl Task {
         if let (Some(stored), Some(found)) = (&offset.system, &system)
             && stored != found
         {
-            return Err(Error::Fatal(format!(
-                "the stored offset belongs to another database cluster (system {stored}, not {found}); \
-                 reset the connector's offsets, or connect to the cluster they are from"
-            )));
+            let message =
+                format!("the stored offset belongs to another database cluster (system {stored}, not {found})");
+            let remedy = "Reset the connector's offsets for a new snapshot, or connect to the cluster they are from.";
+            let reason = Reason::coded("postgres.other_cluster", message).remedy(remedy);
+            return Err(Fault::error("database.hostname", reason).into());
         }
         offset.system = system;
         Ok(())

@@ -83,6 +83,10 @@ pub struct Connection {
     rows: Vec<Row>,
     failure: Option<ServerError>,
     asked: String,
+    /// When bytes last arrived.
+    heard_at: Duration,
+    /// Since when a sign of life that was asked for is due.
+    sign_due_since: Option<Duration>,
 }
 
 /// Settings under which the server writes every value in the one form that the decoders read, for COPY and stream alike,
@@ -99,6 +103,7 @@ impl Connection {
     pub fn open(host: &dyn Host, login: &Login, replication: bool, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let mut stream = host.connect(&login.host, login.port, login.timeout)?;
         start_tls(stream.as_mut(), login, clock.as_ref())?;
+        let heard_at = clock.monotonic();
         let mut connection = Self {
             stream,
             inbound: Inbound::default(),
@@ -108,6 +113,8 @@ impl Connection {
             rows: Vec::new(),
             failure: None,
             asked: "logging in".into(),
+            heard_at,
+            sign_due_since: None,
         };
         let mut parameters = vec![
             ("user", login.user.as_str()),
@@ -251,21 +258,44 @@ impl Connection {
     /// # Errors
     /// When the connection broke.
     pub fn fill(&mut self, max: Duration) -> Result<Filled, Error> {
-        match self.stream.read(self.inbound.room())? {
-            Read::Some => return Ok(Filled::Some),
-            Read::Closed => return Err(self.closed()),
-            Read::Pending if max.is_zero() => return Ok(Filled::Nothing),
-            Read::Pending => {}
+        if self.read()? {
+            return Ok(Filled::Some);
+        }
+        // Looked at only when all that had arrived is read: the task may have been busy elsewhere for long.
+        if let Some(since) = self.sign_due_since
+            && self.clock.monotonic().saturating_sub(since) >= self.timeout
+        {
+            return Err(Error::Unanswered(self.timeout));
+        }
+        if max.is_zero() {
+            return Ok(Filled::Nothing);
         }
         match self.stream.wait(max) {
             Waited::Interrupted => Ok(Filled::Interrupted),
             Waited::Timeout => Ok(Filled::Nothing),
-            Waited::Ready => match self.stream.read(self.inbound.room())? {
-                Read::Some => Ok(Filled::Some),
-                Read::Pending => Ok(Filled::Nothing),
-                Read::Closed => Err(self.closed()),
-            },
+            Waited::Ready => Ok(if self.read()? { Filled::Some } else { Filled::Nothing }),
         }
+    }
+
+    fn read(&mut self) -> Result<bool, Error> {
+        match self.stream.read(self.inbound.room())? {
+            Read::Some => {
+                (self.heard_at, self.sign_due_since) = (self.clock.monotonic(), None);
+                Ok(true)
+            }
+            Read::Pending => Ok(false),
+            Read::Closed => Err(self.closed()),
+        }
+    }
+
+    /// How long nothing has arrived.
+    pub fn silent_for(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.heard_at)
+    }
+
+    /// The server was asked for a sign of life: without one for as long as an answer may take, it is taken for dead.
+    pub fn expect_sign_of_life(&mut self) {
+        self.sign_due_since.get_or_insert(self.clock.monotonic());
     }
 
     /// The reason the server gave before it closed, if it gave one.

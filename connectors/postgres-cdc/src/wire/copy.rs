@@ -21,6 +21,20 @@ impl Ctid {
     }
 }
 
+impl Ctid {
+    /// The place as one number, in the same order.
+    pub fn address(self) -> u64 {
+        u64::from(self.block) << 16 | u64::from(self.item)
+    }
+
+    /// The place of an address; one that is none stands for the last there can be.
+    pub fn from_address(address: u64) -> Self {
+        let block = u32::try_from(address >> 16).unwrap_or(u32::MAX);
+        let item = u16::try_from(address & 0xffff).unwrap_or(u16::MAX);
+        Self { block, item }
+    }
+}
+
 impl std::fmt::Display for Ctid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "({},{})", self.block, self.item)

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
-use towpath_model::Clock;
+use towpath_model::{Clock, Fault, Reason};
 
 use crate::error::Error;
 use crate::network::{NetworkError, Read, Stream};
@@ -15,8 +15,12 @@ impl Connection {
     pub(super) fn authenticate(&mut self, login: &Login) -> Result<(), Error> {
         let mut scram: Option<ScramSha256> = None;
         let password = || {
-            let missing = "the server asks for a password and none is set".to_owned();
-            login.password.as_ref().ok_or(Error::Setting { key: "database.password", reason: missing })
+            login.password.as_ref().ok_or_else(|| {
+                let reason =
+                    Reason::coded("postgres.password_missing", "the server asks for a password and none is set");
+                let remedy = "Set `database.password`, best as a reference such as ${env:PGPASSWORD}.";
+                Error::from(Fault::error("database.password", reason.remedy(remedy)))
+            })
         };
         loop {
             let frame = self.wait_message()?;
@@ -90,9 +94,10 @@ pub(super) fn start_tls(stream: &mut dyn Stream, login: &Login, clock: &dyn Cloc
         b"S" => Ok(stream.start_tls(&login.tls)?),
         b"N" if login.ssl == SslMode::Prefer => Ok(()),
         b"N" => {
-            let reason =
-                "the server does not speak TLS; use `disable` or `prefer`, or set `ssl = on` in postgresql.conf";
-            Err(Error::Setting { key: "database.sslmode", reason: reason.into() })
+            let reason = Reason::coded("postgres.tls_refused", "the server does not speak TLS");
+            let remedy =
+                "Set `ssl = on` with a certificate in postgresql.conf, or `database.sslmode` to `prefer` or `disable`.";
+            Err(Fault::error("database.sslmode", reason.remedy(remedy)).into())
         }
         // Anything after the one byte was not sent under TLS, and might be somebody else's.
         _ => Err(Error::Network(NetworkError::Tls("the server gave no answer to the request for TLS".into()))),

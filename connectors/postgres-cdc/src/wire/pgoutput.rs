@@ -1,4 +1,5 @@
-//! The messages of the output plugin `pgoutput`, protocol versions 1 and 2 (without streamed transactions).
+//! The messages of the output plugin `pgoutput`, protocol versions 1 and 2. What version 2 puts into the blocks of streamed
+//! transactions is in `streamed`.
 //!
 //! Row changes are not parsed here beyond their heads: the tuples that follow are read into [`Cells`](crate::wire::Cells),
 //! which are kept from row to row.
@@ -7,7 +8,7 @@ use crate::error::Error;
 use crate::wire::{Cell, Cells, Cursor};
 
 /// What a table puts into the log of the row as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ReplicaIdentity {
     /// The primary key.
     Default,
@@ -103,6 +104,31 @@ pub enum Message<'a> {
     },
     /// A data type of its own, which the catalog tells better.
     Type,
+    /// A block of a transaction that is still open begins.
+    StreamStart {
+        /// The transaction's number.
+        xid: u32,
+        /// Whether it is the transaction's first block.
+        is_first: bool,
+    },
+    /// A transaction, or one of its subtransactions, of which blocks were sent is undone.
+    StreamAbort {
+        /// The transaction's number.
+        xid: u32,
+        /// The subtransaction's number, or the transaction's own.
+        subxid: u32,
+    },
+    /// A transaction of which blocks were sent ends.
+    StreamCommit {
+        /// The transaction's number.
+        xid: u32,
+        /// Where its commit stands in the log.
+        commit_lsn: u64,
+        /// The end of its commit in the log.
+        end_lsn: u64,
+        /// When it was committed, in microseconds since 2000-01-01.
+        commit_us: i64,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -141,6 +167,14 @@ impl<'a> Message<'a> {
                 Self::Logical { transactional, prefix, content: cursor.take(length)? }
             }
             b'Y' => Self::Type,
+            b'S' => Self::StreamStart { xid: cursor.u32()?, is_first: cursor.u8()? == 1 },
+            b'A' => Self::StreamAbort { xid: cursor.u32()?, subxid: cursor.u32()? },
+            b'c' => {
+                let xid = cursor.u32()?;
+                cursor.u8()?;
+                let (commit_lsn, end_lsn) = (cursor.u64()?, cursor.u64()?);
+                Self::StreamCommit { xid, commit_lsn, end_lsn, commit_us: cursor.i64()? }
+            }
             _ => return Err(Error::Protocol("a pgoutput message of unknown kind")),
         })
     }
@@ -258,7 +292,8 @@ mod tests {
     fn messages_cut_short_are_refused() {
         let relation = b"R\0\0\0\x07public\0t\0d\0\x01\x01id\0\0\0\0\x17\xff\xff\xff\xff";
         let update = b"U\0\0\0\x01K\0\x01t\0\0\0\x011N\0\x01n";
-        for whole in [&relation[..], update] {
+        let commit = b"c\0\0\0\x07\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x20\0\0\0\0\0\0\0\x30";
+        for whole in [&relation[..], update, commit, b"S\0\0\0\x07\x01", b"A\0\0\0\x07\0\0\0\x08"] {
             assert!(read_all(whole).is_ok());
             for cut in 0..whole.len() {
                 assert!(read_all(&whole[..cut]).is_err(), "cut at {cut}");
@@ -268,8 +303,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), tag in 0usize..10) {
-            if let (Some(first), Some(tag)) = (bytes.first_mut(), b"IUDBCROTMY".get(tag)) {
+        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), tag in 0usize..13) {
+            if let (Some(first), Some(tag)) = (bytes.first_mut(), b"IUDBCROTMYSAc".get(tag)) {
                 *first = *tag;
             }
             let _ = read_all(&bytes);

@@ -4,19 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::support::dice::{Dice, seeds};
 use crate::support::log::{Log, config, limits, open, poll_until};
 use crate::support::native::Native;
 use crate::support::server::Database;
-
-/// A small generator with a seed that can be printed and given again.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// A transaction of the workload: several changes, perhaps undone in part or whole.
 fn transaction(dice: &mut Dice) -> String {
@@ -89,9 +80,7 @@ fn run(seed: u64) {
 
 #[test]
 fn random_deaths_leave_the_log_exact() {
-    let seeds = std::env::var("CHAOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2);
-    let first = std::env::var("CHAOS_FIRST").ok().and_then(|first| first.parse().ok()).unwrap_or(1);
-    for seed in first..first + seeds {
+    for seed in seeds(2) {
         run(seed);
     }
 }

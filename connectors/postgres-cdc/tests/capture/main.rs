@@ -1,6 +1,8 @@
 //! The connector against a real server: what a user would see in the log.
 
 mod chaos;
+mod large;
+mod looks;
 mod modes;
 mod phases;
 mod positions;
@@ -8,5 +10,7 @@ mod random;
 mod records;
 mod safety;
 mod schemas;
+mod shares;
+mod streamed;
 mod support;
 mod values;

@@ -203,7 +203,7 @@ fn catch_up(database: &Database, task: &mut Task, log: &mut Log) {
 }
 
 /// The rows that the log leaves are those of the table.
-fn assert_same(database: &Database, log: &Log, table: &str) {
+pub(crate) fn assert_same(database: &Database, log: &Log, table: &str) {
     let rows = database.run(&format!("SELECT row_to_json(t) FROM {table} t ORDER BY id"));
     let source: Vec<serde_json::Value> =
         rows.iter().map(|row| serde_json::from_str(row[0].as_deref().expect("a row")).expect("json")).collect();

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use towpath_model::{ConnectorError, SystemClock};
-use towpath_postgres_cdc::catalog::Catalog;
-use towpath_postgres_cdc::config::Settings;
+use towpath_model::ConnectorError;
 use towpath_postgres_cdc::error::Error;
-use towpath_postgres_cdc::validate::validate;
 
 use crate::support::log::{Log, config, limits, open, poll_until};
 use crate::support::native::Native;
@@ -26,11 +23,15 @@ fn what_never_passes_fails_at_once_with_what_mends_it() {
     let error = refused(&database, &[("database.user", "weak")]);
     assert!(error.to_string().contains("ALTER ROLE \"weak\" REPLICATION;"), "{error}");
     let error = refused(&database, &[("database.dbname", "nowhere")]);
-    assert!(matches!(error.into_connector_error(), ConnectorError::Config { key, .. } if key == "database.dbname"));
+    assert!(
+        matches!(error.told(&database.server.login("postgres")), ConnectorError::Config { key, .. } if key == "database.dbname")
+    );
     let error = refused(&database, &[("database.user", "nobody")]);
-    assert!(matches!(error.into_connector_error(), ConnectorError::Config { key, .. } if key == "database.user"));
+    assert!(
+        matches!(error.told(&database.server.login("postgres")), ConnectorError::Config { key, .. } if key == "database.user")
+    );
     let error = refused(&database, &[("table.include.list", "public.x"), ("publication.autocreate.mode", "filtered")]);
-    assert!(error.to_string().contains("table.include.list"), "{error}");
+    assert!(error.to_string().contains("matches the filters"), "{error}");
     let error = refused(&database, &[("database.sslmode", "require")]);
     assert!(error.to_string().contains("database.sslmode"), "{error}");
 }
@@ -107,26 +108,6 @@ fn a_filtered_publication_follows_the_filters() {
 }
 
 #[test]
-fn validation_looks_without_touching() {
-    let database = Database::new();
-    let check = |settings: &[(&str, &str)]| {
-        let settings = Settings::parse(&config(&database, settings)).expect("valid");
-        let clock = Arc::new(SystemClock::default());
-        let mut catalog = Catalog::new(Arc::new(Native::default()), clock, settings.login.clone());
-        validate(&mut catalog, &settings).expect("examined").into_iter().map(|(key, _)| key).collect::<Vec<_>>()
-    };
-    assert_eq!(check(&[]), ["table.include.list"]);
-    database.run("CREATE TABLE t (id int PRIMARY KEY)");
-    assert!(check(&[]).is_empty());
-    assert_eq!(check(&[("publication.autocreate.mode", "disabled")]), ["publication.name"]);
-    database.run("DROP ROLE IF EXISTS blind; CREATE ROLE blind LOGIN REPLICATION");
-    assert_eq!(check(&[("database.user", "blind")]), ["database.user"]);
-    assert_eq!(check(&[("database.port", "1")]), ["database.hostname"]);
-    assert_eq!(check(&[("database.dbname", "nowhere")]), ["database.dbname"]);
-    assert_eq!(database.value("SELECT count(*) FROM pg_publication"), "0");
-}
-
-#[test]
 fn passwords_are_given_in_each_way_the_server_asks_and_wrong_ones_fail_at_once() {
     let database = Database::new();
     database.run("CREATE TABLE t (id int PRIMARY KEY)");
@@ -137,7 +118,7 @@ fn passwords_are_given_in_each_way_the_server_asks_and_wrong_ones_fail_at_once()
         let as_role = |password: &'static str| [("database.user", role), ("database.password", password)];
         let error = refused(&database, &as_role("wrong"));
         assert!(
-            matches!(error.into_connector_error(), ConnectorError::Config { key, .. } if key == "database.password"),
+            matches!(error.told(&database.server.login("postgres")), ConnectorError::Config { key, .. } if key == "database.password"),
             "{role}"
         );
         let error = refused(&database, &[("database.user", role)]);
@@ -148,4 +129,30 @@ fn passwords_are_given_in_each_way_the_server_asks_and_wrong_ones_fail_at_once()
         poll_until(&mut task, &mut log, 100, |log| !log.offsets.is_empty());
         task.close();
     }
+}
+
+#[test]
+fn a_server_that_lives_and_never_answers_is_given_up() {
+    let database = Database::new();
+    database.run("CREATE TABLE t (id int PRIMARY KEY)");
+    let settings = [("database.query.timeout.ms", "1000"), ("status.update.interval.ms", "100")];
+    let (config, host, mut log) = (config(&database, &settings), Arc::new(Native::default()), Log::default());
+    let mut task = open(&config, &log, &host);
+    poll_until(&mut task, &mut log, 100, |log| !log.offsets.is_empty());
+    for _ in 0..10 {
+        task.poll(limits(10)).expect("streams");
+    }
+    let ours = database.run("SELECT pid FROM pg_stat_replication WHERE application_name = 'Towpath'");
+    let pids: Vec<&str> = ours.iter().filter_map(|row| row[0].as_deref()).collect();
+    let signal = |signal: &str| {
+        let sent = std::process::Command::new("kill").arg(signal).args(&pids).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    signal("-STOP");
+    let error = (0..1_000).find_map(|_| task.poll(limits(10)).err());
+    signal("-CONT");
+    let error = error.expect("the silence is noticed");
+    assert!(error.is_passing() && error.to_string().contains("did not answer"), "{error}");
+    database.run("INSERT INTO t VALUES (1)");
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 1);
 }

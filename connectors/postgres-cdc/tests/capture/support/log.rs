@@ -104,11 +104,14 @@ impl Log {
 }
 
 pub(crate) fn records(batch: &Batch) -> Vec<Record> {
+    let schemas = std::cell::RefCell::new(BTreeMap::new());
     let read = |payload: Payload<'_>| match (payload.bytes, payload.form.encoding, payload.form.schema) {
         (Some(bytes), Encoding::Connect, Some(schema)) => {
-            let schema = Schema::parse(batch.schema(schema)).expect("a schema");
+            let mut schemas = schemas.borrow_mut();
+            let schema =
+                schemas.entry(schema).or_insert_with(|| Schema::parse(batch.schema(schema)).expect("a schema"));
             let mut reader = Reader::new(bytes);
-            let value = datum_to_json(&schema, &mut reader).expect("a datum");
+            let value = datum_to_json(schema, &mut reader).expect("a datum");
             assert!(reader.is_at_end(), "bytes are left");
             value
         }

@@ -1,19 +1,85 @@
 //! The connector's view of its host, over the machine's own TCP.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Mutex;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use towpath_model::Reading;
 use towpath_postgres_cdc::network::{Host, Level, NetworkError, READ_BYTES_MAX, Read, Stream, Tls, Waited};
+use towpath_postgres_cdc::scratch::{ScratchError, ScratchFile};
 
 /// Keeps what the connector says.
 #[derive(Default)]
 pub(crate) struct Native {
     pub(crate) lines: Mutex<Vec<String>>,
     pub(crate) readings: Mutex<Vec<(&'static str, Reading)>>,
+    /// Counters of all readings, added up.
+    pub(crate) counts: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) scratch: Arc<Scratch>,
+}
+
+impl Native {
+    /// With so much space for scratch files.
+    pub(crate) fn with_scratch(bytes: u64) -> Self {
+        let native = Self::default();
+        native.scratch.left.store(bytes, Ordering::Relaxed);
+        native
+    }
+
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.counts.lock().expect("unpoisoned").get(name).copied().unwrap_or(0)
+    }
+}
+
+/// The space for scratch files, and a fault in them.
+pub(crate) struct Scratch {
+    pub(crate) left: AtomicU64,
+    /// So many blocks are read back soundly, and the one after them is not.
+    pub(crate) sound_reads: AtomicU64,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { left: AtomicU64::new(1 << 30), sound_reads: AtomicU64::new(u64::MAX) }
+    }
+}
+
+struct NativeFile(File, u64, Arc<Scratch>);
+
+impl ScratchFile for NativeFile {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), ScratchError> {
+        let length = bytes.len() as u64;
+        let taken = self.2.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(length));
+        taken.map_err(|left| ScratchError::Full(format!("{left} bytes are left")))?;
+        self.1 += length;
+        self.0.seek(std::io::SeekFrom::End(0)).and_then(|_| self.0.write_all(bytes)).map_err(unkept)
+    }
+
+    fn read(&mut self, offset: u64, max: u32) -> Result<Vec<u8>, ScratchError> {
+        let mut bytes = vec![0; max as usize];
+        let count = self.0.read_at(&mut bytes, offset).map_err(unkept)?;
+        bytes.truncate(count);
+        if self.2.sound_reads.fetch_sub(1, Ordering::Relaxed) == 0 {
+            bytes[count / 2] ^= 4;
+        }
+        Ok(bytes)
+    }
+}
+
+impl Drop for NativeFile {
+    fn drop(&mut self) {
+        self.2.left.fetch_add(self.1, Ordering::Relaxed);
+    }
+}
+
+fn unkept(error: std::io::Error) -> ScratchError {
+    ScratchError::Io(error.to_string())
 }
 
 struct NativeStream(TcpStream);
@@ -23,6 +89,10 @@ impl Host for Native {
         let stream = TcpStream::connect((host, port)).map_err(broken)?;
         stream.set_nodelay(true).map_err(broken)?;
         Ok(Box::new(NativeStream(stream)))
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, ScratchError> {
+        Ok(Box::new(NativeFile(tempfile::tempfile().map_err(unkept)?, 0, self.scratch.clone())))
     }
 
     fn pause(&self, max: Duration) -> Waited {
@@ -36,6 +106,11 @@ impl Host for Native {
 
     fn record(&self, readings: &[(&'static str, Reading)]) {
         *self.readings.lock().expect("unpoisoned") = readings.to_vec();
+        for (name, reading) in readings {
+            if let Reading::Counter(by) = reading {
+                *self.counts.lock().expect("unpoisoned").entry(name).or_default() += by;
+            }
+        }
     }
 }
 

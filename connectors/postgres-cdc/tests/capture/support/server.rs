@@ -34,11 +34,20 @@ impl Database {
         let server = {
             let mut shared = SHARED.lock().expect("unpoisoned");
             shared.upgrade().unwrap_or_else(|| {
-                let server = Arc::new(Server::start());
+                let server = Arc::new(Server::start(""));
                 *shared = Arc::downgrade(&server);
                 server
             })
         };
+        Self::on(server)
+    }
+
+    /// One on a server of its own, with further settings.
+    pub(crate) fn with(settings: &str) -> Self {
+        Self::on(Arc::new(Server::start(settings)))
+    }
+
+    fn on(server: Arc<Server>) -> Self {
         let name = format!("test_{}", NAMES.fetch_add(1, Ordering::Relaxed));
         server.connect("postgres").query(&format!("CREATE DATABASE {name}")).expect("a database");
         let connection = Mutex::new(server.connect(&name));
@@ -84,7 +93,7 @@ impl Drop for Database {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(further: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         let own = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
@@ -94,7 +103,7 @@ impl Server {
         postgres("initdb", &["-N", "-A", "trust", "-U", "postgres", "-D", &text(&data)]);
         let settings = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nwal_level = logical\nfsync = off\n\
-             max_replication_slots = 40\nmax_wal_senders = 40\nmax_connections = 100\nwal_sender_timeout = 60s\n",
+             max_replication_slots = 40\nmax_wal_senders = 40\nmax_connections = 100\nwal_sender_timeout = 60s\nmax_prepared_transactions = 20\n{further}",
             text(folder.path())
         );
         std::fs::write(data.join("postgresql.auto.conf"), settings).expect("settings");
