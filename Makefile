@@ -11,11 +11,12 @@ MAKEFLAGS += --no-builtin-rules
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 COMPONENTS := $(addprefix towpath-,$(filter-out sdk,$(notdir $(patsubst %/,%,$(wildcard connectors/*/)))))
 GUESTS := towpath-test-guests towpath-test-dividing
-WASM := $(TARGET)/wasm32-wasip2/release
+WASM := $(TARGET)/wasm32-wasip2/component
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
+SOAK_SECONDS ?= 600
 
-.PHONY: help prepare components build peers differential test compat crash bench demo examples check
+.PHONY: help prepare components build peers differential test compat crash soak bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -24,7 +25,9 @@ prepare: ## Install what is missing: the WASM target, Postgres
 	@tests/prepare.sh
 
 components: prepare
-	@cargo build --release --target wasm32-wasip2 $(addprefix -p ,$(COMPONENTS) $(GUESTS))
+	@cargo build --profile component --target wasm32-wasip2 $(addprefix -p ,$(COMPONENTS))
+	@cargo build --release --target wasm32-wasip2 $(addprefix -p ,$(GUESTS))
+	@cargo build --release --target wasm32-wasip2 $(addprefix -p ,$(GUESTS)) --examples
 	@$(NATIVE) --bin towpath-precompile
 	@$(MAKE) --no-print-directory $(TARGET)/components/.made
 
@@ -51,6 +54,9 @@ compat: build ## Let real Kafka clients use the log (needs Python; kcat from the
 
 crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
 	@TOWPATH_CRASH_ROUNDS=$(ROUNDS) cargo test --release --workspace --test behaviour -- crash
+
+soak: build ## What takes long: troubles at random for SOAK_SECONDS, 600 unless told otherwise, and more; seeds are printed
+	@TOWPATH_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release --workspace --test behaviour -- --nocapture --test-threads 1 soak
 
 bench: build ## Measure, as ratios to Postgres's own tools in the same run
 	@$(TARGET)/release/towpath-bench

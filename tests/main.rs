@@ -1,11 +1,15 @@
 //! What a user would notice, tested against the built binary and real servers.
 //!
-//! Three kinds of tests, each found rather than listed: `cases/<name>/` (a folder per behaviour, no Rust), `examples/<name>/run.sh`
-//! (every story is run to its end), and `crash/` (the worker is killed, at random and at named points). Names begin with the
-//! kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed test leaves behind is kept,
-//! and its folder named.
+//! Kinds of tests, found rather than listed: `cases/<name>/` (a folder per behaviour, no Rust), `findings/<name>/` (a mistake in a
+//! configuration and what is said of it, no Rust) and `examples/<name>/run.sh` (every story is run to its end). Beside them `crash/`
+//! kills the worker, at random and at named points, `chaos/` spoils what it works with, and `hostile/` gives it plugins that
+//! misbehave. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
+//! test leaves behind is kept, and its folder named.
 
+mod chaos;
 mod crash;
+mod findings;
+mod hostile;
 mod runner;
 mod stories;
 
@@ -15,11 +19,17 @@ use std::sync::Arc;
 use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
+    if let Some(ended) = chaos::relay() {
+        return ended;
+    }
     let arguments = Arguments::from_args();
     let servers = Arc::new(runner::Servers::default());
     let mut trials = runner::trials(&servers);
+    trials.extend(findings::trials());
     trials.extend(stories::trials());
     trials.extend(crash::trials());
+    trials.extend(hostile::trials(&servers));
+    trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers that cases share end here; leaving through `exit` would leave them running.
     servers.stop();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use towpath_tests::{Receiver, Worker, http_client};
 
 use crate::Arguments;
-use crate::report::{Report, percentile};
+use crate::report::{Report, Target, percentile};
 use crate::stage::{ROW, Stage, TOPIC, count, reach};
 
 const WRITERS: u64 = 4;
@@ -49,13 +49,20 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report, rate: u6
 
     let from = begun_us + i64::try_from(WARM_UP.as_micros())?;
     let achieved = written as f64 / arguments.seconds as f64;
-    for (where_to, samples) in [("in the log", in_log), ("at an HTTP endpoint", at_endpoint)] {
-        let line = summary(&samples, from)?;
-        report.alone(
-            &format!("latency at {rate} rows/s, row made to {where_to}"),
-            format!("{line} ({achieved:.0} rows/s)"),
-        );
-    }
+    let quick = rate <= 500;
+    let (p50, p99) = percentiles(&in_log, from)?;
+    let target = Target::at_most(if quick { 0.8 } else { 1.0 }, p50);
+    report.alone(
+        &format!("latency at {rate} rows/s, row made to in the log"),
+        format!("p50 {p50:.2} ms, p99 {p99:.2} ms ({achieved:.0} rows/s)"),
+        target.and(Target::at_most(if quick { 4.0 } else { 8.0 }, p99)),
+    );
+    let (p50, p99) = percentiles(&at_endpoint, from)?;
+    report.alone(
+        &format!("latency at {rate} rows/s, row made to at an HTTP endpoint"),
+        format!("p50 {p50:.2} ms, p99 {p99:.2} ms ({achieved:.0} rows/s)"),
+        Target::at_most(if quick { 1.5 } else { 2.0 }, p50),
+    );
     worker_stops(worker).await?;
     stage.close().await
 }
@@ -66,13 +73,14 @@ async fn worker_stops(worker: Worker) -> Result<()> {
     Ok(())
 }
 
-fn summary(samples: &Samples, from: i64) -> Result<String> {
+/// Half and 99 % of the milliseconds.
+fn percentiles(samples: &Samples, from: i64) -> Result<(f64, f64)> {
     let samples = samples.lock().unwrap_or_else(PoisonError::into_inner);
     let mut millis: Vec<f64> =
         samples.iter().filter(|(sent, _)| *sent >= from).map(|(sent, seen)| (seen - sent) as f64 / 1e3).collect();
     ensure!(!millis.is_empty(), "nothing was seen");
     millis.sort_by(f64::total_cmp);
-    Ok(format!("p50 {:.2} ms, p99 {:.2} ms", percentile(&millis, 0.5), percentile(&millis, 0.99)))
+    Ok((percentile(&millis, 0.5), percentile(&millis, 0.99)))
 }
 
 /// Inserts single rows in transactions of their own, at an even pace, and gives how many.

@@ -12,7 +12,7 @@ use towpath_log::{Appends, Commit, Embedded, Fetch, Fetches, LogConfig, NewTopic
 use towpath_model::{Batch, BatchBuilder, Form, Run, SystemClock, TopicPartition};
 use towpath_tests::Folder;
 
-use crate::report::Report;
+use crate::report::{Report, Target};
 
 const RECORDS: u32 = 1_000_000;
 const RECORDS_A_COMMIT: u32 = 1_000;
@@ -45,6 +45,7 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
         "log: append 200 B records, fsync before ack",
         "records/s",
         appended,
+        Target::NONE,
         "write and fdatasync of one file",
         synced,
     );
@@ -64,7 +65,7 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
     }
     ensure!(read == RECORDS as usize, "{read} of {RECORDS} records were read");
     let fetched = f64::from(RECORDS) / begun.elapsed().as_secs_f64();
-    report.alone("log: fetch the same", format!("{} records/s", crate::report::thousands(fetched)));
+    report.alone("log: fetch the same", format!("{} records/s", crate::report::thousands(fetched)), Target::NONE);
     log.close().await?;
     folder.remove()
 }

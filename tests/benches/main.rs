@@ -1,12 +1,15 @@
-//! `towpath-bench`: how fast, in ratios to what Postgres's own tools do on the same machine in the same run.
+//! `towpath-bench`: how fast, in ratios to what Postgres's own tools do on the same machine in the same run, and beside
+//! Debezium on Kafka Connect where `make peers` has fetched it.
 //!
 //! Absolute rates belong to a machine and a moment; ratios travel. Each part starts from an empty data directory, and what it
 //! measures is described where it is measured. `towpath-bench snapshot stream` runs only the parts named.
 
+mod large;
 mod latency;
 mod log;
 mod machine;
 mod meter;
+mod peer;
 mod report;
 mod sinks;
 mod snapshot;
@@ -31,10 +34,13 @@ pub(crate) struct Arguments {
     /// Events of the backlog.
     #[arg(long, default_value_t = 500_000)]
     pub(crate) events: u64,
+    /// Rows of the large transaction.
+    #[arg(long, env = "TOWPATH_BENCH_LARGE_ROWS", default_value_t = 500_000)]
+    pub(crate) large_rows: u64,
     /// Seconds of each latency run.
     #[arg(long, default_value_t = 15)]
     pub(crate) seconds: u64,
-    /// What to run: start, log, snapshot, stream, latency, sinks; everything unless named.
+    /// What to run: start, log, snapshot, stream, large, latency, sinks, peer; everything unless named.
     pub(crate) parts: Vec<String>,
 }
 
@@ -76,10 +82,16 @@ async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     if arguments.wants("stream") {
         stream::measure(arguments, report).await?;
     }
+    if arguments.wants("large") {
+        large::measure(arguments, report).await?;
+    }
     if arguments.wants("latency") {
         for rate in [500, 2000] {
             latency::measure(arguments, report, rate).await?;
         }
+    }
+    if arguments.wants("peer") {
+        peer::measure(arguments, report).await?;
     }
     Ok(())
 }

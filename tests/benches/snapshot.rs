@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::Arguments;
 use crate::meter::{Meter, memory_mb};
-use crate::report::Report;
+use crate::report::{Report, Target};
 use crate::stage::{Stage, TOPIC, count, reach};
 
 /// Gives the stage with the topic filled, for the sinks.
@@ -24,8 +24,12 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) -> Resul
     let captured = reach("the snapshot", rows, || count(&rest, TOPIC)).await?;
     let cpu = meter.cpu_seconds()? / rows as f64 * 1e6;
     let (_, peak) = memory_mb(worker.process().pid())?;
-    report.rate("snapshot", "rows/s", captured, "psql COPY", copied);
-    report.alone("snapshot: processor; memory at most", format!("{cpu:.1} s a million; {peak:.0} MB"));
+    report.rate("snapshot", "rows/s", captured, Target::at_least(300_000.0, captured), "psql COPY", copied);
+    report.alone(
+        "snapshot: processor; memory at most",
+        format!("{cpu:.1} s a million; {peak:.0} MB"),
+        Target::at_most(2.5, cpu).and(Target::at_most(100.0, peak)),
+    );
     worker.stop().await?;
     Ok(stage)
 }

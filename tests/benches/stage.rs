@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use towpath_tests::{Folder, PASSWORD, Postgres, PostgresOptions, Rest, USER, Worker, WorkerOptions};
 
-const DATABASE: &str = "bench";
+/// The database of the measured table.
+pub(crate) const DATABASE: &str = "bench";
 const POLL: Duration = Duration::from_millis(3);
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -61,13 +62,31 @@ impl Stage {
 
     /// The source of the measured table.
     pub(crate) fn capture(&self, more: &str) -> Result<()> {
+        self.capture_tables("public.items", more)
+    }
+
+    /// A source of other tables.
+    pub(crate) fn capture_tables(&self, tables: &str, more: &str) -> Result<()> {
         let text = format!(
             "connector.class: postgres-cdc\ntopic.prefix: bench\ndatabase.hostname: 127.0.0.1\ndatabase.port: {}\n\
              database.user: {USER}\ndatabase.password: ${{env:PGPASSWORD}}\ndatabase.dbname: {DATABASE}\n\
-             table.include.list: public.items\npublication.autocreate.mode: filtered\nslot.name: bench\n{more}",
+             table.include.list: {tables}\npublication.autocreate.mode: filtered\nslot.name: bench\n{more}",
             self.postgres.port()
         );
         self.pipeline("items-cdc.yaml", &text)
+    }
+
+    /// Inserts about so many rows beyond those of the start, in equal transactions, and gives how many.
+    pub(crate) async fn write_backlog(&self, rows: u64, rows_a_transaction: u64) -> Result<u64> {
+        let transactions = rows / rows_a_transaction;
+        let first = "(select max(id) from items) + 1";
+        let insert = format!(
+            "do $$ declare first bigint := {first}; begin for k in 0..{transactions} - 1 loop insert into items select {ROW} \
+             from generate_series(first + k * {rows_a_transaction}, first + (k + 1) * {rows_a_transaction} - 1) i; \
+             commit; end loop; end $$"
+        );
+        self.client.batch_execute(&insert).await?;
+        Ok(transactions * rows_a_transaction)
     }
 
     /// Starts the worker.

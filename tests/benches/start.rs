@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use towpath_tests::Receiver;
 
 use crate::meter::{Meter, memory_mb};
-use crate::report::Report;
+use crate::report::{Report, Target};
 use crate::stage::Stage;
 
 const RUNNING_WITHIN: Duration = Duration::from_secs(60);
@@ -51,12 +51,14 @@ pub(crate) async fn measure(report: &mut Report) -> Result<()> {
             report.alone(
                 "idle, three connectors: memory; processor",
                 format!("{resident:.0} MB; {share:.1} % of a core"),
+                Target::at_most(40.0, resident).and(Target::at_most(1.0, share)),
             );
         }
         worker.stop().await?;
     }
     times.sort_by(f64::total_cmp);
     let median = times.get(STARTS / 2).copied().unwrap_or(f64::NAN);
-    report.alone("cold start to three connectors RUNNING", format!("{median:.0} ms"));
+    let target = Target::at_most(300.0, median);
+    report.alone("cold start to three connectors RUNNING", format!("{median:.0} ms"), target);
     stage.close().await
 }

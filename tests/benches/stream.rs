@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::Arguments;
 use crate::meter::{Meter, memory_mb};
-use crate::report::Report;
-use crate::stage::{ROW, Stage, TOPIC, count, reach};
+use crate::report::{Report, Target};
+use crate::stage::{Stage, TOPIC, count, reach};
 
-const EVENTS_A_TRANSACTION: u64 = 1000;
+pub(crate) const EVENTS_A_TRANSACTION: u64 = 1000;
 const RUNNING_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
@@ -21,15 +21,7 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) -> Resul
 
     let superuser = stage.postgres.connect_as_superuser("bench").await?;
     superuser.batch_execute("select pg_create_logical_replication_slot('yardstick', 'pgoutput')").await?;
-    let transactions = arguments.events / EVENTS_A_TRANSACTION;
-    stage
-        .client
-        .batch_execute(&format!(
-            "do $$ begin for k in 1..{transactions} loop insert into items select {ROW} \
-             from generate_series(1000 + k::bigint * {EVENTS_A_TRANSACTION}, 999 + (k + 1)::bigint * {EVENTS_A_TRANSACTION}) i; commit; end loop; end $$"
-        ))
-        .await?;
-    let events = transactions * EVENTS_A_TRANSACTION;
+    let events = stage.write_backlog(arguments.events, EVENTS_A_TRANSACTION).await?;
     let end: String = superuser.query_one("select pg_current_wal_lsn()::text", &[]).await?.try_get(0)?;
     let publication: String =
         superuser.query_one("select pubname::text from pg_publication limit 1", &[]).await?.try_get(0)?;
@@ -58,8 +50,13 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) -> Resul
     let captured = reach("the backlog", events + 10, || count(&rest, TOPIC)).await?;
     let cpu = meter.cpu_seconds()? / events as f64 * 1e6;
     let (_, peak) = memory_mb(pid)?;
-    report.rate("backlog", "events/s", captured, "pg_recvlogical", drained);
-    report.alone("backlog: processor; memory at most", format!("{cpu:.1} s a million; {peak:.0} MB"));
+    let target = Target::at_least(0.9 * drained, captured);
+    report.rate("backlog", "events/s", captured, target, "pg_recvlogical", drained);
+    report.alone(
+        "backlog: processor; memory at most",
+        format!("{cpu:.1} s a million; {peak:.0} MB"),
+        Target::at_most(4.0, cpu).and(Target::at_most(100.0, peak)),
+    );
     worker.stop().await?;
     stage.close().await
 }

@@ -18,7 +18,8 @@ use rand::{RngExt, SeedableRng};
 use towpath_tests::{ShopOptions, Signal, Worker};
 
 use crate::runner::blocking;
-use scene::Scene;
+pub(crate) use points::LARGE_ORDERS;
+pub(crate) use scene::Scene;
 
 const ROUNDS: u32 = 25;
 /// After so many rounds a new shop opens, so that the snapshot is hit again.
@@ -36,13 +37,13 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     number("TOWPATH_CRASH_SEED").unwrap_or_else(|| rand::rng().random_range(1..1_000_000))
 }
 
 /// How busy the shop is while the worker is killed.
-fn busy(seed: u64, orders: u32) -> ShopOptions {
-    ShopOptions { seed, orders, writers: 3, pause: Duration::from_millis(4) }
+pub(crate) fn busy(seed: u64, orders: u32) -> ShopOptions {
+    ShopOptions { seed, orders, writers: 3, pause: Duration::from_millis(4), large_rows: 800 }
 }
 
 async fn at_random_moments() -> Result<()> {

@@ -1,7 +1,9 @@
 //! Where the worker is killed: a busy shop in a Postgres of its own, and both sinks.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -15,15 +17,17 @@ use super::oracles;
 
 const DATABASE: &str = "shop";
 const BUCKET: &str = "lake";
+const RECOVERED_WITHIN: Duration = Duration::from_secs(90);
+const UPHEAVAL_PAUSE: Duration = Duration::from_millis(300);
 const DRAINED_WITHIN: Duration = Duration::from_secs(120);
 const LAST_ORDER: &str =
     "insert into public.orders (id, writer, customer, qty, price, placed_at) values (-1, -1, 'the last', 1, 0, now())";
 
 /// The names of what is captured.
-pub(super) const TOPICS: [&str; 2] = ["shop.public.orders", "shop.public.stock"];
+pub(super) const TOPICS: [&str; 3] = ["shop.public.orders", "shop.public.stock", "shop.public.visits"];
 
 /// A shop with its pipelines.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     folder: Folder,
     postgres: Arc<Postgres>,
     client: Client,
@@ -32,13 +36,27 @@ pub(super) struct Scene {
     receiver: Receiver,
     s3: S3Server,
     options: WorkerOptions,
+    /// Orders that were made to see whether they arrive.
+    marks: AtomicI64,
 }
 
 impl Scene {
     /// Opens the shop. Nobody writes yet and no worker runs.
     pub(super) async fn open(shop_options: ShopOptions) -> Result<Self> {
+        Self::open_through(shop_options, PostgresOptions::default(), async |server| Ok(server)).await
+    }
+
+    /// Opens the shop in a Postgres of this kind. `through` says at which addresses the worker finds the database, the endpoint and
+    /// the store, in this order.
+    pub(crate) async fn open_through(
+        shop_options: ShopOptions,
+        mut postgres: PostgresOptions,
+        mut through: impl AsyncFnMut(SocketAddr) -> Result<SocketAddr>,
+    ) -> Result<Self> {
         let folder = Folder::new("towpath-crash-")?;
-        let postgres = Arc::new(Postgres::start(PostgresOptions::default()).await?);
+        // Transactions of more than a few hundred rows are sent while they are open.
+        postgres.settings.push("logical_decoding_work_mem=64kB".to_owned());
+        let postgres = Arc::new(Postgres::start(postgres).await?);
         postgres.create_database(DATABASE).await?;
         let shop = Shop::open(&postgres, DATABASE, &shop_options).await?;
         let client = postgres.connect(DATABASE).await?;
@@ -46,42 +64,85 @@ impl Scene {
         let s3 = S3Server::start(&folder.join("s3"), BUCKET).await?;
         let mut options = WorkerOptions::within(folder.path());
         let mut holes = Holes::default();
-        holes
-            .set("pg.host", "127.0.0.1")
-            .set("pg.port", postgres.port())
-            .set("pg.user", USER)
-            .set("pg.database", DATABASE);
-        holes.set("slot", "crash").set("hooks", receiver.url()).set("s3", s3.url());
+        let database = through(SocketAddr::from(([127, 0, 0, 1], postgres.port()))).await?;
+        holes.set("pg.host", database.ip()).set("pg.port", database.port()).set("pg.user", USER);
+        holes.set("pg.database", DATABASE).set("slot", "crash");
+        holes.set("hooks", format!("http://{}", through(receiver.address()).await?));
+        holes.set("s3", format!("http://{}", through(s3.address()).await?));
         for (variable, value) in [("PG_PASSWORD", PASSWORD), ("S3_ACCESS", ACCESS_KEY), ("S3_SECRET", SECRET_KEY)] {
             options.environment.insert(variable.to_owned(), value.to_owned());
         }
         copy_pipelines(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crash/pipelines"), &options.pipelines, &holes)?;
-        Ok(Self { folder, postgres, client, shop, shop_options, receiver, s3, options })
+        Ok(Self { folder, postgres, client, shop, shop_options, receiver, s3, options, marks: AtomicI64::new(1) })
+    }
+
+    /// Its database server.
+    pub(crate) fn postgres(&self) -> &Postgres {
+        &self.postgres
+    }
+
+    /// Its HTTP endpoint.
+    pub(crate) fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// A new order reaches the endpoint: all between it and the database work.
+    pub(crate) async fn recovers(&self) -> Result<()> {
+        let mark = -1 - self.marks.fetch_add(1, Ordering::Relaxed);
+        let order = format!(
+            "insert into public.orders (id, writer, customer, qty, price, placed_at) values ({mark}, -1, 'a mark', 1, 0, now()) \
+             on conflict do nothing"
+        );
+        eventually("the database to take an order", RECOVERED_WITHIN, || async {
+            Ok(self.postgres.connect(DATABASE).await?.batch_execute(&order).await?)
+        })
+        .await?;
+        let mark = format!("\"id\":{mark},");
+        eventually("an order to reach the endpoint", RECOVERED_WITHIN, || async {
+            let accepted = self.receiver.accepted();
+            let arrived = accepted.iter().rev().any(|body| String::from_utf8_lossy(body).contains(&mark));
+            arrived.then_some(()).ok_or_else(|| anyhow!("{} requests were accepted", accepted.len()))
+        })
+        .await
+    }
+
+    /// Has the worker keep its data there.
+    pub(crate) fn keep_data_in(&mut self, folder: &Path) {
+        folder.clone_into(&mut self.options.data_dir);
+    }
+
+    /// Gives up, because the machine does not permit what is to be tried.
+    pub(crate) fn abandon(self) -> Result<()> {
+        let Self { folder, .. } = self;
+        folder.remove()
     }
 
     /// Lets the writers begin.
-    pub(super) async fn begin(&mut self) -> Result<()> {
-        self.shop.begin(&self.postgres, DATABASE, &self.shop_options).await
+    pub(crate) async fn begin(&mut self) -> Result<()> {
+        self.shop.begin(&self.postgres, DATABASE, &self.shop_options).await?;
+        self.shop.begin_upheavals(&self.postgres, DATABASE, self.shop_options.seed, UPHEAVAL_PAUSE).await
     }
 
     /// How the worker is started.
-    pub(super) fn options(&self) -> &WorkerOptions {
+    pub(crate) fn options(&self) -> &WorkerOptions {
         &self.options
     }
 
     /// A connection of the test's own.
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
     /// Where everything is kept.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Closes the shop, lets a last worker deliver what is left, and holds everything against what must be.
-    pub(super) async fn settle(mut self) -> Result<String> {
+    pub(crate) async fn settle(mut self) -> Result<String> {
         self.shop.close().await.context("writing to the shop")?;
+        // The server may have been away in the meantime, and the connection with it.
+        self.client = self.postgres.connect(DATABASE).await?;
         self.client.batch_execute(LAST_ORDER).await?;
         let worker = Worker::start(&self.options).await?;
         let delivered = self.delivered().await;

@@ -87,7 +87,11 @@ pub(super) async fn nowhere(world: &World, texts: &[String]) -> Result<()> {
 fn gather(folder: &Path, places: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        // The one place for secrets, which its owner alone may read.
+        if entry.file_name() == "secrets.json" {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&entry.metadata()?.permissions());
+            ensure!(mode & 0o077 == 0, "others may read {}", entry.path().display());
+        } else if entry.file_type()?.is_dir() {
             gather(&entry.path(), places)?;
         } else {
             places.push((entry.path().display().to_string(), std::fs::read(entry.path())?));

@@ -1,7 +1,7 @@
 //! Where a case takes place: a database, an HTTP server, an S3 server, a worker, and the folder that holds its files.
 //!
 //! Holes that pipelines, SQL and steps may use: `pg.host pg.port pg.user pg.password pg.database slot hooks s3 s3.access s3.secret
-//! lake pipelines data`. The worker's environment has `PG_PASSWORD`, `S3_ACCESS` and `S3_SECRET`.
+//! lake guests pipelines data`. The worker's environment has `PG_PASSWORD`, `S3_ACCESS` and `S3_SECRET`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,9 @@ impl World {
         holes.set("hooks", receiver.url()).set("lake", folder.make("lake")?.display());
         holes.set("s3", s3.url()).set("s3.access", ACCESS_KEY).set("s3.secret", SECRET_KEY);
         holes.set("pipelines", options.pipelines.display()).set("data", options.data_dir.display());
+        let built =
+            towpath_binary()?.parent().and_then(Path::parent).map(|target| target.join("wasm32-wasip2/release"));
+        holes.set("guests", built.unwrap_or_default().display());
         for (variable, value) in [("PG_PASSWORD", PASSWORD), ("S3_ACCESS", ACCESS_KEY), ("S3_SECRET", SECRET_KEY)] {
             options.environment.insert(variable.to_owned(), value.to_owned());
         }

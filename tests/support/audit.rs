@@ -24,6 +24,10 @@ declare
   moved boolean := false;
   key text;
 begin
+  if tg_op = 'TRUNCATE' then
+    execute format('insert into audit.changes (name, op, row) select %L, ''t'', to_jsonb(gone) from %I.%I gone', name, tg_table_schema, tg_table_name);
+    return null;
+  end if;
   if tg_op = 'UPDATE' then
     foreach key in array tg_argv loop
       moved := moved or to_jsonb(old) -> key is distinct from to_jsonb(new) -> key;
@@ -44,9 +48,9 @@ end $$;
 /// A change of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// `c`, `u` or `d`; in a log also `r`.
+    /// `c`, `u`, `d`, or `t` for a row that went with all others; in a log also `r`.
     pub op: char,
-    /// The row afterwards; of a deleted row, none.
+    /// The row afterwards; of a row that is gone, none.
     pub row: Option<Value>,
 }
 
@@ -65,7 +69,9 @@ impl Audit {
         client
             .batch_execute(&format!(
                 "{INSTALL} create trigger note after insert or update or delete on {schema}.{name} \
-                 for each row execute function audit.note({key})"
+                 for each row execute function audit.note({key}); \
+                 create trigger note_truncate before truncate on {schema}.{name} \
+                 for each statement execute function audit.note({key})"
             ))
             .await
             .context("installing the audit")
@@ -82,7 +88,7 @@ impl Audit {
             let op = row.try_get::<_, &str>(0)?.chars().next().unwrap_or('?');
             let row = canonical(&serde_json::from_str(row.try_get::<_, &str>(1)?)?);
             let key = table.key_of(&row)?;
-            changes.entry(key).or_default().push(Change { op, row: (op != 'd').then_some(row) });
+            changes.entry(key).or_default().push(Change { op, row: (!is_gone(op)).then_some(row) });
         }
         Ok(Self { table: table.clone(), changes })
     }
@@ -113,7 +119,7 @@ impl Audit {
         for key in histories.keys().chain(self.changes.keys().filter(|key| !histories.contains_key(*key))) {
             let in_log = histories.get(key).map(Vec::as_slice).unwrap_or_default();
             let noted = self.changes.get(key).map(Vec::as_slice).unwrap_or_default();
-            if let Err(why) = agree(in_log, noted) {
+            if let Err(why) = agree(in_log, noted, &self.table) {
                 faults.push(format!("key {key}: {why}\n  noted: {}\n  log:   {}", history(noted), history(in_log)));
             }
         }
@@ -130,10 +136,11 @@ impl Audit {
         let mut moved: Option<Value> = None;
         for record in records {
             let at = || format!("{}-{} at offset {}", record.topic, record.partition, record.offset);
-            let key: Value = serde_json::from_str(record.key.as_deref().ok_or_else(|| anyhow!("no key in {}", at()))?)?;
-            let key = self.table.key_of(payload(&key))?;
-            let changes = histories.entry(key).or_default();
             let Some(value) = &record.value else {
+                // A table without a key has no key to mark as gone.
+                let Some(key) = &record.key else { continue };
+                let key: Value = serde_json::from_str(key)?;
+                let changes = histories.entry(self.table.key_of(payload(&key))?).or_default();
                 ensure!(
                     changes.last().is_some_and(|change| change.op == 'd'),
                     "a tombstone without a delete in {}",
@@ -148,6 +155,22 @@ impl Audit {
                 .and_then(Value::as_str)
                 .and_then(|op| op.chars().next())
                 .ok_or_else(|| anyhow!("no op in {}", at()))?;
+            if op == 't' {
+                for changes in
+                    histories.values_mut().filter(|changes| changes.last().is_some_and(|last| !is_gone(last.op)))
+                {
+                    changes.push(Change { op, row: None });
+                }
+                continue;
+            }
+            let key = match &record.key {
+                Some(key) => self.table.key_of(payload(&serde_json::from_str(key)?))?,
+                None => {
+                    let row = event.get(if op == 'd' { "before" } else { "after" });
+                    self.table.key_of(row.ok_or_else(|| anyhow!("no row in {}", at()))?)?
+                }
+            };
+            let changes = histories.entry(key).or_default();
             let before = changes.last().and_then(|change| change.row.clone());
             if op == 'd' {
                 moved = before;
@@ -162,6 +185,11 @@ impl Audit {
         }
         Ok(histories)
     }
+}
+
+/// Whether the row is gone after such a change.
+fn is_gone(op: char) -> bool {
+    matches!(op, 'd' | 't')
 }
 
 fn last_rows(histories: &BTreeMap<String, Vec<Change>>) -> BTreeMap<String, Value> {
@@ -195,17 +223,17 @@ fn check_offsets(records: &[LogRecord]) -> Result<()> {
 
 /// Events other than snapshot rows are the last of the noted changes, each of them, in order. A snapshot row is the state that the
 /// changes before it have left: rows are read again when a snapshot goes on after a crash.
-fn agree(in_log: &[Change], noted: &[Change]) -> Result<()> {
+fn agree(in_log: &[Change], noted: &[Change], table: &Table) -> Result<()> {
     let events = in_log.iter().filter(|change| change.op != 'r').count();
     let from = noted.len().checked_sub(events).ok_or_else(|| anyhow!("more events than changes"))?;
     let mut index = from;
     for change in in_log {
         if change.op == 'r' {
             let state = index.checked_sub(1).and_then(|last| noted.get(last)).and_then(|change| change.row.as_ref());
-            ensure!(
-                change.row.is_some() && is_same(change.row.as_ref(), state),
-                "a snapshot row is not the row after change {index}"
-            );
+            // A snapshot reads rows as the table is then: columns may have come and gone since the row was written.
+            let same =
+                change.row.as_ref().zip(state).is_some_and(|(row, state)| table.is_same_but_for_columns(row, state));
+            ensure!(same, "a snapshot row is not the row after change {index}");
             continue;
         }
         let Some(due) = noted.get(index) else { bail!("more events than changes") };
@@ -218,9 +246,9 @@ fn agree(in_log: &[Change], noted: &[Change]) -> Result<()> {
     }
     // What preceded the first event is in no event. That is right if the row was not there, if a snapshot read it, or if it went
     // before the snapshot came to it.
-    let was_there = from.checked_sub(1).and_then(|last| noted.get(last)).is_some_and(|change| change.op != 'd');
+    let was_there = from.checked_sub(1).and_then(|last| noted.get(last)).is_some_and(|change| !is_gone(change.op));
     ensure!(
-        !was_there || in_log.iter().any(|change| matches!(change.op, 'r' | 'd')),
+        !was_there || in_log.iter().any(|change| change.op == 'r' || is_gone(change.op)),
         "changes are missing at the beginning"
     );
     Ok(())
@@ -245,18 +273,20 @@ fn history(changes: &[Change]) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{Change, agree};
+    use super::{Change, agree, is_gone};
+    use crate::Table;
 
     fn changes(text: &str) -> Vec<Change> {
         let parse = |change: &str| {
             let op = change.chars().next().unwrap();
-            Change { op, row: (op != 'd').then(|| json!(change[1..].parse::<i64>().unwrap())) }
+            Change { op, row: (!is_gone(op)).then(|| json!(change[1..].parse::<i64>().unwrap())) }
         };
         text.split_whitespace().map(parse).collect::<Vec<Change>>()
     }
 
     fn check(in_log: &str, noted: &str, agrees: bool) {
-        assert_eq!(agree(&changes(in_log), &changes(noted)).is_ok(), agrees, "log {in_log:?}, noted {noted:?}");
+        let table = Table::without_columns("public.t");
+        assert_eq!(agree(&changes(in_log), &changes(noted), &table).is_ok(), agrees, "log {in_log:?}, noted {noted:?}");
     }
 
     #[test]
@@ -274,6 +304,11 @@ mod tests {
         check("r1 u3", "c1 u2 u3", false);
         check("", "c1", false);
         check("c1", "c1 d", false);
+        check("c1 t c2", "c1 t c2", true);
+        check("r1 t", "c1 t", true);
+        check("", "c1 t", true);
+        check("c1", "c1 t", false);
+        check("c1 d", "c1 t", false);
     }
 
     #[test]

@@ -14,7 +14,13 @@ impl Folder {
     /// Makes a new folder whose name begins with `prefix`. Other users can pass through it, as a server that does not run
     /// as root must.
     pub fn new(prefix: &str) -> Result<Self> {
-        let path = tempfile::Builder::new().prefix(prefix).tempdir().context("making a scratch folder")?.keep();
+        Self::within(&std::env::temp_dir(), prefix)
+    }
+
+    /// The same, in another place than the system's for such folders.
+    pub fn within(parent: &Path, prefix: &str) -> Result<Self> {
+        let made = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
+        let path = made.context("making a scratch folder")?.keep();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(Self { path })
     }

@@ -9,13 +9,14 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 use tokio_postgres::{Client, NoTls};
 
-use crate::{Folder, Process, eventually};
+use crate::{Deadline, Folder, Process, eventually};
 
 /// The role that tests and pipelines use: it may replicate and owns the databases, and is no superuser.
 pub const USER: &str = "towpath";
@@ -36,15 +37,41 @@ pub struct PostgresOptions {
     pub own_group: bool,
     /// More lines for `postgresql.conf`.
     pub settings: Vec<String>,
+    /// The certificate that it shows and its key, when `ssl` is on.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Where its files are kept; the system's place for such otherwise.
+    pub parent: Option<PathBuf>,
 }
 
 /// A running cluster.
 #[derive(Debug)]
 pub struct Postgres {
-    process: Option<Process>,
+    process: Mutex<Option<Process>>,
     folder: Option<Folder>,
+    owner: Option<(u32, u32)>,
     programs: PathBuf,
     port: u16,
+}
+
+/// How to connect to a database of a cluster.
+#[derive(Clone, Debug)]
+pub struct Login {
+    port: u16,
+    user: &'static str,
+    database: String,
+}
+
+impl Login {
+    /// Connects.
+    pub async fn connect(&self) -> Result<Client> {
+        let Self { port, user, database } = self;
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(*port).user(*user).password(PASSWORD).dbname(database);
+        let (client, connection) = config.connect(NoTls).await.with_context(|| format!("connecting to {database}"))?;
+        // The connection ends when its client is dropped.
+        tokio::spawn(connection);
+        Ok(client)
+    }
 }
 
 impl Postgres {
@@ -52,13 +79,19 @@ impl Postgres {
     pub async fn start(options: PostgresOptions) -> Result<Self> {
         let programs = find_programs()?;
         let owner = server_user()?;
-        let folder = Folder::new("towpath-pg-")?;
+        let folder = match &options.parent {
+            Some(parent) => Folder::within(parent, "towpath-pg-")?,
+            None => Folder::new("towpath-pg-")?,
+        };
         if let Some((uid, gid)) = owner {
             chown(folder.path(), Some(uid), Some(gid))?;
         }
         make_cluster(&programs, &folder, owner, &options).await?;
+        if let Some(certificate) = &options.certificate {
+            present(&folder, owner, certificate)?;
+        }
         let (process, port) = serve(&programs, &folder, owner, options.own_group).await?;
-        let cluster = Self { process: Some(process), folder: Some(folder), programs, port };
+        let cluster = Self { process: Mutex::new(Some(process)), folder: Some(folder), owner, programs, port };
         let client = cluster.connect_as(SUPERUSER, "postgres").await?;
         client.batch_execute(&format!("create role {USER} login replication password '{PASSWORD}'")).await?;
         Ok(cluster)
@@ -71,7 +104,71 @@ impl Postgres {
 
     /// The process id of the postmaster.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process().as_ref().map(Process::pid)
+    }
+
+    /// Ends the server as `signal` does (TERM: when all have gone; INT: fast; QUIT: at once; KILL: as a crash) and starts it
+    /// again at the same port.
+    pub async fn restart(&self, signal: Signal) -> Result<()> {
+        self.halt(signal).await?;
+        self.resume().await
+    }
+
+    /// Ends the server and leaves it down.
+    pub async fn halt(&self, signal: Signal) -> Result<()> {
+        let mut process = self.process().take().context("the server is down already")?;
+        process.end(signal, STOPPED_WITHIN).await.map(drop)
+    }
+
+    /// Starts the server again.
+    pub async fn resume(&self) -> Result<()> {
+        let folder = self.folder.as_ref().context("the cluster is gone")?;
+        let deadline = Deadline::after(READY_WITHIN);
+        loop {
+            let started = serve_at(&self.programs, folder, self.owner, false, self.port).await?;
+            match started {
+                Some(process) => {
+                    *self.process() = Some(process);
+                    return Ok(());
+                }
+                // What a crash has left takes a moment to go.
+                None if !deadline.is_over() => tokio::time::sleep(Duration::from_millis(50)).await,
+                None => bail!("Postgres did not start again\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Starts the server again if it has ended by itself.
+    pub async fn ensure_running(&self) -> Result<()> {
+        let ended = match self.process().as_mut() {
+            Some(process) => process.ended()?.is_some(),
+            None => true,
+        };
+        if ended { self.resume().await } else { Ok(()) }
+    }
+
+    /// From the next start on it shows this certificate.
+    pub fn present(&self, certificate: &(PathBuf, PathBuf)) -> Result<()> {
+        present(self.folder.as_ref().context("the cluster is gone")?, self.owner, certificate)
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder().join("server.log")).unwrap_or_default()
+    }
+
+    /// How to connect as [`USER`].
+    pub fn login(&self, database: &str) -> Login {
+        Login { port: self.port, user: USER, database: database.to_owned() }
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The path of one of its programs, such as `psql`.
@@ -98,27 +195,23 @@ impl Postgres {
     }
 
     /// Stops it in an orderly way and removes its files.
-    pub async fn stop(mut self) -> Result<()> {
-        if let Some(process) = &mut self.process {
-            process.end(Signal::INT, STOPPED_WITHIN).await?;
+    pub async fn stop(self) -> Result<()> {
+        let process = self.process().take();
+        match process {
+            Some(mut process) => process.end(Signal::INT, STOPPED_WITHIN).await.map(drop),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    async fn connect_as(&self, user: &str, database: &str) -> Result<Client> {
-        let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.port).user(user).password(PASSWORD).dbname(database);
-        let (client, connection) = config.connect(NoTls).await.with_context(|| format!("connecting to {database}"))?;
-        // The connection ends when its client is dropped.
-        tokio::spawn(connection);
-        Ok(client)
+    async fn connect_as(&self, user: &'static str, database: &str) -> Result<Client> {
+        Login { port: self.port, user, database: database.to_owned() }.connect().await
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
         // The server goes first: it ends at once on SIGQUIT, and its files can be removed only then.
-        drop(self.process.take());
+        drop(self.process().take());
         if let Some(folder) = self.folder.take() {
             let _ = folder.remove();
         }
@@ -140,6 +233,18 @@ fn server_user() -> Result<Option<(u32, u32)>> {
         (Some(Ok(uid)), Some(Ok(gid))) => Ok(Some((uid, gid))),
         _ => bail!("/etc/passwd holds no ids for postgres"),
     }
+}
+
+fn present(folder: &Folder, owner: Option<(u32, u32)>, (certificate, key): &(PathBuf, PathBuf)) -> Result<()> {
+    for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+        let path = folder.join("data").join(name);
+        std::fs::copy(from, &path).with_context(|| format!("copying {}", from.display()))?;
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        if let Some((uid, gid)) = owner {
+            chown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 fn find_programs() -> Result<PathBuf> {
@@ -216,36 +321,47 @@ async fn make_cluster(
 
 /// Starts the server. The port is free when it is chosen and may be taken by another when it is used: then another is tried.
 async fn serve(programs: &Path, folder: &Folder, owner: Option<(u32, u32)>, own_group: bool) -> Result<(Process, u16)> {
-    let output = folder.join("server.log");
     for _ in 0..PORT_ATTEMPTS {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut command = command_as(&programs.join("postgres"), owner);
-        command.arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
-        if own_group {
-            command.process_group(0);
-        }
-        let mut process = Process::start("postgres", &mut command, &output)?.ends_with(Signal::QUIT);
-        let state_file = folder.join("data/postmaster.pid");
-        let ready = eventually("Postgres to be ready", READY_WITHIN, || {
-            let ended = process.ended();
-            let state = std::fs::read_to_string(&state_file).unwrap_or_default();
-            async move {
-                if ended?.is_some() {
-                    return Ok(false);
-                }
-                // The eighth line is the one that pg_ctl waits for, too.
-                let is_ready = state.lines().nth(7).is_some_and(|line| line.trim() == "ready");
-                is_ready.then_some(true).ok_or_else(|| anyhow!("it is still starting"))
-            }
-        })
-        .await?;
-        if ready {
+        if let Some(process) = serve_at(programs, folder, owner, own_group, port).await? {
             return Ok((process, port));
         }
-        let why = std::fs::read_to_string(&output).unwrap_or_default();
+        let why = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
         if !why.contains("Address already in use") {
-            bail!("Postgres did not start\n{}", process.last_output());
+            bail!("Postgres did not start\n{why}");
         }
     }
     bail!("no free port for Postgres after {PORT_ATTEMPTS} attempts")
+}
+
+/// Starts the server at a port; none when it ends instead of becoming ready.
+async fn serve_at(
+    programs: &Path,
+    folder: &Folder,
+    owner: Option<(u32, u32)>,
+    own_group: bool,
+    port: u16,
+) -> Result<Option<Process>> {
+    let mut command = command_as(&programs.join("postgres"), owner);
+    command.arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
+    if own_group {
+        command.process_group(0);
+    }
+    let mut process = Process::start("postgres", &mut command, &folder.join("server.log"))?.ends_with(Signal::QUIT);
+    let (state_file, pid) = (folder.join("data/postmaster.pid"), process.pid().to_string());
+    let ready = eventually("Postgres to be ready", READY_WITHIN, || {
+        let ended = process.ended();
+        let state = std::fs::read_to_string(&state_file).unwrap_or_default();
+        let own = state.lines().next() == Some(pid.as_str());
+        async move {
+            if ended?.is_some() {
+                return Ok(false);
+            }
+            // The eighth line is the one that pg_ctl waits for, too; a crash may have left another server's file.
+            let is_ready = own && state.lines().nth(7).is_some_and(|line| line.trim() == "ready");
+            is_ready.then_some(true).ok_or_else(|| anyhow!("it is still starting"))
+        }
+    })
+    .await?;
+    Ok(ready.then_some(process))
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use crate::eventually;
+use crate::{Usage, eventually};
 
 /// How much of a process's output an error quotes.
 const QUOTED_LINES: usize = 40;
@@ -46,6 +46,11 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it uses of the machine.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.pid())
     }
 
     /// How it ended, if it did.

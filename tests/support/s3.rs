@@ -36,6 +36,11 @@ impl S3Server {
         Ok(Self { address, root: root.to_owned(), server })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its endpoint.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

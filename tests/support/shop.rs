@@ -1,4 +1,5 @@
-//! A small shop that is always busy: random transactions with inserts, updates, deletes, changed keys, rollbacks and savepoints.
+//! A small shop that is always busy: random transactions with inserts, updates, deletes, changed keys, rollbacks and savepoints, on
+//! tables with a key and on one without; and, when asked for, upheavals of whole tables.
 //!
 //! Each writer works on rows of its own, now and then on another's. The same seed makes the same choices; how transactions
 //! interleave is up to Postgres, and what became of them is in its [`Audit`](crate::Audit).
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::{Audit, Postgres, Table};
+use crate::{Audit, Login, Postgres, Table};
 
 const SCHEMA: &str = "
 create table public.orders (
@@ -27,7 +28,23 @@ create table public.stock (
   sku uuid, shelf int, writer int not null, version int not null default 0, level double precision, picture bytea, primary key (sku, shelf)
 );
 create sequence public.order_ids;
+create table public.visits (writer int not null, n bigint not null, page text, seconds real);
+alter table public.visits replica identity full;
+create sequence public.visit_ids;
 ";
+
+/// What turns a table upside down: its columns come and go, its rows move or go all at once. Nothing of it may be lost on the log.
+const UPHEAVALS: [&str; 9] = [
+    "truncate visits",
+    "vacuum full visits",
+    "vacuum full orders",
+    "vacuum full stock",
+    "alter table visits add column if not exists extra_visit int default 7",
+    "alter table visits drop column if exists extra_visit",
+    "alter table orders add column if not exists extra_order text default 'extra'",
+    "alter table orders drop column if exists extra_order",
+    "analyze orders; cluster orders using orders_pkey",
+];
 
 /// How busy the shop is.
 #[derive(Clone, Debug)]
@@ -40,6 +57,8 @@ pub struct ShopOptions {
     pub writers: u32,
     /// How long a writer rests after a transaction.
     pub pause: Duration,
+    /// How many rows the larger steps of a large transaction change at most, or none: then there are no large ones.
+    pub large_rows: u32,
 }
 
 /// The tables and their writers.
@@ -56,8 +75,9 @@ impl Shop {
         let client = postgres.connect(database).await?;
         client.batch_execute(SCHEMA).await.context("making the shop's tables")?;
         let mut tables = Vec::new();
-        for name in ["public.orders", "public.stock"] {
+        for name in ["public.orders", "public.stock", "public.visits"] {
             let table = Table::describe(&client, name).await?;
+            let table = if table.key.is_empty() { table.told_apart_by(&["writer", "n"]) } else { table };
             Audit::install(&client, &table).await?;
             tables.push(table);
         }
@@ -81,15 +101,52 @@ impl Shop {
     /// Lets the writers begin.
     pub async fn begin(&mut self, postgres: &Postgres, database: &str, options: &ShopOptions) -> Result<()> {
         for number in 0..options.writers {
+            let login = postgres.login(database);
             let writer = Writer {
-                client: postgres.connect(database).await?,
+                client: login.connect().await?,
+                login,
                 rng: StdRng::seed_from_u64(options.seed.wrapping_mul(31).wrapping_add(u64::from(number))),
                 number,
                 writers: options.writers,
+                large_rows: options.large_rows,
             };
             let (stop, done, pause) = (self.stop.clone(), self.transactions.clone(), options.pause);
             self.writers.push(tokio::spawn(writer.work(stop, done, pause)));
         }
+        Ok(())
+    }
+
+    /// Has whole tables turned upside down now and then, with such a pause in between.
+    pub async fn begin_upheavals(
+        &mut self,
+        postgres: &Postgres,
+        database: &str,
+        seed: u64,
+        pause: Duration,
+    ) -> Result<()> {
+        let (login, stop) = (postgres.login(database), self.stop.clone());
+        let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(37));
+        let mut client = login.connect().await?;
+        self.writers.push(tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(pause).await;
+                let Some(upheaval) = UPHEAVALS.get(rng.random_range(0..UPHEAVALS.len())) else { continue };
+                // Whoever holds the table for long is not waited for.
+                let statements = std::iter::once("set lock_timeout = '500ms'").chain(upheaval.split("; "));
+                for statement in statements {
+                    match client.batch_execute(statement).await {
+                        Err(error) if is_server_trouble(&error) => {
+                            if let Ok(again) = login.connect().await {
+                                client = again;
+                            }
+                        }
+                        Err(error) if !is_beaten(&error) => return Err(error).context(*upheaval),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(())
+        }));
         Ok(())
     }
 
@@ -108,11 +165,28 @@ impl Shop {
     }
 }
 
+/// How long a writer waits before it tries to connect again.
+const SERVER_PAUSE: Duration = Duration::from_millis(100);
+
+/// The server went away, or cannot write: neither is the transaction's fault.
+fn is_server_trouble(error: &tokio_postgres::Error) -> bool {
+    let classes = ["08", "53", "57", "58"];
+    error.is_closed() || error.code().is_none_or(|code| classes.iter().any(|class| code.code().starts_with(class)))
+}
+
+/// Two may wait for each other, or meet in a key: Postgres ends one of them, and nothing of it remains.
+fn is_beaten(error: &tokio_postgres::Error) -> bool {
+    let expected = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION, SqlState::LOCK_NOT_AVAILABLE];
+    error.code().is_some_and(|code| expected.contains(code))
+}
+
 struct Writer {
     client: Client,
+    login: Login,
     rng: StdRng,
     number: u32,
     writers: u32,
+    large_rows: u32,
 }
 
 impl Writer {
@@ -121,9 +195,11 @@ impl Writer {
         while !stop.load(Ordering::Relaxed) {
             let transaction = self.transaction();
             if let Err(error) = self.client.batch_execute(&transaction).await {
-                // Two writers may wait for each other, or meet in a key: Postgres ends one of them, and nothing of it remains.
-                let expected = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::UNIQUE_VIOLATION];
-                if !error.code().is_some_and(|code| expected.contains(code)) {
+                if is_server_trouble(&error) {
+                    self.wait_for_server(&stop).await;
+                    continue;
+                }
+                if !is_beaten(&error) {
                     return Err(error).with_context(|| format!("running {transaction}"));
                 }
                 self.client.batch_execute("rollback").await?;
@@ -136,7 +212,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the transaction that was under way is in the database, its audit knows.
+    async fn wait_for_server(&mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(SERVER_PAUSE).await;
+            if let Ok(client) = self.login.connect().await
+                && client.batch_execute("set time zone 'UTC'").await.is_ok()
+            {
+                self.client = client;
+                return;
+            }
+        }
+    }
+
     fn transaction(&mut self) -> String {
+        if self.large_rows > 0 && self.rng.random_ratio(1, 60) {
+            return self.large_transaction();
+        }
         let mut sql = "begin;\n".to_owned();
         let steps = if self.rng.random_ratio(1, 40) { 200 } else { self.rng.random_range(1..=6) };
         for step in 0..steps {
@@ -155,6 +247,27 @@ impl Writer {
         sql
     }
 
+    /// Rows in bulk, some of them undone, the rest changed and in part removed again.
+    fn large_transaction(&mut self) -> String {
+        let mut sql = "begin;\n".to_owned();
+        for step in 0..self.rng.random_range(1..=3) {
+            let (number, rows) = (self.number, self.rng.random_range(1..=self.large_rows));
+            let insert = format!(
+                "insert into orders select nextval('order_ids'), {number}, 0, 'many ' || i, i % 9, i, false, null, null, null, clock_timestamp() \
+                 from generate_series(1, {rows}) i"
+            );
+            let _ = writeln!(sql, "savepoint s{step}; {insert}; rollback to s{step}; {insert};");
+        }
+        let (number, part) = (self.number, self.rng.random_range(2..5));
+        let _ = writeln!(
+            sql,
+            "update orders set version = version + 1 where writer = {number} and customer like 'many %' and id % {part} = 0;\n\
+             delete from orders where writer = {number} and customer like 'many %' and id % {part} <> 0;"
+        );
+        sql.push_str(if self.rng.random_ratio(1, 4) { "rollback" } else { "commit" });
+        sql
+    }
+
     fn statement(&mut self) -> String {
         let owner = if self.rng.random_ratio(1, 12) { self.rng.random_range(0..self.writers) } else { self.number };
         let some_order = format!(
@@ -165,7 +278,22 @@ impl Writer {
             "(select ctid from stock where writer = {owner} order by md5(sku::text || {}) limit 1)",
             self.rng.random::<u16>()
         );
-        match self.rng.random_range(0..100) {
+        match self.rng.random_range(0..120) {
+            100..112 => {
+                let (page, seconds) = (self.note(), f64::from(self.rng.random_range(0..1000)) / 4.0);
+                let number = self.number;
+                format!(
+                    "insert into visits (writer, n, page, seconds) values ({number}, nextval('visit_ids'), {page}, {seconds})"
+                )
+            }
+            112..117 => format!(
+                "update visits set page = {}, seconds = seconds + 0.25 where ctid = \
+                 (select ctid from visits where writer = {owner} order by n desc limit 1)",
+                self.note()
+            ),
+            117..120 => format!(
+                "delete from visits where ctid = (select ctid from visits where writer = {owner} order by n limit 1)"
+            ),
             0..35 => {
                 let note = self.note();
                 format!(
@@ -200,7 +328,7 @@ impl Writer {
                 self.rng.random::<u32>(),
             ),
             93..97 => format!("update stock set version = version + 1, level = level + 0.5 where ctid = {some_shelf}"),
-            97..99 => format!("update stock set version = version + 1, shelf = shelf + 10 where ctid = {some_shelf}"),
+            97..=98 => format!("update stock set version = version + 1, shelf = shelf + 10 where ctid = {some_shelf}"),
             _ => format!("delete from stock where ctid = {some_shelf}"),
         }
     }
@@ -229,7 +357,7 @@ mod tests {
     async fn the_audit_knows_what_became_of_every_row() {
         let postgres = Postgres::start(PostgresOptions::default()).await.unwrap();
         postgres.create_database("shop").await.unwrap();
-        let options = ShopOptions { seed: 7, orders: 200, writers: 3, pause: Duration::ZERO };
+        let options = ShopOptions { seed: 7, orders: 200, writers: 3, pause: Duration::ZERO, large_rows: 50 };
         let mut shop = Shop::open(&postgres, "shop", &options).await.unwrap();
         shop.begin(&postgres, "shop", &options).await.unwrap();
         eventually("some business", Duration::from_secs(30), || async {

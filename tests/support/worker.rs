@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::process::{Process, Signal};
-use crate::{Deadline, eventually};
+use crate::{Deadline, Usage, eventually};
 
 const UP_WITHIN: Duration = Duration::from_secs(60);
 const DRAINED_WITHIN: Duration = Duration::from_secs(60);
@@ -69,7 +69,10 @@ impl Worker {
         }
         let mut command = Command::new(towpath_binary()?);
         command.arg("run").arg(&options.pipelines).arg("--data-dir").arg(&options.data_dir);
-        command.args(["--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0"]).args(&options.arguments).envs(&options.environment);
+        command
+            .args(["--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0"])
+            .args(&options.arguments)
+            .envs(&options.environment);
         Process::start("towpath run", &mut command, &options.output)
     }
 
@@ -99,6 +102,11 @@ impl Worker {
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// What it uses of the machine.
+    pub fn usage(&self) -> Result<Usage> {
+        self.process.usage()
     }
 
     /// Ends it as kill -9 does.
