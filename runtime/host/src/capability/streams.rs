@@ -167,7 +167,7 @@ impl wit::HostConnection for Guest {
                 connection.transport = Transport::Tls(Box::new(stream));
                 Ok(Ok(()))
             }
-            Ok(Err(reason)) => Ok(Err(wit::StreamError::Tls(reason))),
+            Ok(Err(error)) => Ok(Err(error)),
             Err(_) => Ok(Err(wit::StreamError::Timeout("the TLS handshake took too long".into()))),
         }
     }

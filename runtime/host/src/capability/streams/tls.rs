@@ -29,11 +29,16 @@ pub(super) async fn handshake(
     host: &str,
     stream: TcpStream,
     options: wit::Tls,
-) -> Result<TlsStream<TcpStream>, String> {
-    let config = client_config(scope, &options).await?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name of a server"))?;
+) -> Result<TlsStream<TcpStream>, wit::StreamError> {
+    let config = client_config(scope, &options).await.map_err(wit::StreamError::Tls)?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| wit::StreamError::Tls(format!("{host} is no name of a server")))?;
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(name, stream).await.map_err(|error| chain(&error))
+    connector.connect(name, stream).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => wit::StreamError::Tls(chain(&error)),
+        // The other side went away meanwhile, as a server that starts anew does: that passes.
+        _ => wit::StreamError::Connection(format!("broken off during the TLS handshake: {}", chain(&error))),
+    })
 }
 
 async fn client_config(scope: &Scope, options: &wit::Tls) -> Result<ClientConfig, String> {
