@@ -73,6 +73,11 @@ fn words() -> Vocabulary {
                 .to_vec(),
             open_prefixes: Vec::new(),
         }],
+        predicates: vec![TransformWords {
+            names: vec!["HasHeaderKey".into()],
+            keys: vec![ConfigKey { optional: false, ..key("name", ValueType::String) }],
+            open_prefixes: Vec::new(),
+        }],
         connectors: ["postgres-cdc", "http-sink"].map(str::to_owned).to_vec(),
     }
 }
@@ -148,7 +153,7 @@ fn defaults_fill_what_connectors_leave_open_and_need_not_suit_each() {
 /// What is wrong, the files, and the findings in full.
 type Wrong = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const WRONG: [Wrong; 22] = [
+const WRONG: [Wrong; 23] = [
     (
         "an unknown key",
         &[("a.yaml", "connector.class: postgres-cdc\ntopic.prefix: shop\ntable:\n  inclde.list: [public.orders]\n")],
@@ -328,11 +333,55 @@ warning[config.unknown_key]: `transforms.r.regexp` is no key of the transform Re
 6 |   regexp: x
   |   ^^^^^^
   = help: Did you mean `transforms.r.regex`?
-error[config.predicates]: `transforms.r.predicate`: predicates are not known to this version
+error[config.unknown_predicate]: `transforms.r.predicate` names the predicate p, which is not listed in `predicates`
  --> a.yaml:8:3
   |
 8 |   predicate: p
   |   ^^^^^^^^^
+  = help: Add p to `predicates`, and its class as `predicates.p.type`.
+",
+    ),
+    (
+        "predicates",
+        &[(
+            "a.yaml",
+            "connector.class: postgres-cdc\ntopic.prefix: shop\ntransforms: r, s\ntransforms.r: {type: RegexRouter, regex: x, replacement: y, predicate: isOrdr}\ntransforms.s: {type: RegexRouter, regex: x, replacement: y, negate: true}\npredicates: isOrder, other\npredicates.isOrder: {type: HasHeaderKey, nam: x}\npredicates.other.type: HasHeaderKy\npredicates.stray.type: HasHeaderKey\n",
+        )],
+        "error[config.missing_key]: Missing required configuration \"predicates.isOrder.name\" which has no default value.
+ --> a.yaml:1:1
+  |
+1 | connector.class: postgres-cdc
+  | ^^^^^^^^^^^^^^^
+  = help: There is `predicates.isOrder.nam`; was `predicates.isOrder.name` meant?
+error[config.unknown_predicate]: `transforms.r.predicate` names the predicate isOrdr, which is not listed in `predicates`
+ --> a.yaml:4:61
+  |
+4 | transforms.r: {type: RegexRouter, regex: x, replacement: y, predicate: isOrdr}
+  |                                                             ^^^^^^^^^
+  = help: Did you mean `isOrder`?
+error[config.invalid_value]: Config 'transforms.s.negate' was provided but there is no config 'transforms.s.predicate' defining a predicate to be negated.
+ --> a.yaml:5:61
+  |
+5 | transforms.s: {type: RegexRouter, regex: x, replacement: y, negate: true}
+  |                                                             ^^^^^^
+warning[config.unknown_key]: `predicates.isOrder.nam` is no key of the predicate HasHeaderKey and is ignored
+ --> a.yaml:7:42
+  |
+7 | predicates.isOrder: {type: HasHeaderKey, nam: x}
+  |                                          ^^^
+  = help: Did you mean `predicates.isOrder.name`?
+error[config.unknown_predicate]: Invalid value HasHeaderKy for configuration predicates.other.type: Class HasHeaderKy could not be found.
+ --> a.yaml:8:1
+  |
+8 | predicates.other.type: HasHeaderKy
+  | ^^^^^^^^^^^^^^^^^^^^^
+  = help: Did you mean `HasHeaderKey`?
+warning[config.unlisted_predicate]: the predicate stray has settings and is not listed in `predicates`
+ --> a.yaml:9:1
+  |
+9 | predicates.stray.type: HasHeaderKey
+  | ^^^^^^^^^^^^^^^^^^^^^
+  = help: Add stray to `predicates`.
 ",
     ),
     (

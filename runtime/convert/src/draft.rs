@@ -7,6 +7,7 @@ use std::sync::Arc;
 use towpath_model::{Batch, BatchBuilder, CommonHeader, Form, Record, Run};
 
 use crate::fault::Fault;
+use crate::transform::Added;
 
 /// A batch after one step, before origins are traced back to the first.
 #[derive(Default)]
@@ -124,6 +125,15 @@ impl Draft {
             let form = self.form(payload.form);
             self.builder.header(name, form, payload.bytes);
         }
+    }
+
+    /// Adds a header to the record.
+    pub(crate) fn add_header(&mut self, header: &Added) {
+        let form = match &header.schema {
+            Some(schema) => Form::connect(self.schema(schema)),
+            None => Form::JSON,
+        };
+        self.builder.header(&header.name, form, header.value.as_deref());
     }
 
     /// Ends the record.

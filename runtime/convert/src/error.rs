@@ -19,6 +19,10 @@ impl Error {
         Self { key: key.into(), code: "convert.invalid_value", reason: reason.into() }
     }
 
+    pub(crate) fn predicate(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { key: key.into(), code: "config.unknown_predicate", reason: reason.into() }
+    }
+
     pub(crate) fn class(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { key: key.into(), code: "convert.unknown_class", reason: reason.into() }
     }

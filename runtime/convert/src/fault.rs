@@ -32,6 +32,11 @@ impl Fault {
         Self { code: "convert.form".into(), reason: reason.into() }
     }
 
+    /// The same, of a field.
+    pub(crate) fn in_field(self, name: &str) -> Self {
+        Self { reason: format!("field {name}: {}", self.reason), ..self }
+    }
+
     /// A transform cannot do its work on this record.
     pub(crate) fn transform(reason: impl Into<String>) -> Self {
         Self { code: "convert.transform".into(), reason: reason.into() }

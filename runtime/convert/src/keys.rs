@@ -4,12 +4,14 @@ use towpath_model::{ConfigKey, Importance, ValueType, Width};
 
 use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS};
 
-/// A built-in transform.
+/// A built-in transform or predicate.
 #[derive(Clone, Debug)]
 pub struct TransformType {
-    /// Names under which `transforms.<alias>.type` finds it: the short one first, then Java classes.
+    /// Names under which `transforms.<alias>.type` or `predicates.<alias>.type` finds it: the short one first, then Java classes.
     pub names: Vec<String>,
-    /// Its keys, without the `transforms.<alias>.` in front.
+    /// What it does, in a sentence.
+    pub doc: String,
+    /// Its keys, without the prefix.
     pub keys: Vec<ConfigKey>,
 }
 
@@ -26,6 +28,11 @@ pub fn header_converters() -> Vec<String> {
 /// The built-in transforms.
 pub fn transforms() -> Vec<TransformType> {
     crate::transform::types()
+}
+
+/// The built-in predicates.
+pub fn predicates() -> Vec<TransformType> {
+    crate::transform::predicates()
 }
 
 /// The keys that converters read, such as `value.converter.schemas.enable`.

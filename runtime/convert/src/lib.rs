@@ -22,7 +22,7 @@ mod text;
 mod transform;
 
 pub use error::Error;
-pub use keys::{TransformType, converters, header_converters, keys, transforms};
+pub use keys::{TransformType, converters, header_converters, keys, predicates, transforms};
 pub use outcome::{Converted, Failure, Stage};
-pub use path::{SinkPath, SourcePath, plugin_transforms};
+pub use path::{SinkPath, SourcePath, check_predicates, plugin_transforms};
 pub use transform::PluginTransform;

@@ -31,6 +31,14 @@ pub fn plugin_transforms(config: &Config) -> Result<Vec<PluginTransform>, Error>
     crate::transform::plugins(config)
 }
 
+/// Whether the predicates of `config`, and the transforms that name them, can be used.
+///
+/// # Errors
+/// The first setting that cannot.
+pub fn check_predicates(config: &Config) -> Result<(), Error> {
+    crate::transform::check_predicates(config)
+}
+
 /// From a source connector to the log: transforms, then converters.
 pub struct SourcePath {
     chain: Chain,

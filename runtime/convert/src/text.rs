@@ -35,6 +35,22 @@ pub(crate) fn write_json(json: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// A float as Java writes it.
+pub(crate) fn java_float(value: f32) -> String {
+    java(|out| write_float(out, value))
+}
+
+/// A double as Java writes it.
+pub(crate) fn java_double(value: f64) -> String {
+    java(|out| write_double(out, value))
+}
+
+fn java(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    unquoted(&mut out, write);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 fn write_value(
     schema: &Schema,
     reader: &mut Reader<'_>,

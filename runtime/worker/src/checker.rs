@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_config::{Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, resolve};
-use towpath_convert::{SinkPath, SourcePath, plugin_transforms};
+use towpath_convert::{SinkPath, SourcePath, check_predicates, plugin_transforms};
 use towpath_model::{
     Coded, Config, ConnectorError, ConnectorKind, Fault, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec,
 };
@@ -121,7 +121,9 @@ impl Checker {
             ConnectorKind::Sink => SinkPath::new(&built_in, &spec.accepts, HashMap::new()).err(),
             _ => SourcePath::new(&built_in, HashMap::new()).err(),
         };
-        faults.extend(path.map(|error| Fault::error(error.key, Reason::coded(error.code, error.reason))));
+        // Components are left out above, the conditions under which they are applied are not.
+        let error = path.or_else(|| check_predicates(config).err());
+        faults.extend(error.map(|error| Fault::error(error.key, Reason::coded(error.code, error.reason))));
         let is_reference = |key: &str| config.get(key).is_some_and(towpath_config::has_reference);
         faults.retain(|fault| !is_reference(&fault.key));
         faults

@@ -6,6 +6,7 @@ use std::time::Duration;
 use towpath_config::{
     Document, Examination, Finding, Policy, Severity, TransformWords, Vocabulary, examine, framework_keys,
 };
+use towpath_convert::TransformType;
 use towpath_model::{Config, ConfigKey, ConnectorKind, Plugins, Spec};
 
 use crate::answers::{PluginInfo, PluginKind, ValidatedKey, Validation};
@@ -14,10 +15,15 @@ use crate::error::{Error, Result};
 
 /// The words that configurations may use with these plugins; for `check`, start-up, reload and REST alike.
 pub fn vocabulary(plugins: &dyn Plugins) -> Vocabulary {
-    let built_in = towpath_convert::transforms().into_iter();
-    let mut transforms: Vec<TransformWords> = built_in
-        .map(|transform| TransformWords { names: transform.names, keys: transform.keys, open_prefixes: Vec::new() })
-        .collect();
+    let words = |built_in: Vec<TransformType>| {
+        let words = |built_in: TransformType| TransformWords {
+            names: built_in.names,
+            keys: built_in.keys,
+            open_prefixes: Vec::new(),
+        };
+        built_in.into_iter().map(words).collect::<Vec<_>>()
+    };
+    let mut transforms = words(towpath_convert::transforms());
     let mut connectors = Vec::new();
     for plugin in plugins.all() {
         let spec = plugin.spec();
@@ -35,6 +41,7 @@ pub fn vocabulary(plugins: &dyn Plugins) -> Vocabulary {
         header_converters: towpath_convert::header_converters(),
         converter_keys: towpath_convert::keys(),
         transforms,
+        predicates: words(towpath_convert::predicates()),
         connectors,
     }
 }
@@ -60,9 +67,13 @@ pub(crate) fn listed(plugins: &dyn Plugins, connectors_only: bool) -> Vec<Plugin
         listed.extend(towpath_convert::converters().into_iter().map(|class| built_in(class, PluginKind::Converter)));
         let header_converters = towpath_convert::header_converters().into_iter();
         listed.extend(header_converters.map(|class| built_in(class, PluginKind::HeaderConverter)));
-        let transforms =
-            towpath_convert::transforms().into_iter().filter_map(|transform| transform.names.into_iter().next());
-        listed.extend(transforms.map(|class| built_in(class, PluginKind::Transformation)));
+        for (types, kind) in [
+            (towpath_convert::transforms(), PluginKind::Transformation),
+            (towpath_convert::predicates(), PluginKind::Predicate),
+        ] {
+            let names = types.into_iter().filter_map(|known| known.names.into_iter().next());
+            listed.extend(names.map(|class| built_in(class, kind)));
+        }
     }
     listed
 }

@@ -19,7 +19,7 @@ use crate::secrets::has_reference;
 use crate::words::closest;
 use crate::{Document, Severity};
 
-/// A transform that can be named in `transforms.<alias>.type`.
+/// A transform or predicate that can be named in `transforms.<alias>.type` or `predicates.<alias>.type`.
 #[derive(Clone, Debug)]
 pub struct TransformWords {
     /// All its names.
@@ -41,6 +41,8 @@ pub struct Vocabulary {
     pub converter_keys: Vec<ConfigKey>,
     /// Transforms, built in and plugins.
     pub transforms: Vec<TransformWords>,
+    /// Predicates.
+    pub predicates: Vec<TransformWords>,
     /// Connector classes, for did-you-mean.
     pub connectors: Vec<String>,
 }

@@ -64,6 +64,39 @@ pub(crate) fn from_text(text: &str, scale: i32) -> Option<Vec<u8>> {
     Some(from_digits(negative, &digits))
 }
 
+/// The low 64 bits of the whole part, which is what Java's `BigDecimal.longValue` gives.
+pub(crate) fn low_bits(unscaled: &[u8], scale: i32) -> i64 {
+    let (negative, mut digits) = to_digits(unscaled);
+    match usize::try_from(scale) {
+        Ok(fraction) => digits.truncate(digits.len().saturating_sub(fraction)),
+        // Of 64 zeros in a row nothing is left in 64 bits.
+        Err(_) => digits.extend(std::iter::repeat_n('0', scale.unsigned_abs().min(64) as usize)),
+    }
+    let value = digits.bytes().fold(0i64, |value, digit| value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0')));
+    if negative { value.wrapping_neg() } else { value }
+}
+
+/// The low 64 bits of the whole part of a number that is written as text.
+pub(crate) fn truncated(text: &str) -> Option<i64> {
+    let places = places(text)?;
+    let unscaled = from_text(text.strip_prefix('+').unwrap_or(text), places.max(0))?;
+    Some(low_bits(&unscaled, places.max(0)))
+}
+
+/// How many places a number is written with behind its point: `1.50` has 2, `1e3` has -3.
+pub(crate) fn places(text: &str) -> Option<i32> {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (text.get(..at)?, text.get(at + 1..)?.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let fraction = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let digits = mantissa.trim_start_matches(['+', '-']);
+    let is_number = digits.bytes().any(|byte| byte.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let places = i32::try_from(fraction).ok()?.checked_sub(exponent)?;
+    Some(places).filter(|places| is_number && places.unsigned_abs() < 1 << 20)
+}
+
 fn to_digits(unscaled: &[u8]) -> (bool, String) {
     let negative = unscaled.first().is_some_and(|byte| byte & 0x80 != 0);
     let mut magnitude = unscaled.to_vec();

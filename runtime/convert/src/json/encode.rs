@@ -44,6 +44,11 @@ impl Encoder {
     }
 }
 
+/// Appends the datum of a value in JsonConverter's form, such as a default. Nulls stay nulls.
+pub(crate) fn write_datum(schema: &Schema, value: &serde_json::Value, out: &mut Vec<u8>) -> Result<(), Fault> {
+    Walk { nulls_take_defaults: false }.write(schema, &value.to_string(), out, "$")
+}
+
 /// The walk over one payload.
 struct Walk {
     nulls_take_defaults: bool,
@@ -103,7 +108,7 @@ impl Walk {
                 })?;
             }
             Type::Map(keys, values) => {
-                let Entries(raw) = serde_json::from_str(json).map_err(|_| mismatch())?;
+                let Object(raw) = serde_json::from_str(json).map_err(|_| mismatch())?;
                 if !matches!(keys.kind, Type::String) {
                     return Err(mismatch());
                 }
@@ -118,7 +123,7 @@ impl Walk {
                 })?;
             }
             Type::Struct(fields) => {
-                let Entries(raw) = serde_json::from_str(json).map_err(|_| mismatch())?;
+                let Object(raw) = serde_json::from_str(json).map_err(|_| mismatch())?;
                 let found: HashMap<&str, &RawValue> = raw.iter().map(|(key, value)| (key.as_ref(), *value)).collect();
                 for field in fields {
                     let value = found.get(field.name.as_ref()).map_or("null", |value| value.get());
@@ -157,7 +162,8 @@ fn float<T: std::str::FromStr>(json: &str) -> Option<T> {
     }
 }
 
-fn string(json: &str) -> Option<Cow<'_, str>> {
+/// The contents of a JSON string.
+pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
     match serde_json::from_str::<&str>(json) {
         Ok(text) => Some(Cow::Borrowed(text)),
         Err(_) => serde_json::from_str::<String>(json).ok().map(Cow::Owned),
@@ -165,14 +171,16 @@ fn string(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The entries of a JSON object in their order, values as raw text.
-struct Entries<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+struct Object<'a>(Entries<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
 
         impl<'de> Visitor<'de> for Collect {
-            type Value = Entries<'de>;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
@@ -183,7 +191,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
                 while let Some(key) = map.next_key::<BorrowedOrOwned<'de>>()? {
                     entries.push((key.0, map.next_value()?));
                 }
-                Ok(Entries(entries))
+                Ok(Object(entries))
             }
         }
 
@@ -195,6 +203,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     }
 }
 
-pub(crate) fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    serde_json::from_str::<Entries<'_>>(json).ok().map(|entries| entries.0)
+pub(crate) fn entries(json: &str) -> Option<Entries<'_>> {
+    serde_json::from_str::<Object<'_>>(json).ok().map(|entries| entries.0)
 }

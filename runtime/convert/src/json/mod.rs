@@ -15,12 +15,16 @@ mod tests;
 mod text;
 mod transcode;
 
+pub(crate) use decimal::{
+    from_text as decimal_unscaled, low_bits as decimal_low_bits, places as decimal_places, to_text as decimal_text,
+    truncated as decimal_truncated,
+};
 pub(crate) use decode::{Envelope, line_broken, unbroken, valid};
-pub(crate) use encode::{Encoder, entries};
+pub(crate) use encode::{Encoder, Entries, entries, string, write_datum};
 pub(crate) use number::{write_double, write_float};
 pub(crate) use object::ObjectWriter;
 pub(crate) use text::{write_base64, write_string};
-pub(crate) use transcode::Transcoder;
+pub(crate) use transcode::{Transcoder, decimal_scale};
 
 /// The name of Connect's decimal, whose value is the unscaled number and whose parameter is the scale.
 pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";

@@ -21,6 +21,12 @@ impl<'a> ObjectWriter<'a> {
         self.out.extend_from_slice(value.as_bytes());
     }
 
+    /// An entry whose value `write` appends.
+    pub(crate) fn with<E>(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        self.name(name);
+        write(self.out)
+    }
+
     /// An entry whose value is a string.
     pub(crate) fn string(&mut self, name: &str, value: &str) {
         self.name(name);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 use towpath_model::{Batch, ConfigKey, Importance, ValueType};
 
+use super::java_regex::{Replacement, whole};
 use super::{Rewrite, Settings};
 use crate::draft::Rewritten;
 use crate::error::Error;
@@ -26,36 +27,17 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
     ]
 }
 
-/// A piece of a replacement in Java's notation.
-#[derive(Debug, PartialEq)]
-enum Piece {
-    Text(String),
-    Group(usize),
-    Named(String),
-}
-
 /// Renames topics.
 pub(crate) struct RegexRouter {
     regex: Regex,
-    replacement: Vec<Piece>,
+    replacement: Replacement,
     names: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl RegexRouter {
     pub(crate) fn new(settings: &Settings<'_>) -> Result<Self, Error> {
-        let pattern = settings.required("regex")?;
-        let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
-            let hint = if ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|look| pattern.contains(look)) {
-                ". Looking ahead and behind is not supported."
-            } else {
-                ""
-            };
-            let error = error.to_string();
-            let last = error.lines().last().unwrap_or("malformed").trim_start_matches("error: ").to_owned();
-            Error::value(settings.key("regex"), format!("not a regular expression: {last}{hint}"))
-        })?;
-        let replacement = pieces(settings.required("replacement")?, &regex)
-            .map_err(|reason| Error::value(settings.key("replacement"), reason))?;
+        let regex = whole(settings, "regex", settings.required("regex")?)?;
+        let replacement = Replacement::new(settings, "replacement", settings.required("replacement")?, &regex)?;
         Ok(Self { regex, replacement, names: HashMap::new() })
     }
 
@@ -63,10 +45,7 @@ impl RegexRouter {
         if let Some(name) = self.names.get(topic) {
             return name.clone();
         }
-        let renamed: Arc<str> = match self.regex.captures(topic) {
-            Some(captures) => expand(&self.replacement, &captures).into(),
-            None => topic.clone(),
-        };
+        let renamed = self.replacement.replace(&self.regex, topic).map_or_else(|| topic.clone(), Into::into);
         if self.names.len() >= NAMES_MAX {
             self.names.clear();
         }
@@ -93,55 +72,4 @@ impl Rewrite for RegexRouter {
         }
         Rewritten::unchanged(Batch::new(columns).expect("a renamed topic is in the dictionary"))
     }
-}
-
-/// Reads a replacement: `$1`, `${name}`, and a backslash before what stands for itself.
-fn pieces(text: &str, regex: &Regex) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text.chars().peekable();
-    while let Some(next) = rest.next() {
-        match next {
-            '\\' => plain.push(rest.next().ok_or("a backslash at the end stands before nothing")?),
-            '$' => {
-                let piece = if rest.next_if_eq(&'{').is_some() {
-                    let name: String = rest.by_ref().take_while(|character| *character != '}').collect();
-                    if !regex.capture_names().flatten().any(|known| known == name) {
-                        return Err(format!("the expression has no group named {name}"));
-                    }
-                    Piece::Named(name)
-                } else {
-                    let digit = |character: Option<&char>| character.and_then(|digit| digit.to_digit(10));
-                    let mut group =
-                        digit(rest.peek()).ok_or("$ is not followed by a group; write \\$ for a dollar")? as usize;
-                    rest.next();
-                    if group >= regex.captures_len() {
-                        return Err(format!("the expression has no group {group}"));
-                    }
-                    // As in Java, further digits belong to the number as long as there is such a group.
-                    while let Some(digit) =
-                        digit(rest.peek()).filter(|digit| group * 10 + (*digit as usize) < regex.captures_len())
-                    {
-                        group = group * 10 + digit as usize;
-                        rest.next();
-                    }
-                    Piece::Group(group)
-                };
-                pieces.extend([Piece::Text(std::mem::take(&mut plain)), piece]);
-            }
-            other => plain.push(other),
-        }
-    }
-    pieces.push(Piece::Text(plain));
-    pieces.retain(|piece| *piece != Piece::Text(String::new()));
-    Ok(pieces)
-}
-
-fn expand(pieces: &[Piece], captures: &Captures<'_>) -> String {
-    let piece = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Group(group) => captures.get(*group).map_or_else(String::new, |found| found.as_str().to_owned()),
-        Piece::Named(name) => captures.name(name).map_or_else(String::new, |found| found.as_str().to_owned()),
-    };
-    pieces.iter().map(piece).collect()
 }

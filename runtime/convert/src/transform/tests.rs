@@ -136,3 +136,124 @@ fn components_that_contradict_themselves_end_the_task() {
     let passing = converted(Stubborn(|_| Err(ConnectorError::retriable("later"))), &["a"]).expect_err("an error");
     assert!(matches!(passing, ConnectorError::Retriable { .. }));
 }
+
+/// A sink's records with JSON values and these headers, after a chain.
+fn chained(settings: &[(&str, &str)], values: &[(&str, &[&str])]) -> Vec<String> {
+    let mut builder = BatchBuilder::default();
+    let topic = builder.topic("orders");
+    builder.run(Run { records: 0, topic, origin: topic, partition: 0, key: Form::BYTES, value: Form::BYTES });
+    for (offset, (value, headers)) in values.iter().enumerate() {
+        builder.key(None);
+        builder.value((*value != "null").then_some(value.as_bytes()));
+        headers.iter().for_each(|name| builder.header(name, Form::BYTES, Some(b"x")));
+        builder.end(Some(0), Some(offset as i64));
+    }
+    let config: Config = settings.iter().copied().collect();
+    let accepts = [towpath_model::Encoding::Json];
+    let mut path = crate::SinkPath::new(&config, &accepts, HashMap::new()).expect("a path");
+    let converted = block_on(path.convert(&builder.build())).expect("converted");
+    let shown = |record: towpath_model::Record<'_>| {
+        let value = record.value.bytes.map_or("null".into(), String::from_utf8_lossy);
+        let headers: Vec<_> = record.headers().map(|(name, _)| name.to_string()).collect();
+        format!("{}@{} {value} [{}]", record.topic(), record.offset.unwrap_or(-1), headers.join(","))
+    };
+    let mut all: Vec<_> = converted.records.records().map(shown).collect();
+    all.extend(converted.failures.iter().map(|failure| format!("{} failed: {}", failure.index, failure.reason)));
+    all.extend((converted.filtered > 0).then(|| format!("{} filtered", converted.filtered)));
+    all
+}
+
+const RECORDS: [(&str, &[&str]); 4] =
+    [(r#"{"a":1}"#, &["audit"]), ("null", &[]), (r#"{"a":2}"#, &["other"]), (r#"{"a":3}"#, &["audit", "other"])];
+
+#[test]
+fn transforms_touch_only_the_records_that_their_predicates_choose() {
+    let marked = [
+        ("transforms", "mark"),
+        ("transforms.mark.type", "InsertHeader"),
+        ("transforms.mark.header", "seen"),
+        ("transforms.mark.value.literal", "1"),
+        ("transforms.mark.predicate", "audited"),
+        ("predicates", "audited"),
+        ("predicates.audited.type", "HasHeaderKey"),
+        ("predicates.audited.name", "audit"),
+    ];
+    assert_eq!(
+        chained(&marked, &RECORDS),
+        [
+            r#"orders@0 {"a":1} [audit,seen]"#,
+            "orders@1 null []",
+            r#"orders@2 {"a":2} [other]"#,
+            r#"orders@3 {"a":3} [audit,other,seen]"#
+        ]
+    );
+    let dropped = [
+        ("transforms", "drop"),
+        ("transforms.drop.type", "org.apache.kafka.connect.transforms.Filter"),
+        ("transforms.drop.predicate", "tombstone"),
+        ("predicates", "tombstone"),
+        ("predicates.tombstone.type", "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"),
+    ];
+    let negated: Vec<_> = dropped.into_iter().chain([("transforms.drop.negate", "true")]).collect();
+    assert_eq!(chained(&negated, &RECORDS), ["orders@1 null []", "3 filtered"]);
+    assert_eq!(chained(&dropped, &RECORDS).len(), 4);
+    let elsewhere = [
+        ("transforms", "drop"),
+        ("transforms.drop.type", "Filter"),
+        ("transforms.drop.predicate", "topic"),
+        ("predicates", "topic"),
+        ("predicates.topic.type", "TopicNameMatches"),
+        ("predicates.topic.pattern", "order"),
+    ];
+    assert_eq!(chained(&elsewhere, &RECORDS).len(), 4, "a part of the topic matches, the whole does not");
+}
+
+#[test]
+fn a_record_that_fails_under_a_predicate_fails_alone() {
+    let cast = [
+        ("transforms", "cast,route"),
+        ("transforms.cast.type", "Cast$Value"),
+        ("transforms.cast.spec", "a:int8"),
+        ("transforms.cast.predicate", "tombstone"),
+        ("transforms.cast.negate", "TRUE"),
+        ("predicates", "tombstone"),
+        ("predicates.tombstone.type", "RecordIsTombstone"),
+        ("transforms.route.type", "TimestampRouter"),
+    ];
+    let records: [(&str, &[&str]); 3] = [(r#"{"a":"x"}"#, &[]), ("null", &[]), (r#"{"a":"7"}"#, &[])];
+    assert_eq!(
+        chained(&cast, &records),
+        [
+            "orders-19700101@1 null []",
+            r#"orders-19700101@2 {"a":7} []"#,
+            "0 failed: field a: a text that is no such number cannot be cast to int8"
+        ]
+    );
+}
+
+#[test]
+fn a_condition_that_cannot_be_kept_is_refused_with_its_key() {
+    let base = [("transforms", "t"), ("transforms.t.type", "Filter")];
+    for (more, key) in [
+        (vec![("transforms.t.negate", "true")], "transforms.t.negate"),
+        (vec![("transforms.t.predicate", "p")], "transforms.t.predicate"),
+        (vec![("transforms.t.predicate", "p"), ("predicates", "p")], "predicates.p.type"),
+        (
+            vec![("transforms.t.predicate", "p"), ("predicates", "p"), ("predicates.p.type", "Nope")],
+            "predicates.p.type",
+        ),
+        (
+            vec![
+                ("transforms.t.predicate", "p"),
+                ("predicates", "p"),
+                ("predicates.p.type", "TopicNameMatches"),
+                ("predicates.p.pattern", "("),
+            ],
+            "predicates.p.pattern",
+        ),
+    ] {
+        let config: Config = base.into_iter().chain(more).collect();
+        let error = SourcePath::new(&config, HashMap::new()).err().expect(key);
+        assert_eq!(error.key, key);
+    }
+}

@@ -84,12 +84,6 @@ pub(super) const CODES: &[Code] = &[
         "A connector is written as `key: value` lines.",
     ),
     code(
-        "config.predicates",
-        Input,
-        "Predicates are not known to this version, and passing over one would let records through that were not meant.",
-        "Take them out, or filter in the target.",
-    ),
-    code(
         "config.secret_denied",
         Input,
         "A configuration that came over REST refers to a variable or file that it may not use.",
@@ -146,7 +140,20 @@ pub(super) const CODES: &[Code] = &[
         "The connector does not know this key and ignores it.",
         "Look for a slip; the key that was probably meant is shown.",
     ),
+    code(
+        "config.unknown_predicate",
+        Input,
+        "No predicate has this name, or a transform names one that is not listed in `predicates`. Passing over it would let records through \
+         that were not meant.",
+        "Correct the name, or list it.",
+    ),
     code("config.unknown_transform", Input, "No transform has this name.", "The message lists those there are."),
+    code(
+        "config.unlisted_predicate",
+        Input,
+        "A predicate has settings and is not listed in `predicates`, so that no transform can name it.",
+        "List it, or take its settings out.",
+    ),
     code(
         "config.unlisted_transform",
         Input,
