@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -77,7 +78,17 @@ struct Refusal {
 impl Client {
     /// Asks for a path's JSON.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let response = self.send(Method::GET, path).await?;
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// Sends a request, with a body where there is one, and reads the JSON of the answer.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<T> {
+        let response = self.request(method, path, body).await?;
         let body = response.bytes().await.map_err(|error| self.lost(error))?;
         serde_json::from_slice(&body).map_err(|error| {
             Failure::ours(error).context(format!("{}{path} answered something else than expected", self.url))
@@ -86,7 +97,14 @@ impl Client {
 
     /// Sends a request without a body; what is no success is a failure.
     pub(crate) async fn send(&self, method: Method, path: &str) -> Result<Response> {
+        self.request(method, path, None).await
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<Response> {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

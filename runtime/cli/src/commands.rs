@@ -11,6 +11,7 @@ mod completions;
 mod delete;
 mod explain;
 mod log;
+mod offsets;
 mod pause;
 mod plugin;
 mod restart;
@@ -45,6 +46,7 @@ enum Command {
     Stop(stop::Arguments),
     Restart(restart::Arguments),
     Delete(delete::Arguments),
+    Offsets(offsets::Arguments),
     Plugin(plugin::Arguments),
     Completions(completions::Arguments),
 }
@@ -65,6 +67,7 @@ impl Cli {
             Command::Stop(arguments) => wait(stop::run(arguments)),
             Command::Restart(arguments) => wait(restart::run(arguments)),
             Command::Delete(arguments) => wait(delete::run(arguments)),
+            Command::Offsets(arguments) => wait(offsets::run(arguments)),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Completions(arguments) => completions::run(&arguments),
         }

@@ -108,8 +108,6 @@ pub trait Source: Send {
     async fn commit(&mut self, offsets: &[Checkpoint]) -> Result<(), ConnectorError>;
     /// The log takes no records for now: keep connections alive.
     async fn keep_alive(&mut self) -> Result<(), ConnectorError>;
-    /// An operator wants these positions: check them.
-    async fn alter_offsets(&mut self, offsets: &[Checkpoint]) -> Result<(), ConnectorError>;
     /// Lets go of everything. Errors are logged by the host.
     async fn close(&mut self);
 }
@@ -216,6 +214,11 @@ pub trait Plugin: Send + Sync {
     -> Result<Vec<Fault>, ConnectorError>;
     /// Divides the work into at most `max_tasks` task configurations.
     async fn plan(&self, config: &Config, redactor: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError>;
+    /// An operator wants a source to go on at these positions: says what is wrong with them, if anything. The configuration is
+    /// resolved; no task runs meanwhile.
+    async fn alter_offsets(&self, _: &Config, _: &Redactor, _: &[Checkpoint]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
     /// A new source task, not yet open.
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError>;
     /// A new sink task, not yet open.

@@ -12,11 +12,12 @@ use axum::response::{IntoResponse, Response};
 use indexmap::IndexMap;
 use serde_json::Value;
 use towpath_model::{Config, ConnectorName, TargetState, TaskId};
+use towpath_worker::{Initial, OffsetEntry};
 
 use crate::body::{JsonBody, config_map, config_without_nulls};
 use crate::entities::{
-    ActiveTopics, Connector, ConnectorOffsets, ConnectorStateInfo, CreateConnectorRequest, TaskInfo, TaskStateInfo,
-    TopicNames,
+    ActiveTopics, AlterOffsetsRequest, Connector, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo,
+    CreateConnectorRequest, Message, TaskInfo, TaskStateInfo, TopicNames,
 };
 use crate::fault::Fault;
 use crate::server::{App, Served};
@@ -61,6 +62,7 @@ pub(crate) async fn create(
         config.ok_or_else(|| Fault::bad_request("The request body lacks the field config: a map of settings"))?;
     let config = named(Config(config_without_nulls(config)?), &name);
     refuse_paths(&config)?;
+    let initial = Initial { state: initial, offsets: request.initial_offsets.map(entries).unwrap_or_default() };
     let connector = served.worker.create(ConnectorName::new(name.as_str()), config, initial).await?;
     Ok(created(&headers, &name, Connector::from(connector)))
 }
@@ -175,6 +177,27 @@ pub(crate) async fn topics(App(served): App, Path(name): Path<String>) -> Json<A
 /// `GET /connectors/{c}/offsets`.
 pub(crate) async fn offsets(App(served): App, name: Path<String>) -> Result<Json<ConnectorOffsets>, Fault> {
     Ok(Json(offsets_of(&served, &connector(name))?))
+}
+
+/// `PATCH /connectors/{c}/offsets`.
+pub(crate) async fn alter_offsets(
+    App(served): App,
+    name: Path<String>,
+    JsonBody(request): JsonBody<AlterOffsetsRequest>,
+) -> Result<Json<Message>, Fault> {
+    let offsets = request.offsets.map(entries).unwrap_or_default();
+    served.worker.alter_offsets(connector(name), &offsets).await?;
+    Ok(Json(Message { message: "The offsets for this connector have been altered successfully" }))
+}
+
+/// `DELETE /connectors/{c}/offsets`.
+pub(crate) async fn reset_offsets(App(served): App, name: Path<String>) -> Result<Json<Message>, Fault> {
+    served.worker.reset_offsets(connector(name)).await?;
+    Ok(Json(Message { message: "The offsets for this connector have been reset successfully" }))
+}
+
+fn entries(offsets: Vec<ConnectorOffset>) -> Vec<OffsetEntry> {
+    offsets.into_iter().map(OffsetEntry::from).collect()
 }
 
 fn offsets_of(served: &Arc<Served>, name: &ConnectorName) -> Result<ConnectorOffsets, Fault> {

@@ -32,6 +32,20 @@ pub(crate) struct CreateConnectorRequest {
     pub(crate) name: Option<String>,
     pub(crate) config: Option<serde_json::Value>,
     pub(crate) initial_state: Option<String>,
+    pub(crate) initial_offsets: Option<Vec<ConnectorOffset>>,
+}
+
+/// The body of `PATCH /connectors/{c}/offsets`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AlterOffsetsRequest {
+    pub(crate) offsets: Option<Vec<ConnectorOffset>>,
+}
+
+/// What was done.
+#[derive(Serialize)]
+pub(crate) struct Message {
+    pub(crate) message: &'static str,
 }
 
 /// One task of a connector, as lists name it.
@@ -136,10 +150,20 @@ pub(crate) struct ConnectorOffsets {
     offsets: Vec<ConnectorOffset>,
 }
 
-#[derive(Serialize)]
-struct ConnectorOffset {
+/// A position: a partition and an offset in it. Null stands for a field that is missing.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectorOffset {
+    #[serde(default)]
     partition: serde_json::Value,
+    #[serde(default)]
     offset: serde_json::Value,
+}
+
+impl From<ConnectorOffset> for OffsetEntry {
+    fn from(offset: ConnectorOffset) -> Self {
+        Self { partition: offset.partition, offset: offset.offset }
+    }
 }
 
 impl From<Vec<OffsetEntry>> for ConnectorOffsets {

@@ -141,7 +141,10 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/connectors/{connector}/tasks/{task}/status", get(connect::task_status))
         .route("/connectors/{connector}/tasks/{task}/restart", post(connect::restart_task))
         .route("/connectors/{connector}/topics", get(connect::topics))
-        .route("/connectors/{connector}/offsets", get(connect::offsets))
+        .route(
+            "/connectors/{connector}/offsets",
+            get(connect::offsets).patch(connect::alter_offsets).delete(connect::reset_offsets),
+        )
         .route("/connector-plugins", get(plugins::list))
         .route("/connector-plugins/{plugin}/config", get(plugins::keys))
         .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))

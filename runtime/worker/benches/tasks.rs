@@ -103,10 +103,6 @@ impl Source for FreeSource {
         Ok(())
     }
 
-    async fn alter_offsets(&mut self, _: &[Checkpoint]) -> Result<(), ConnectorError> {
-        Ok(())
-    }
-
     async fn close(&mut self) {}
 }
 

@@ -306,6 +306,21 @@ pub struct ValidatedKey {
     pub visible: bool,
 }
 
+/// How a new connector begins.
+#[derive(Clone, Debug, Default)]
+pub struct Initial {
+    /// What is wanted of it.
+    pub state: TargetState,
+    /// Where it begins; nothing said of a partition is its beginning.
+    pub offsets: Vec<OffsetEntry>,
+}
+
+impl From<TargetState> for Initial {
+    fn from(state: TargetState) -> Self {
+        Self { state, offsets: Vec::new() }
+    }
+}
+
 /// The position of a connector in one partition, as JSON objects in Connect's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetEntry {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use towpath_config::{Policy, SecretStore};
 
+use crate::answers::Owner;
+
 /// The configuration of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -52,6 +54,16 @@ pub struct Secrets {
     pub api_policy: Policy,
     /// Reads the environment.
     pub env: Environment,
+}
+
+impl Secrets {
+    /// What references of a configuration may point at. A folder's files are the operator's own.
+    pub(crate) fn policy(&self, owner: &Owner) -> &Policy {
+        match owner {
+            Owner::File { .. } => &Policy::Trusted,
+            Owner::Api => &self.api_policy,
+        }
+    }
 }
 
 impl Default for Secrets {

@@ -14,7 +14,7 @@ use towpath_log::{GroupOffset, LogEngine};
 use towpath_model::{Config, ConfigKey, ConnectorKind, ConnectorName, Plugin, Plugins, TargetState, TaskId};
 
 use crate::answers::{
-    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PluginInfo, Put, TaskStatus, Validation,
+    ConnectorInfo, ConnectorStatus, ErrorEntry, Initial, OffsetEntry, Owner, PluginInfo, Put, TaskStatus, Validation,
 };
 use crate::board::Board;
 use crate::checker::Checker;
@@ -22,18 +22,29 @@ use crate::config::{Limits, Secrets};
 use crate::error::{Error, Result};
 use crate::folder::Applied;
 use crate::plan;
+use crate::positions::Positions;
 use crate::store::SourceOffsets;
 
 /// A command to the supervisor.
 pub(crate) enum Command {
-    /// Write a configuration. With `create`, only where there is none.
-    Put { name: ConnectorName, config: Config, create: bool, initial: TargetState, reply: Reply<Put> },
+    /// Make a new connector, with positions to begin at where they are given.
+    Create {
+        name: ConnectorName,
+        config: Config,
+        initial: TargetState,
+        positions: Option<Positions>,
+        reply: Reply<ConnectorInfo>,
+    },
+    /// Write a configuration, of a connector that may be new.
+    Put { name: ConnectorName, config: Config, reply: Reply<Put> },
     /// Change some keys; none takes a key away.
     Patch { name: ConnectorName, patch: BTreeMap<String, Option<String>>, reply: Reply<ConnectorInfo> },
     /// Delete a connector; its offsets stay.
     Delete { name: ConnectorName, reply: Reply<()> },
     /// Start, pause or stop.
     Target { name: ConnectorName, target: TargetState, reply: Reply<()> },
+    /// Change where a stopped connector is to go on.
+    AlterOffsets { name: ConnectorName, positions: Positions, reply: Reply<()> },
     /// Restart a connector and, if wanted, its tasks.
     Restart { name: ConnectorName, include_tasks: bool, only_failed: bool, reply: Reply<ConnectorStatus> },
     /// Restart one task.
@@ -144,14 +155,46 @@ impl Handle {
         })
     }
 
+    /// Changes where a stopped connector goes on; positions that are not named stay. Waits for its tasks to have ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotStopped`], [`Error::BadRequest`] with what is wrong with a position.
+    pub async fn alter_offsets(&self, name: ConnectorName, offsets: &[OffsetEntry]) -> Result<()> {
+        let connector = self.stopped(&name).await?;
+        let kind = connector.kind.unwrap_or(ConnectorKind::Source);
+        let positions = Positions::parse(&name, kind, offsets, &self.offsets, self.log.as_ref())?;
+        self.check_positions(&positions, &connector.owner, &connector.config).await?;
+        self.ask(|reply| Command::AlterOffsets { name, positions, reply }).await
+    }
+
+    /// Takes all positions of a stopped connector away: it begins anew. Waits for its tasks to have ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotStopped`].
+    pub async fn reset_offsets(&self, name: ConnectorName) -> Result<()> {
+        let kind = self.stopped(&name).await?.kind.unwrap_or(ConnectorKind::Source);
+        let positions = Positions::reset(&name, kind, &self.offsets, self.log.as_ref());
+        self.ask(|reply| Command::AlterOffsets { name, positions, reply }).await
+    }
+
     /// Creates a connector owned by the API.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::InvalidConfig`], [`Error::UnknownClass`], [`Error::NameMismatch`].
-    pub async fn create(&self, name: ConnectorName, config: Config, initial: TargetState) -> Result<ConnectorInfo> {
+    /// [`Error::Exists`], [`Error::InvalidConfig`], [`Error::UnknownClass`], [`Error::NameMismatch`], and [`Error::BadRequest`]
+    /// with what is wrong with an initial offset.
+    pub async fn create(
+        &self,
+        name: ConnectorName,
+        config: Config,
+        initial: impl Into<Initial>,
+    ) -> Result<ConnectorInfo> {
+        let Initial { state: initial, offsets } = initial.into();
         self.checked(&name, &config).await?;
-        let put = self.ask(|reply| Command::Put { name, config, create: true, initial, reply }).await?;
-        Ok(put.connector)
+        let positions = match offsets.as_slice() {
+            [] => None,
+            offsets => Some(self.initial_positions(&name, &config, offsets).await?),
+        };
+        self.ask(|reply| Command::Create { name, config, initial, positions, reply }).await
     }
 
     /// Creates or replaces a connector's configuration.
@@ -159,9 +202,8 @@ impl Handle {
     /// # Errors
     /// [`Error::FileOwned`], [`Error::InvalidConfig`], [`Error::UnknownClass`], [`Error::NameMismatch`].
     pub async fn put_config(&self, name: ConnectorName, config: Config) -> Result<Put> {
-        let initial = TargetState::Started;
         self.checked(&name, &config).await?;
-        self.ask(|reply| Command::Put { name, config, create: false, initial, reply }).await
+        self.ask(|reply| Command::Put { name, config, reply }).await
     }
 
     /// Changes some keys of a configuration; none takes a key away.
@@ -311,6 +353,41 @@ impl Handle {
             plan::validate(&self.checker(), self.plugins.as_ref(), &self.secrets.api_policy, &class, &config).await?;
         let errors: Vec<_> = validation.errors().map(str::to_owned).collect();
         if errors.is_empty() { Ok(()) } else { Err(Error::InvalidConfig(errors)) }
+    }
+
+    /// A connector that is stopped, once nothing of it runs any more.
+    async fn stopped(&self, name: &ConnectorName) -> Result<ConnectorInfo> {
+        let mut changes = self.changes();
+        loop {
+            let connector = self.connector(name)?;
+            match self.board.status(name) {
+                Some(status) if status.target == TargetState::Stopped && status.tasks.is_empty() => {
+                    return Ok(connector);
+                }
+                // It ends by itself: what does not stop in time is cut off.
+                Some(status) if status.target == TargetState::Stopped => {
+                    changes.changed().await.map_err(|_| Error::ShuttingDown)?;
+                }
+                _ => return Err(Error::NotStopped(name.clone())),
+            }
+        }
+    }
+
+    async fn initial_positions(
+        &self,
+        name: &ConnectorName,
+        config: &Config,
+        offsets: &[OffsetEntry],
+    ) -> Result<Positions> {
+        let kind = self.plugin(config.get("connector.class").unwrap_or_default())?.spec().kind;
+        let positions = Positions::parse(name, kind, offsets, &self.offsets, self.log.as_ref())?;
+        self.check_positions(&positions, &Owner::Api, config).await?;
+        Ok(positions)
+    }
+
+    async fn check_positions(&self, positions: &Positions, owner: &Owner, config: &Config) -> Result<()> {
+        let plugin = self.plugin(config.get("connector.class").unwrap_or_default())?;
+        positions.check(plugin.as_ref(), config, self.secrets.policy(owner), &self.secrets).await
     }
 
     fn plugin(&self, class: &str) -> Result<Arc<dyn Plugin>> {

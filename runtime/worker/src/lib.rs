@@ -22,6 +22,7 @@ mod handle;
 mod health;
 mod meters;
 mod plan;
+mod positions;
 mod settings;
 mod store;
 mod supervisor;
@@ -31,8 +32,8 @@ mod tests;
 mod worker;
 
 pub use answers::{
-    ConnectorInfo, ConnectorStatus, ErrorEntry, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind, Put,
-    RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
+    ConnectorInfo, ConnectorStatus, ErrorEntry, Initial, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind,
+    Put, RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
 };
 pub use checker::{Checker, Inspection, Reach};
 pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use futures::FutureExt;
 use towpath_model::{
-    Config, ConnectorError, ConnectorKind, Fault, Interrupt, Plugin, Redactor, Sink, Source, Spec, TaskContext,
-    Transform,
+    Checkpoint, Config, ConnectorError, ConnectorKind, Fault, Interrupt, Plugin, Redactor, Sink, Source, Spec,
+    TaskContext, Transform,
 };
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
@@ -19,7 +19,9 @@ use crate::Error;
 use crate::bindings::imports::towpath::connect::types;
 use crate::bindings::{connector, shares, sink, source, transform};
 use crate::guest::{Guest, Instance, Scope, visible_config};
-use crate::task::{MakeReader, Readers, SinkTask, SourceExports, SourceTask, TransformStep, Usage, context_to_wit};
+use crate::task::{
+    MakeReader, Readers, SinkTask, SourceExports, SourceTask, TransformStep, Usage, checkpoints, context_to_wit,
+};
 use crate::translate::{config_from_wit, config_to_wit, error_from_wit, fault_from_wit, spec_from_wit};
 
 /// Faults of a configuration that are shown.
@@ -81,12 +83,17 @@ impl ComponentPlugin {
         Instance::new(&self.pre, activity, Arc::new(scope), &self.runtime.scratch_dir, exports).await
     }
 
-    /// An instance that only answers questions about a configuration.
-    async fn adviser(&self, config: &Config, redactor: &Redactor) -> Result<Instance<connector::Part>, ConnectorError> {
+    /// An instance that only answers questions, outside of any task.
+    async fn adviser<E: Send + Sync>(
+        &self,
+        config: &Config,
+        redactor: &Redactor,
+        exports: impl FnOnce(&mut Store<Guest>, &wasmtime::component::Instance) -> wasmtime::Result<E> + Send,
+    ) -> Result<Instance<E>, ConnectorError> {
         let label = format!("{} (check)", self.spec.name);
         let scope =
             Scope::new(label, &self.spec, config.clone(), redactor.clone(), None, self.runtime.services.clone());
-        self.instance(scope, |store, instance| connector::Part::new(store, instance)).await
+        self.instance(scope, exports).await
     }
 
     fn scope(&self, context: &TaskContext) -> Scope {
@@ -151,7 +158,7 @@ impl Plugin for ComponentPlugin {
         redactor: &Redactor,
         connect: bool,
     ) -> Result<Vec<Fault>, ConnectorError> {
-        let mut instance = self.adviser(config, redactor).await?;
+        let mut instance = self.adviser(config, redactor, connector_part).await?;
         let visible = config_to_wit(&visible_config(&self.spec, config));
         let limit = self.runtime.services.limits.call_max;
         let call = instance.call("validate", limit, move |exports, store| {
@@ -164,7 +171,7 @@ impl Plugin for ComponentPlugin {
     }
 
     async fn plan(&self, config: &Config, redactor: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
-        let mut instance = self.adviser(config, redactor).await?;
+        let mut instance = self.adviser(config, redactor, connector_part).await?;
         let visible = visible_config(&self.spec, config);
         let (given, limit) = (config_to_wit(&visible), self.runtime.services.limits.call_max);
         let call = instance.call("plan", limit, move |exports, store| {
@@ -183,6 +190,22 @@ impl Plugin for ComponentPlugin {
         // What was withheld from the guest belongs to each of its tasks, and no task may name an endpoint of its own.
         let whole = |task| complete(config_from_wit(task), config, &visible, &self.spec);
         Ok(tasks.into_iter().map(whole).collect())
+    }
+
+    async fn alter_offsets(
+        &self,
+        config: &Config,
+        redactor: &Redactor,
+        offsets: &[Checkpoint],
+    ) -> Result<(), ConnectorError> {
+        self.require(ConnectorKind::Source)?;
+        let mut instance = self.adviser(config, redactor, |store, instance| source::Part::new(store, instance)).await?;
+        let (offsets, limit) = (checkpoints(offsets), self.runtime.services.limits.call_max);
+        let call = instance.call("alter-offsets", limit, move |exports, store| {
+            async move { exports.towpath_connect_source().call_alter_offsets(store, &offsets).await }.boxed()
+        });
+        let answer = call.await?;
+        answer.map_err(|error| error_from_wit(error, &instance.scope().redactor))
     }
 
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError> {
@@ -219,6 +242,13 @@ impl Plugin for ComponentPlugin {
         let visible = visible_config(&self.spec, &instance.scope().config);
         Ok(Box::new(TransformStep::open(instance, &visible).await?))
     }
+}
+
+fn connector_part(
+    store: &mut Store<Guest>,
+    instance: &wasmtime::component::Instance,
+) -> wasmtime::Result<connector::Part> {
+    connector::Part::new(store, instance)
 }
 
 fn weight(config: &types::Config) -> usize {

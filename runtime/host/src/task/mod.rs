@@ -9,7 +9,7 @@ mod usage;
 
 pub(crate) use readers::{MakeReader, Readers};
 pub(crate) use sink::SinkTask;
-pub(crate) use source::{Exports as SourceExports, SourceTask};
+pub(crate) use source::{Exports as SourceExports, SourceTask, checkpoints};
 pub(crate) use transform::TransformStep;
 pub(crate) use usage::Usage;
 

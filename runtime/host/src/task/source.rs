@@ -244,15 +244,6 @@ impl Source for SourceTask {
         kept
     }
 
-    async fn alter_offsets(&mut self, offsets: &[Checkpoint]) -> Result<(), ConnectorError> {
-        let (offsets, limit) = (checkpoints(offsets), self.call_max());
-        let call = self.instance.call("alter-offsets", limit, move |exports, store| {
-            async move { exports.source.towpath_connect_source().call_alter_offsets(store, &offsets).await }.boxed()
-        });
-        let answer = call.await?;
-        self.answer(answer)
-    }
-
     async fn close(&mut self) {
         if let Some(readers) = &mut self.readers {
             readers.close().await;
@@ -267,7 +258,8 @@ impl Source for SourceTask {
     }
 }
 
-fn checkpoints(offsets: &[Checkpoint]) -> Vec<types::Checkpoint> {
+/// Positions in the words of the interface.
+pub(crate) fn checkpoints(offsets: &[Checkpoint]) -> Vec<types::Checkpoint> {
     let to_wit =
         |offset: &Checkpoint| types::Checkpoint { partition: offset.partition.clone(), offset: offset.offset.clone() };
     offsets.iter().map(to_wit).collect()

@@ -259,6 +259,29 @@ async fn a_connector_may_begin_stopped_or_paused() {
 }
 
 #[tokio::test]
+async fn offsets_of_a_stopped_connector_are_altered_and_reset() {
+    let running = Running::start().await;
+    ask(&running.server, request(CREATE)).await;
+    let position = json!({ "partition": { "server": "a" }, "offset": { "lsn": 7 } });
+    let alter = format!("PATCH /connectors/s1/offsets {}", json!({ "offsets": [position] }));
+    let stop_first = "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the \
+                      specified connector by issuing a 'PUT' request to the '/connectors/s1/stop' endpoint";
+    running.refused(&alter, 400, stop_first).await;
+    running.refused("DELETE /connectors/s1/offsets", 400, stop_first).await;
+    running.check("PUT /connectors/s1/stop", 204, Value::Null).await;
+    let altered = json!({ "message": "The offsets for this connector have been altered successfully" });
+    running.check(&alter, 200, altered).await;
+    running.check("GET /connectors/s1/offsets", 200, json!({ "offsets": [position] })).await;
+    let none = "Partitions / offsets need to be provided for an alter offsets request";
+    running.refused("PATCH /connectors/s1/offsets {}", 400, none).await;
+    let reset = json!({ "message": "The offsets for this connector have been reset successfully" });
+    running.check("DELETE /connectors/s1/offsets", 200, reset).await;
+    running.check("GET /connectors/s1/offsets", 200, json!({ "offsets": [] })).await;
+    running.refused("DELETE /connectors/nope/offsets", 404, "Connector nope not found").await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_failed_task_carries_its_trace_and_leaves_the_connector_running() {
     let running = Running::start().await;
     let create = r#"POST /connectors {"name":"s1","config":{"connector.class":"fake-source","path":"/a","fail":"the disk is on fire"}}"#;

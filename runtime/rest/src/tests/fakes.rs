@@ -155,10 +155,6 @@ impl Source for IdleSource {
         Ok(())
     }
 
-    async fn alter_offsets(&mut self, _: &[Checkpoint]) -> Result<(), ConnectorError> {
-        Ok(())
-    }
-
     async fn close(&mut self) {}
 }
 

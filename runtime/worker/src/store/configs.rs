@@ -143,21 +143,21 @@ impl ConfigStore {
         Ok(restored.connectors())
     }
 
-    /// Stores a configuration; durable when it returns.
-    pub(crate) async fn put(&self, name: &ConnectorName, stored: &Stored) -> Result<()> {
+    /// Stores a configuration, and what goes with it, whole or not at all; durable when it returns.
+    pub(crate) async fn put(&self, name: &ConnectorName, stored: &Stored, with: Commit) -> Result<()> {
         let config = json!({ "properties": stored.config });
         let owner = serde_json::to_value(&stored.owner).unwrap_or_default();
-        self.write(vec![
+        let entries = vec![
             (format!("connector-{name}"), Some(config)),
             (format!("target-state-{name}"), Some(target_value(stored.target))),
             (format!("towpath-owner-{name}"), Some(owner)),
-        ])
-        .await
+        ];
+        self.write(entries, with).await
     }
 
     /// Stores what is wanted; durable when it returns.
     pub(crate) async fn target(&self, name: &ConnectorName, target: TargetState) -> Result<()> {
-        self.write(vec![(format!("target-state-{name}"), Some(target_value(target)))]).await
+        self.write(vec![(format!("target-state-{name}"), Some(target_value(target)))], Commit::default()).await
     }
 
     /// Stores the configurations of tasks, with references in place of secrets, in place of those of `before` tasks.
@@ -167,7 +167,7 @@ impl ConfigStore {
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         entries.extend((count..before).map(|number| (format!("task-{name}-{number}"), None)));
         entries.push((format!("commit-{name}"), Some(json!({ "tasks": count }))));
-        self.write(entries).await
+        self.write(entries, Commit::default()).await
     }
 
     /// Forgets a connector; durable when it returns.
@@ -177,14 +177,14 @@ impl ConfigStore {
             .map(|kind| (format!("{kind}-{name}"), None))
             .collect();
         entries.extend((0..tasks).map(|number| (format!("task-{name}-{number}"), None)));
-        self.write(entries).await
+        self.write(entries, Commit::default()).await
     }
 
-    async fn write(&self, entries: Vec<(String, Option<serde_json::Value>)>) -> Result<()> {
+    async fn write(&self, entries: Vec<(String, Option<serde_json::Value>)>, mut commit: Commit) -> Result<()> {
         let texts: Vec<_> =
             entries.into_iter().map(|(key, value)| (key, value.map(|value| value.to_string()))).collect();
         let entries = texts.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().map(str::as_bytes)));
-        let commit = Commit { records: vec![records::batch(&self.topic, entries)], ..Commit::default() };
+        commit.records.push(records::batch(&self.topic, entries));
         self.log.commit_atomic(commit).await?;
         Ok(())
     }

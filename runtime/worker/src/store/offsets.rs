@@ -9,8 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use towpath_model::{Checkpoint, ConnectorName};
+use towpath_model::{Batch, Checkpoint, ConnectorName};
 
+use super::records;
 use crate::answers::OffsetEntry;
 
 /// Source partitions of one connector: many thousands of tables or files, and still little beside the log.
@@ -86,8 +87,17 @@ impl SourceOffsets {
     }
 }
 
+/// Records that keep these positions in the offsets topic; none where there are none.
+pub(crate) fn offset_records(topic: &str, name: &ConnectorName, positions: &[Checkpoint]) -> Option<Batch> {
+    if positions.is_empty() {
+        return None;
+    }
+    let kept: Vec<_> = positions.iter().map(|checkpoint| offset_record(name, checkpoint)).collect();
+    Some(records::batch(topic, kept.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))))
+}
+
 /// The key and value under which a position is kept.
-pub(crate) fn offset_record(name: &ConnectorName, checkpoint: &Checkpoint) -> (Vec<u8>, Option<Vec<u8>>) {
+fn offset_record(name: &ConnectorName, checkpoint: &Checkpoint) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut key = Vec::with_capacity(name.as_str().len() + checkpoint.partition.len() + 5);
     key.push(b'[');
     key.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use towpath_config::withhold_literals;
+use towpath_log::Commit;
 use towpath_model::{Config, ConnectorName, TargetState, TaskId};
 
 use super::connector::with_name;
@@ -11,14 +12,16 @@ use super::machine::Event;
 use crate::answers::{ConnectorInfo, ConnectorStatus, Owner, Put};
 use crate::error::{Error, Result};
 use crate::handle::{Command, Reply};
-use crate::store::{Ownership, Stored};
+use crate::positions::Positions;
+use crate::store::{Ownership, Stored, offset_records};
 
 impl Supervisor {
     pub(super) async fn command(&mut self, command: Command) {
         match command {
-            Command::Put { name, config, create, initial, reply } => {
-                answer(reply, self.put(&name, config, create, initial).await);
+            Command::Create { name, config, initial, positions, reply } => {
+                answer(reply, self.create(&name, config, initial, positions).await);
             }
+            Command::Put { name, config, reply } => answer(reply, self.put(&name, config).await),
             Command::Patch { name, patch, reply } => answer(reply, self.patch(&name, patch).await),
             Command::Delete { name, reply } => match self.may_change(&name) {
                 Ok(()) => match self.delete(&name).await {
@@ -31,6 +34,7 @@ impl Supervisor {
             Command::Restart { name, include_tasks, only_failed, reply } => {
                 answer(reply, self.restart(&name, include_tasks, only_failed));
             }
+            Command::AlterOffsets { name, positions, reply } => answer(reply, self.alter(&name, positions).await),
             Command::RestartTask { task, reply } => answer(reply, self.restart_task(&task)),
             Command::Folder { reading, reply } => answer(reply, self.apply(*reading).await),
             Command::PluginsChanged => self.plugins_changed(),
@@ -38,17 +42,37 @@ impl Supervisor {
         self.end_deletions();
     }
 
-    async fn put(&mut self, name: &ConnectorName, config: Config, create: bool, initial: TargetState) -> Result<Put> {
-        let known = self.connectors.get(name).filter(|connector| !connector.deleting);
-        let (created, target, tasks) = match known {
-            Some(_) if create => return Err(Error::Exists(name.clone())),
-            Some(connector) => (false, connector.machine.target(), connector.stored.tasks),
-            None => (true, initial, 0),
-        };
-        if !created {
-            self.may_change(name)?;
+    async fn create(
+        &mut self,
+        name: &ConnectorName,
+        config: Config,
+        target: TargetState,
+        positions: Option<Positions>,
+    ) -> Result<ConnectorInfo> {
+        if self.connectors.get(name).is_some_and(|connector| !connector.deleting) {
+            return Err(Error::Exists(name.clone()));
         }
-        let mut config = with_name(&config, name);
+        let config = self.storable(name, &config)?;
+        self.configure(name, Stored { config, owner: Ownership::API, target, tasks: 0 }, positions).await?;
+        self.info(name)
+    }
+
+    async fn put(&mut self, name: &ConnectorName, config: Config) -> Result<Put> {
+        let known = self.connectors.get(name).filter(|connector| !connector.deleting);
+        let Some(connector) = known else {
+            let connector = self.create(name, config, TargetState::Started, None).await?;
+            return Ok(Put { created: true, connector });
+        };
+        let (target, tasks) = (connector.machine.target(), connector.stored.tasks);
+        self.may_change(name)?;
+        let config = self.storable(name, &config)?;
+        self.configure(name, Stored { config, owner: Ownership::API, target, tasks }, None).await?;
+        Ok(Put { created: false, connector: self.info(name)? })
+    }
+
+    /// The configuration with its name in it, and with references in place of secrets that stood there as they are.
+    fn storable(&self, name: &ConnectorName, config: &Config) -> Result<Config> {
+        let mut config = with_name(config, name);
         if let Some(store) = &self.config.secrets.store
             && let Ok(plugin) = self.shared.plugins.find(config.get("connector.class").unwrap_or_default())
         {
@@ -58,8 +82,7 @@ impl Supervisor {
                 reason: error.to_string(),
             })?;
         }
-        self.configure(name, Stored { config, owner: Ownership::API, target, tasks }).await?;
-        Ok(Put { created, connector: self.info(name)? })
+        Ok(config)
     }
 
     async fn patch(&mut self, name: &ConnectorName, patch: BTreeMap<String, Option<String>>) -> Result<ConnectorInfo> {
@@ -71,12 +94,18 @@ impl Supervisor {
                 None => drop(config.0.remove(&key)),
             }
         }
-        Ok(self.put(name, config, false, TargetState::Started).await?.connector)
+        Ok(self.put(name, config).await?.connector)
     }
 
-    /// Stores a configuration and gives it to the connector, new or not.
-    pub(super) async fn configure(&mut self, name: &ConnectorName, stored: Stored) -> Result<()> {
-        self.configs.put(name, &stored).await?;
+    /// Stores a configuration, with positions to begin at, and gives it to the connector, new or not.
+    pub(super) async fn configure(
+        &mut self,
+        name: &ConnectorName,
+        stored: Stored,
+        positions: Option<Positions>,
+    ) -> Result<()> {
+        self.configs.put(name, &stored, self.positions_commit(name, positions.as_ref())).await?;
+        self.positions_durable(name, positions);
         match self.connectors.get_mut(name) {
             Some(connector) if connector.deleting => connector.recreate = Some(stored),
             Some(connector) => {
@@ -94,6 +123,36 @@ impl Supervisor {
             None => self.add(name.clone(), stored, false),
         }
         Ok(())
+    }
+
+    /// Writes where a connector is to go on. Invariant 2: offsets go back only here, and only while nothing of it runs.
+    async fn alter(&mut self, name: &ConnectorName, positions: Positions) -> Result<()> {
+        let known = self.connectors.get(name).filter(|connector| !connector.deleting);
+        let connector = known.ok_or_else(|| Error::NotFound(name.clone()))?;
+        if !connector.is_stopped() || connector.machine.tasks().next().is_some() {
+            return Err(Error::NotStopped(name.clone()));
+        }
+        self.shared.log.commit_atomic(self.positions_commit(name, Some(&positions))).await?;
+        tracing::info!(connector = %name, "offsets were changed by an operator");
+        self.positions_durable(name, Some(positions));
+        Ok(())
+    }
+
+    fn positions_commit(&self, name: &ConnectorName, positions: Option<&Positions>) -> Commit {
+        match positions {
+            None => Commit::default(),
+            Some(Positions::Sink(offsets)) => Commit { group_offsets: offsets.clone(), ..Commit::default() },
+            Some(Positions::Source(checkpoints)) => {
+                let records = offset_records(&self.shared.offsets_topic, name, checkpoints);
+                Commit { records: records.into_iter().collect(), ..Commit::default() }
+            }
+        }
+    }
+
+    fn positions_durable(&self, name: &ConnectorName, positions: Option<Positions>) {
+        if let Some(Positions::Source(checkpoints)) = positions {
+            self.shared.offsets.durable(name, &checkpoints);
+        }
     }
 
     /// Takes a connector out of the log, and then lets its tasks end. Its offsets stay.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use towpath_config::{
     Applied as Running, Document, Finding, Origin, Reading, Severity, Step, examine, plan, withhold_literals,
 };
+use towpath_log::Commit;
 use towpath_model::{ConnectorKind, ConnectorName, Spec, TargetState};
 
 use super::connector::with_name;
@@ -111,7 +112,7 @@ impl Supervisor {
                 let Some(connector) = self.connectors.get_mut(&name) else { return Ok(()) };
                 connector.stored.owner = ownership(to);
                 let stored = connector.stored.clone();
-                self.configs.put(&name, &stored).await?;
+                self.configs.put(&name, &stored, Commit::default()).await?;
                 self.publish(&name);
                 Ok(())
             }
@@ -135,7 +136,7 @@ impl Supervisor {
         let (target, tasks) =
             known.map_or((TargetState::Started, 0), |known| (known.machine.target(), known.stored.tasks));
         let config = with_name(&document.config, &name);
-        self.configure(&name, Stored { config, owner: ownership(&document.origin), target, tasks }).await
+        self.configure(&name, Stored { config, owner: ownership(&document.origin), target, tasks }, None).await
     }
 
     async fn removed(&mut self, name: &ConnectorName, file: &std::path::Path) -> Result<()> {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_config::{Document, Finding, Policy, Resolved, Severity, normalise, resolve};
+use towpath_config::{Document, Finding, Resolved, Severity, normalise, resolve};
 use towpath_model::{Coded, Config, ConnectorError, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec};
 
 use super::machine::Fault;
-use crate::answers::Owner;
 use crate::checker::{Checker, Reach, is_refusal, placed};
 use crate::config::{Limits, Secrets};
 use crate::settings::tasks_max;
@@ -56,15 +55,7 @@ impl Unplanned {
 /// What a connector's configuration resolves to now, if all of its references lead somewhere.
 pub(super) fn resolved(stored: &Stored, spec: &Spec, secrets: &Secrets) -> Option<Resolved> {
     let normalised = normalise(&stored.config, spec);
-    resolve(&normalised, spec, policy(stored, secrets), secrets.store.as_deref(), &*secrets.env).ok()
-}
-
-/// A folder's files are the operator's own.
-fn policy<'a>(stored: &Stored, secrets: &'a Secrets) -> &'a Policy {
-    match stored.owner.owner {
-        Owner::File { .. } => &Policy::Trusted,
-        Owner::Api => &secrets.api_policy,
-    }
+    resolve(&normalised, spec, secrets.policy(&stored.owner.owner), secrets.store.as_deref(), &*secrets.env).ok()
 }
 
 /// Plans a connector, whose configuration and its places are in `document`. The findings are what is noteworthy though there is a plan.
@@ -92,7 +83,8 @@ pub(super) async fn plan(
     }
     // What was found in a file by itself has been told when it was read.
     findings.clear();
-    let inspection = checker.inspect(document, policy(stored, secrets), Reach::Online(INSPECTION_MAX)).await;
+    let inspection =
+        checker.inspect(document, secrets.policy(&stored.owner.owner), Reach::Online(INSPECTION_MAX)).await;
     findings.extend(inspection.findings);
     let Some(resolved) = inspection.resolved.filter(|_| !findings.iter().any(is_refusal)) else {
         return Err(unplanned(findings).traced(inspection.trace.as_deref()));

@@ -144,10 +144,6 @@ impl Source for CountingSource {
         Ok(())
     }
 
-    async fn alter_offsets(&mut self, _: &[Checkpoint]) -> Result<(), ConnectorError> {
-        Ok(())
-    }
-
     async fn close(&mut self) {}
 }
 

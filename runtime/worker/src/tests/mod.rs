@@ -5,6 +5,7 @@ mod crash;
 mod folder;
 mod log;
 mod plugins;
+mod positions;
 mod rig;
 mod sink;
 mod source;

@@ -178,6 +178,12 @@ impl Plugin for FakePlugin {
         Ok((0..tasks).map(|_| config.clone()).collect())
     }
 
+    async fn alter_offsets(&self, _: &Config, _: &Redactor, offsets: &[Checkpoint]) -> Result<(), ConnectorError> {
+        let refused =
+            offsets.iter().any(|checkpoint| checkpoint.offset.as_ref().is_some_and(|it| it.contains("refuse")));
+        if refused { Err(ConnectorError::config("offset", "no such place")) } else { Ok(()) }
+    }
+
     async fn source(&self, context: TaskContext) -> Result<(Box<dyn Source>, Arc<dyn Interrupt>), ConnectorError> {
         let interrupt = Arc::new(Raised::default());
         self.script.contexts.lock().unwrap().push(context.clone());
@@ -281,10 +287,6 @@ impl Source for FakeSource {
 
     async fn keep_alive(&mut self) -> Result<(), ConnectorError> {
         self.script.write("keep alive");
-        Ok(())
-    }
-
-    async fn alter_offsets(&mut self, _: &[Checkpoint]) -> Result<(), ConnectorError> {
         Ok(())
     }
 

@@ -99,7 +99,7 @@ impl Writer {
             merge_positions(&mut positions, batch.checkpoints.clone());
         }
         let idle_advance = records.is_empty();
-        records.extend(self.offset_records(&positions));
+        records.extend(store::offset_records(&self.task.shared.offsets_topic, &self.task.id.connector, &positions));
         if records.is_empty() {
             return Ok(positions);
         }
@@ -113,16 +113,6 @@ impl Writer {
         self.count(count, bytes, dead, took);
         self.task.shared.offsets.durable(&self.task.id.connector, &positions);
         Ok(positions)
-    }
-
-    fn offset_records(&self, positions: &[Checkpoint]) -> Option<Batch> {
-        if positions.is_empty() {
-            return None;
-        }
-        let connector = &self.task.id.connector;
-        let records: Vec<_> = positions.iter().map(|checkpoint| store::offset_record(connector, checkpoint)).collect();
-        let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
-        Some(store::batch(&self.task.shared.offsets_topic, entries))
     }
 
     /// What a connector may not do, whatever it says: write into the worker's own topics, make topics or positions without end.
