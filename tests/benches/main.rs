@@ -4,6 +4,7 @@
 //! Absolute rates belong to a machine and a moment; ratios travel. Each part starts from an empty data directory, and what it
 //! measures is described where it is measured. `towpath-bench snapshot stream` runs only the parts named.
 
+mod broker;
 mod large;
 mod latency;
 mod log;
@@ -37,10 +38,13 @@ pub(crate) struct Arguments {
     /// Rows of the large transaction.
     #[arg(long, env = "TOWPATH_BENCH_LARGE_ROWS", default_value_t = 500_000)]
     pub(crate) large_rows: u64,
+    /// Records that are produced to a broker and consumed again.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) records: u64,
     /// Seconds of each latency run.
     #[arg(long, default_value_t = 15)]
     pub(crate) seconds: u64,
-    /// What to run: start, log, snapshot, stream, large, latency, sinks, peer; everything unless named.
+    /// What to run: start, log, snapshot, stream, large, latency, sinks, broker, peer; everything unless named.
     pub(crate) parts: Vec<String>,
 }
 
@@ -89,6 +93,9 @@ async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         for rate in [500, 2000] {
             latency::measure(arguments, report, rate).await?;
         }
+    }
+    if arguments.wants("broker") {
+        broker::measure(arguments, report).await?;
     }
     if arguments.wants("peer") {
         peer::measure(arguments, report).await?;

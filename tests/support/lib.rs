@@ -7,6 +7,7 @@
 //! Nothing here knows the inside of the runtime: it is used as a user would use it.
 
 mod audit;
+mod broker;
 mod folder;
 mod kafka;
 mod objects;
@@ -25,6 +26,7 @@ mod wait;
 mod worker;
 
 pub use audit::{Audit, Change};
+pub use broker::Broker;
 pub use folder::Folder;
 pub use kafka::Kafka;
 pub use objects::{Object, objects};
@@ -40,4 +42,4 @@ pub use table::{Table, canonical};
 pub use tail::{LogRecord, tail};
 pub use usage::Usage;
 pub use wait::{Deadline, eventually};
-pub use worker::{Rest, Worker, WorkerOptions, http_client, towpath_binary};
+pub use worker::{Rest, Worker, WorkerOptions, http_client, towpath_binary, towpath_log};

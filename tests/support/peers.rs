@@ -4,45 +4,22 @@
 //! with their owner. The worker keeps Connect's defaults apart from its heap and what one broker alone cannot do.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::broker::{self, Broker, START_ATTEMPTS, free_port, installed, java, owned, until_up, write_properties};
+use crate::eventually;
 use crate::kafka::Kafka;
 use crate::process::{Process, Signal};
 use crate::worker::Rest;
-use crate::{Folder, eventually};
 
-const READY_WITHIN: Duration = Duration::from_secs(120);
 const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 const RUNNING_WITHIN: Duration = Duration::from_secs(120);
-const START_ATTEMPTS: usize = 3;
-const CLUSTER_ID: &str = "dG93cGF0aC1wZWVycy0wMQ";
-
-/// What Apache's own start scripts give the JVM.
-const JVM: [&str; 7] = [
-    "-server",
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=20",
-    "-XX:InitiatingHeapOccupancyPercent=35",
-    "-XX:+ExplicitGCInvokesConcurrent",
-    "-XX:MaxInlineLevel=15",
-    "-Djava.awt.headless=true",
-];
-
-const LOGGING: &str = r#"Configuration:
-  Appenders:
-    Console: {name: STDOUT, PatternLayout: {pattern: "[%d] %p %X{connector.context}%m (%c)%n"}}
-  Loggers:
-    Root: {level: "${sys:towpath.log:-INFO}", AppenderRef: [{ref: STDOUT}]}
-"#;
 
 /// How the peers are to be.
 #[derive(Clone, Debug)]
@@ -68,40 +45,26 @@ impl Default for PeersOptions {
 pub struct Peers {
     // The worker goes first: it would wait for its broker.
     worker: Process,
-    broker: Process,
-    bootstrap: String,
+    broker: Broker,
     rest: Rest,
-    folder: Folder,
-    libraries: PathBuf,
 }
 
 impl Peers {
     /// What is missing, in one line; nothing when they can be started.
     pub fn missing() -> Option<String> {
-        if !installed().is_ok_and(|folder| folder.join(".made").is_file()) {
-            return Some("Kafka, Connect and Debezium are not installed: make peers".to_owned());
-        }
-        let java = Command::new("java").arg("-version").output();
-        (!java.is_ok_and(|output| output.status.success()))
-            .then(|| "there is no Java: apt-get install openjdk-17-jre-headless".to_owned())
+        broker::missing()
     }
 
     /// Starts a broker and a worker and waits until both answer.
     pub async fn start(options: &PeersOptions) -> Result<Self> {
-        if let Some(missing) = Self::missing() {
-            bail!("{missing}");
-        }
-        let installed = installed()?;
-        let folder = Folder::new("towpath-peers-")?;
-        std::fs::write(folder.join("log4j2.yaml"), LOGGING)?;
-        let (broker, bootstrap) = start_broker(&installed, &folder, options).await?;
-        let (worker, rest) = start_worker(&installed, &folder, &bootstrap, options).await?;
-        Ok(Self { worker, broker, bootstrap, rest, folder, libraries: installed.join("kafka/*") })
+        let broker = Broker::start(options.broker_heap_mb, options.own_group).await?;
+        let (worker, rest) = start_worker(&broker, options).await?;
+        Ok(Self { worker, broker, rest })
     }
 
     /// The broker's address.
     pub fn bootstrap(&self) -> &str {
-        &self.bootstrap
+        self.broker.bootstrap()
     }
 
     /// The worker's REST interface.
@@ -121,17 +84,17 @@ impl Peers {
 
     /// The file that keeps what the worker prints.
     pub fn worker_output(&self) -> PathBuf {
-        self.folder.join("worker.log")
+        self.broker.folder().join("worker.log")
     }
 
     /// The class path of Kafka's own tools.
     pub fn libraries(&self) -> &Path {
-        &self.libraries
+        self.broker.libraries()
     }
 
     /// A connection to the broker.
     pub async fn kafka(&self) -> Result<Kafka> {
-        Kafka::connect(&self.bootstrap).await
+        Kafka::connect(self.bootstrap()).await
     }
 
     /// Creates a connector, or changes it, and waits until it and its tasks are RUNNING.
@@ -161,8 +124,7 @@ impl Peers {
     /// Stops both in an orderly way and removes their files.
     pub async fn stop(mut self) -> Result<()> {
         self.worker.end(Signal::TERM, STOPPED_WITHIN).await?;
-        self.broker.end(Signal::TERM, STOPPED_WITHIN).await?;
-        self.folder.remove()
+        self.broker.stop().await
     }
 
     /// Asks again while the worker is busy with itself, as it is after every change of its connectors.
@@ -181,95 +143,8 @@ impl Peers {
     }
 }
 
-/// Where `make peers` leaves what it fetches.
-fn installed() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("TOWPATH_PEERS") {
-        return Ok(PathBuf::from(named));
-    }
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
-        .context("there is no home folder: set TOWPATH_PEERS")?;
-    Ok(cache.join("towpath-peers"))
-}
-
-fn java(installed: &Path, folder: &Folder, heap_mb: u32, options: &PeersOptions) -> Command {
-    let mut command = Command::new("java");
-    command.args(JVM).arg(format!("-Xmx{heap_mb}m"));
-    command.arg(format!("-Dlog4j2.configurationFile={}", folder.join("log4j2.yaml").display()));
-    command.arg("-cp").arg(installed.join("kafka/*"));
-    if options.own_group {
-        command.process_group(0);
-    }
-    command
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
-fn write_properties(path: &Path, properties: &BTreeMap<String, String>) -> Result<()> {
-    let mut text = String::new();
-    for (key, value) in properties {
-        writeln!(text, "{key}={value}")?;
-    }
-    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
-}
-
-fn owned<const N: usize>(properties: [(&str, String); N]) -> BTreeMap<String, String> {
-    properties.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Starts the broker. A port is free when it is chosen and may be taken when it is used: then others are tried.
-async fn start_broker(installed: &Path, folder: &Folder, options: &PeersOptions) -> Result<(Process, String)> {
-    let output = folder.join("broker.log");
-    let properties_file = folder.join("broker.properties");
-    for _ in 0..START_ATTEMPTS {
-        let bootstrap = format!("127.0.0.1:{}", free_port()?);
-        let controller = format!("127.0.0.1:{}", free_port()?);
-        let mut properties = owned([
-            ("process.roles", "broker,controller".to_owned()),
-            ("node.id", "1".to_owned()),
-            ("controller.quorum.voters", format!("1@{controller}")),
-            ("controller.listener.names", "CONTROLLER".to_owned()),
-            ("listeners", format!("PLAINTEXT://{bootstrap},CONTROLLER://{controller}")),
-            ("advertised.listeners", format!("PLAINTEXT://{bootstrap}")),
-            ("log.dirs", folder.join("topics").display().to_string()),
-            ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        ]);
-        for internal in ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"] {
-            properties.insert(format!("{internal}.replication.factor"), "1".to_owned());
-            properties.insert(format!("{internal}.num.partitions"), "5".to_owned());
-        }
-        properties.insert("transaction.state.log.min.isr".to_owned(), "1".to_owned());
-        properties.insert("share.coordinator.state.topic.min.isr".to_owned(), "1".to_owned());
-        write_properties(&properties_file, &properties)?;
-        if !folder.join("topics/meta.properties").is_file() {
-            let mut format = java(installed, folder, options.broker_heap_mb, options);
-            format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(&properties_file);
-            let mut format = Process::start("the broker's formatting", &mut format, &output)?;
-            ensure!(format.wait(READY_WITHIN).await?.success(), "formatting failed\n{}", format.last_output());
-        }
-        let mut command = java(installed, folder, options.broker_heap_mb, options);
-        command.arg("kafka.Kafka").arg(&properties_file);
-        let mut broker = Process::start("the broker", &mut command, &output)?;
-        let is_up = until_up(&mut broker, "the broker to answer", || async {
-            Kafka::connect(&bootstrap).await?.topics().await.map(drop)
-        })
-        .await?;
-        if is_up {
-            return Ok((broker, bootstrap));
-        }
-    }
-    bail!("the broker did not start: {}", output.display())
-}
-
-async fn start_worker(
-    installed: &Path,
-    folder: &Folder,
-    bootstrap: &str,
-    options: &PeersOptions,
-) -> Result<(Process, Rest)> {
+async fn start_worker(broker: &Broker, options: &PeersOptions) -> Result<(Process, Rest)> {
+    let (installed, folder, bootstrap) = (installed()?, broker.folder(), broker.bootstrap());
     let output = folder.join("worker.log");
     let properties_file = folder.join("worker.properties");
     for _ in 0..START_ATTEMPTS {
@@ -292,7 +167,7 @@ async fn start_worker(
         }
         properties.extend(options.worker.clone());
         write_properties(&properties_file, &properties)?;
-        let mut command = java(installed, folder, options.worker_heap_mb, options);
+        let mut command = java(&installed, folder, options.worker_heap_mb, options.own_group);
         command.arg("org.apache.kafka.connect.cli.ConnectDistributed").arg(&properties_file);
         let mut worker = Process::start("the Connect worker", &mut command, &output)?;
         let rest = Rest::new(&base)?;
@@ -304,24 +179,4 @@ async fn start_worker(
         }
     }
     bail!("the Connect worker did not start: {}", output.display())
-}
-
-/// Waits until `ask` succeeds. False when the process ended because its port was taken.
-async fn until_up<F, Fut>(process: &mut Process, what: &str, ask: F) -> Result<bool>
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<()>>,
-{
-    let is_up = eventually(what, READY_WITHIN, || {
-        let ended = process.ended();
-        let answer = ask();
-        async move { if ended?.is_some() { Ok(false) } else { answer.await.map(|()| true) } }
-    })
-    .await
-    .with_context(|| process.last_output())?;
-    if !is_up {
-        let why = process.last_output();
-        ensure!(why.contains("Address already in use") || why.contains("Failed to bind"), "{why}");
-    }
-    Ok(is_up)
 }

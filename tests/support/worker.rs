@@ -125,6 +125,30 @@ impl Worker {
     }
 }
 
+/// Starts `towpath log` on a data directory, and gives the address at which it listens for Kafka clients.
+pub async fn towpath_log(data_dir: &Path, output: &Path) -> Result<(Process, String)> {
+    let mut command = Command::new(towpath_binary()?);
+    command.arg("log").arg(data_dir).args(["--kafka", "127.0.0.1:0"]);
+    let mut process = Process::start("towpath log", &mut command, output)?;
+    let file = data_dir.join("addresses.json");
+    let deadline = Deadline::after(UP_WITHIN);
+    loop {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let addresses: Value = serde_json::from_str(&text).unwrap_or_default();
+        // What a process that was killed has left behind names another process.
+        if addresses["pid"].as_u64() == Some(process.pid().into())
+            && let Some(address) = addresses["kafka"].as_str()
+        {
+            return Ok((process, address.to_owned()));
+        }
+        process.must_run()?;
+        if deadline.is_over() {
+            bail!("towpath log wrote no addresses.json\n{}", process.last_output());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A client of a worker's REST interface.
 #[derive(Clone, Debug)]
 pub struct Rest {
