@@ -22,12 +22,35 @@ pub(crate) fn of(error: &Error) -> Code {
         Error::OutOfOrderSequence { .. } => Code::OutOfOrderSequenceNumber,
         Error::UnknownProducer { .. } => Code::UnknownProducerId,
         Error::ProducerFenced { .. } => Code::InvalidProducerEpoch,
+        Error::UnknownTransaction { .. } => Code::InvalidProducerIdMapping,
+        Error::TransactionFenced { .. } => Code::ProducerFenced,
+        Error::InvalidTransactionState { .. } => Code::InvalidTxnState,
+        Error::InvalidTransactionTimeout { .. } => Code::InvalidTransactionTimeout,
         Error::InvalidGroupOffset { .. } => Code::OffsetMetadataTooLarge,
         // The client tries again; the disk may have room or be quicker then.
         Error::Overloaded { .. } => Code::RequestTimedOut,
         Error::DiskFull(_) => Code::KafkaStorageError,
         Error::Closed(_) | Error::Io { .. } | Error::Corrupt(_) => Code::KafkaStorageError,
         Error::Locked(_) | Error::UnsupportedFormat { .. } => Code::UnknownServerError,
+    }
+}
+
+/// The code of an error of the coordinator of transactions. `knows_fencing` is false for clients from before there was a code of its
+/// own for that.
+pub(crate) fn of_transaction(error: &Error, knows_fencing: bool) -> Code {
+    match error {
+        Error::TransactionFenced { .. } if !knows_fencing => Code::InvalidProducerEpoch,
+        // The client asks again, and finds room then.
+        Error::DiskFull(_) | Error::Overloaded { .. } | Error::Closed(_) => Code::CoordinatorNotAvailable,
+        other => of(other),
+    }
+}
+
+/// The code of an error of an append.
+pub(crate) fn of_produce(error: &Error) -> Code {
+    match error {
+        Error::TransactionFenced { .. } => Code::InvalidProducerEpoch,
+        other => of(other),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Config {
     pub allow_remote: bool,
     /// Whether asking for a topic that does not exist creates it, where the client wants that.
     pub auto_create_topics: bool,
+    /// Refuses topics of more than one replica, as opposed to giving them one with a warning (`replication.factor.policy=strict`).
+    pub strict_replication: bool,
     /// Limits.
     pub limits: Limits,
     /// How long the first members of a group wait for others, so that they are not rebalanced one by one.
@@ -68,6 +70,7 @@ impl Config {
             advertised: None,
             allow_remote: false,
             auto_create_topics: true,
+            strict_replication: false,
             limits: Limits::default(),
             initial_rebalance_delay: Duration::from_millis(100),
             seed,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use towpath_log::{Embedded, Topic, Topics};
@@ -13,8 +14,6 @@ use crate::topic_ids::TopicIds;
 
 /// The id of the one broker, which is its own controller and the leader of everything.
 pub(crate) const BROKER: BrokerId = BrokerId(1);
-/// The log never takes back what a reader has seen, so there is one epoch.
-pub(crate) const LEADER_EPOCH: i32 = 0;
 
 /// What all connections share.
 pub(crate) struct Node {
@@ -41,6 +40,16 @@ impl Node {
         }
         // Between a look at the ids and one at the topic it may have been deleted and created anew.
         self.topic_ids.name(&self.log, id).and_then(|name| self.log.topic(&name)).filter(|topic| topic.id == id)
+    }
+
+    /// What is wrong with the epoch that a client takes for the leader's; a negative one is none.
+    pub(crate) fn wrong_epoch(&self, claimed: i32) -> Option<Code> {
+        match claimed.cmp(&self.log.leader_epoch()) {
+            _ if claimed < 0 => None,
+            std::cmp::Ordering::Less => Some(Code::FencedLeaderEpoch),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(Code::UnknownLeaderEpoch),
+        }
     }
 
     /// Whether clients may not write a topic or change it: its records are the runtime's own state.

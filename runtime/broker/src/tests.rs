@@ -4,6 +4,7 @@ mod admin;
 mod groups;
 mod hostile;
 mod records;
+mod transactions;
 mod versions;
 
 use std::sync::Arc;

@@ -29,6 +29,21 @@ pub(crate) struct Options {
     /// Create topics only when a client asks for that in so many words.
     #[arg(long = "kafka-no-auto-create", env = "TOWPATH_KAFKA_NO_AUTO_CREATE")]
     no_auto_create: bool,
+    /// What becomes of a topic that is to have more than one replica: `clamp` gives it one with a warning, `strict` refuses it.
+    #[arg(
+        long = "kafka-replication-factor-policy",
+        env = "TOWPATH_KAFKA_REPLICATION_FACTOR_POLICY",
+        value_name = "POLICY",
+        default_value = "clamp"
+    )]
+    replication: Replication,
+}
+
+/// The choices of `replication.factor.policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Replication {
+    Clamp,
+    Strict,
 }
 
 /// A listener that serves.
@@ -53,6 +68,7 @@ impl Options {
             advertised: self.advertised.clone(),
             allow_remote: self.allow_remote,
             auto_create_topics: !self.no_auto_create,
+            strict_replication: self.replication == Replication::Strict,
             ..Config::new(&self.listen, storage::seed())
         };
         let broker = Broker::bind(config, Arc::clone(log), Arc::clone(clock)).await.map_err(refused)?;
@@ -98,8 +114,13 @@ mod tests {
     use towpath_model::SystemClock;
 
     async fn start(listen: &str, log: &Arc<Embedded>) -> Result<Option<Listener>> {
-        let options =
-            Options { listen: listen.to_owned(), advertised: None, allow_remote: false, no_auto_create: false };
+        let options = Options {
+            listen: listen.to_owned(),
+            advertised: None,
+            allow_remote: false,
+            no_auto_create: false,
+            replication: Replication::Clamp,
+        };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         options.start(log, &clock).await
     }

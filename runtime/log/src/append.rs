@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use towpath_model::{Batch, Record};
 
 use crate::codec::{BatchEncoder, BatchHeader, DECOMPRESSED_MAX};
-use crate::config::OFFSETS_TOPIC;
+use crate::config::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::core::{Core, Encoded, EncodedBatch};
 use crate::engine::{Commit, Compression, GroupOffset};
 use crate::error::Error;
@@ -57,8 +57,18 @@ impl Core {
         }
         encoder.seal_all()?;
         let CommitEncoder { frame, batches, .. } = encoder;
-        Ok(Encoded { frame: frame.into_bytes(), batches, groups: commit.group_offsets, now_ms })
+        Ok(Encoded { frame: frame.into_bytes(), batches, transactions: Vec::new(), now_ms })
     }
+}
+
+/// Refuses records for the topics that hold the log's own state.
+pub(crate) fn check_writable(topic: &str) -> Result<(), Error> {
+    let reason = match topic {
+        OFFSETS_TOPIC => "it is written through committed offsets alone",
+        TRANSACTIONS_TOPIC => "it is written by the coordinator of transactions alone",
+        _ => return Ok(()),
+    };
+    Err(Error::InvalidTopic { name: topic.into(), reason })
 }
 
 impl CommitEncoder<'_> {
@@ -77,10 +87,7 @@ impl CommitEncoder<'_> {
         if !batch.columns().runs.iter().any(|run| batch.topic(run.topic).as_ref() == name) {
             return Ok(usize::MAX);
         }
-        if name == OFFSETS_TOPIC {
-            let reason = "it is written through committed offsets alone";
-            return Err(Error::InvalidTopic { name: name.into(), reason });
-        }
+        check_writable(name)?;
         self.topic(name, true)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Partitions are judged one by one, so a batch that is refused keeps none of its neighbours out. Batches of idempotent producers
 //! are judged once more under the sequencer's lock; one that was sent before is not appended again and is answered as soon as the
-//! first is durable.
+//! first is durable. Batches of transactions are let in while the order of transactions is held, and a partition that one of them
+//! makes a part of its transaction is noted in the same frame.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use towpath_model::TopicPartition;
 
+use crate::append::check_writable;
 use crate::codec::{BatchHeader, Change, all_have_keys, copy_received, received};
-use crate::config::OFFSETS_TOPIC;
 use crate::core::{Core, Encoded, EncodedBatch, Enqueued};
 use crate::embedded::Embedded;
 use crate::engine::Committed;
@@ -22,6 +23,7 @@ use crate::journal::FrameBuilder;
 use crate::partition::{Partition, TopicEntry};
 use crate::producers::{Fate, Verdict};
 use crate::sync::lock;
+use crate::transaction::Joining;
 
 /// A record batch for a partition.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct ReceivedBatch {
     pub partition: TopicPartition,
     /// One batch, in Kafka's format.
     pub bytes: Bytes,
+    /// Whether a batch of a transaction makes its partition a part of it (KIP-890), as opposed to one that was added before.
+    pub adds_partition: bool,
 }
 
 /// Where a received batch went.
@@ -52,6 +56,7 @@ struct Judged {
     partition: Arc<Partition>,
     header: BatchHeader,
     bytes: Bytes,
+    adds_partition: bool,
 }
 
 /// What is known of a batch when the call returns.
@@ -128,13 +133,10 @@ impl Core {
     }
 
     fn judge(&self, batch: ReceivedBatch, now_ms: i64) -> Result<Judged, Error> {
-        let ReceivedBatch { partition: name, bytes } = batch;
+        let ReceivedBatch { partition: name, bytes, adds_partition } = batch;
         let (entry, partition) = self.partition_of(&name)?;
         let topic = || name.topic.to_string();
-        if name.topic.as_ref() == OFFSETS_TOPIC {
-            let reason = "it is written through committed offsets alone";
-            return Err(Error::InvalidTopic { name: topic(), reason });
-        }
+        check_writable(&name.topic)?;
         let settings = &entry.settings;
         if bytes.len() > settings.max_message_bytes {
             let (bytes, limit) = (bytes.len(), settings.max_message_bytes);
@@ -142,8 +144,8 @@ impl Core {
         }
         let header = received(&bytes).map_err(|damage| invalid(&name, damage.0))?;
         BatchHeader::verify(&bytes).map_err(|_| Error::BatchDamaged { topic: topic() })?;
-        if header.transactional() {
-            return Err(invalid(&name, "there are no transactions yet"));
+        if header.transactional() && header.producer_id < 0 {
+            return Err(invalid(&name, "a transaction has a producer"));
         }
         if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
             return Err(invalid(&name, "a producer with an id must number its records"));
@@ -160,20 +162,38 @@ impl Core {
         if settings.compact && !all_have_keys(&header, &bytes).map_err(|damage| invalid(&name, damage.0))? {
             return Err(Error::KeyMissing { topic: topic(), index: 0 });
         }
-        Ok(Judged { entry, partition, header, bytes })
+        Ok(Judged { entry, partition, header, bytes, adds_partition })
     }
 
     /// Queues what is still to be queued; batches that their producers' state forbids are taken out first.
     fn queue_batches(&self, slots: &mut [Slot], now_ms: i64) -> Result<Option<Done>, Error> {
+        let transactional = |slot: &Slot| matches!(slot, Slot::Queued(judged) if judged.header.transactional());
+        let mut joining = slots.iter().any(transactional).then(|| Joining::begin(self, now_ms));
+        for slot in slots.iter_mut() {
+            if let (Some(joining), Slot::Queued(judged)) = (&mut joining, &*slot)
+                && judged.header.transactional()
+                && let Err(error) = joining.admit(&judged.header, &judged.partition.name, judged.adds_partition)
+            {
+                *slot = Slot::Refused(error);
+            }
+        }
         loop {
             let queued: Vec<usize> =
                 (0..slots.len()).filter(|index| matches!(slots.get(*index), Some(Slot::Queued(_)))).collect();
             if queued.is_empty() {
                 return Ok(None);
             }
-            let encoded = self.encode_batches(slots, now_ms)?;
+            let mut encoded = self.encode_batches(slots, now_ms)?;
+            if let Some(joining) = &joining {
+                encoded = joining.write(encoded)?;
+            }
             match self.enqueue(encoded)? {
-                Enqueued::Queued(done) => return Ok(Some(done)),
+                Enqueued::Queued(done) => {
+                    if let Some(joining) = joining {
+                        joining.queued();
+                    }
+                    return Ok(Some(done));
+                }
                 Enqueued::Forbidden(verdicts) => {
                     for (at, verdict) in verdicts {
                         if let Some(slot) = queued.get(at).and_then(|index| slots.get_mut(*index)) {
@@ -191,7 +211,7 @@ impl Core {
         let mut frame = FrameBuilder::with_capacity(queued().map(|judged| judged.bytes.len() + 24).sum());
         let mut batches = Vec::new();
         for judged in queued() {
-            let Judged { entry, partition, header, bytes } = judged;
+            let Judged { entry, partition, header, bytes, .. } = judged;
             let append_time = entry.settings.log_append_time.then_some(now_ms);
             let change = Change { compression: entry.settings.compression, append_time };
             let copy = |out: &mut Vec<u8>| {
@@ -208,7 +228,7 @@ impl Core {
         if bytes > limit {
             return Err(Error::CommitTooLarge { bytes, limit });
         }
-        Ok(Encoded { frame: frame.into_bytes(), batches, groups: Vec::new(), now_ms })
+        Ok(Encoded { frame: frame.into_bytes(), batches, transactions: Vec::new(), now_ms })
     }
 
     /// Waits until a batch that was sent before is durable.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use towpath_model::crash_point;
 
-use crate::checkpoint::{Bounds, Checkpoint, GroupPoint, PartitionPoint, SegmentPoint};
+use crate::checkpoint::{Bounds, Checkpoint, PartitionPoint, SegmentPoint};
 use crate::core::{Core, Maintenance};
 use crate::error::Error;
 use crate::journal::{JournalWriter, NoSpace};
@@ -37,6 +37,10 @@ struct Part {
     segments: Vec<SegmentPoint>,
     tail: Vec<TailBatch>,
     producers: Vec<ProducerPoint>,
+    open: Vec<(i64, i64)>,
+    leader_epochs: Vec<(i32, i64)>,
+    /// Compaction rewrites everything before this at the moment.
+    rewriting: Option<i64>,
 }
 
 impl Core {
@@ -52,22 +56,23 @@ impl Core {
         if read(&self.visible).sequence == maintenance.sequence && !maintenance.dirty && !clean {
             return Ok(());
         }
-        let (sequence, groups, mut parts) = self.cut();
+        let (mut checkpoint, mut parts) = self.cut();
+        let sequence = checkpoint.sequence;
         let mut unwritten: Vec<&mut Part> = parts.iter_mut().filter(|part| !part.tail.is_empty()).collect();
         for parts in unwritten.chunks_mut(PARTITIONS_AT_ONCE) {
             self.flush(parts)?;
         }
-        let partitions = parts
+        checkpoint.clean = clean;
+        checkpoint.partitions = parts
             .into_iter()
             .filter(|part| part.bounds.end > 0)
             .map(|part| {
                 let Partition { topic, name, .. } = part.partition.as_ref();
                 let mut point = PartitionPoint::new(*topic, name.partition, part.bounds, part.segments);
-                point.producers = part.producers;
+                (point.producers, point.open, point.leader_epochs) = (part.producers, part.open, part.leader_epochs);
                 point
             })
             .collect();
-        let checkpoint = Checkpoint { epoch: self.epoch, sequence, clean, partitions, groups };
         let write = || checkpoint.write(self.vfs.as_ref(), &self.config.dir);
         let written = write().or_else(|error| match error {
             // The space that is held back is for this: without a checkpoint nothing could ever be removed.
@@ -87,14 +92,14 @@ impl Core {
     }
 
     /// One consistent cut: a sequence, and exactly what the commits up to it have left.
-    fn cut(&self) -> (u64, Vec<GroupPoint>, Vec<Part>) {
+    fn cut(&self) -> (Checkpoint, Vec<Part>) {
         let topics: Vec<Arc<TopicEntry>> = read(&self.topics).values().cloned().collect();
         let visible = read(&self.visible);
         let silent_since_ms = self.clock.now_ms().saturating_sub(PRODUCER_EXPIRATION_MS);
         let part = |entry: &Arc<TopicEntry>, partition: &Arc<Partition>| {
             let state = lock(&partition.state);
             let mut producers = lock(&partition.producers);
-            producers.expire(silent_since_ms);
+            producers.expire(silent_since_ms, |id| state.transactions.open().contains_key(&id));
             Part {
                 entry: entry.clone(),
                 partition: partition.clone(),
@@ -102,11 +107,23 @@ impl Core {
                 segments: state.segments.clone(),
                 tail: state.tail.iter().cloned().collect(),
                 producers: producers.points(),
+                open: state.transactions.open().iter().map(|(id, first)| (*id, *first)).collect(),
+                leader_epochs: state.leader_epochs.clone(),
+                rewriting: state.rewriting,
             }
         };
         let parts =
             topics.iter().flat_map(|entry| entry.partitions.iter().map(move |partition| part(entry, partition)));
-        (visible.sequence, visible.groups.points(), parts.collect())
+        let checkpoint = Checkpoint {
+            epoch: self.epoch,
+            sequence: visible.sequence,
+            leader_epoch: self.leader_epoch,
+            groups: visible.groups.points(),
+            pending: visible.groups.pending_points(),
+            transactions: visible.transactions.points(),
+            ..Checkpoint::default()
+        };
+        (checkpoint, parts.collect())
     }
 
     fn flush(&self, parts: &mut [&mut Part]) -> Result<(), Error> {
@@ -143,10 +160,11 @@ impl Core {
                 self.create_directory(&part.partition)?;
             }
             let mut appender = Appender::new(self.vfs.as_ref(), dir, &part.entry.settings, part.segments.clone());
-            appender.leave_alone_before(part.bounds.cleaned);
+            appender.leave_alone_before(part.bounds.cleaned.max(part.rewriting.unwrap_or(0)));
             for batch in &part.tail {
-                appender.append(&batch.header, &batch.bytes)?;
+                appender.append(&batch.header, &batch.bytes, batch.aborted.as_ref())?;
             }
+            self.write_leader_epochs(part)?;
             appender.finish()
         };
         write().map_err(|error| Error::io(format!("writing segments in {}", dir.display()), error))
@@ -157,16 +175,23 @@ impl Core {
         let dir = &partition.dir;
         self.vfs.create_dir(dir)?;
         let topic_id = kafka_uuid(partition.topic);
-        let files = [
-            ("partition.metadata", format!("version: 0\ntopic_id: {topic_id}\n")),
-            ("leader-epoch-checkpoint", "0\n1\n0 0\n".to_owned()),
-        ];
-        for (name, content) in files {
-            let file = self.vfs.open(&dir.join(name), Open::Create)?;
-            write_all_at(file.as_ref(), content.as_bytes(), 0)?;
-            file.sync()?;
-        }
+        let file = self.vfs.open(&dir.join("partition.metadata"), Open::Create)?;
+        write_all_at(file.as_ref(), format!("version: 0\ntopic_id: {topic_id}\n").as_bytes(), 0)?;
+        file.sync()?;
         self.vfs.sync_dir(&self.config.dir)
+    }
+
+    /// Brings Kafka's file of leader epochs up to date where records of a new one are written. Nothing is ever decided by it.
+    fn write_leader_epochs(&self, part: &Part) -> std::io::Result<()> {
+        let first = part.tail.first().map_or(i64::MAX, |batch| batch.header.base_offset);
+        if part.leader_epochs.last().is_none_or(|(_, start)| *start < first) {
+            return Ok(());
+        }
+        let mut content = format!("0\n{}\n", part.leader_epochs.len());
+        part.leader_epochs.iter().for_each(|(epoch, start)| content.push_str(&format!("{epoch} {start}\n")));
+        let file = self.vfs.open(&part.partition.dir.join("leader-epoch-checkpoint"), Open::Create)?;
+        write_all_at(file.as_ref(), content.as_bytes(), 0)?;
+        file.sync()
     }
 
     /// Gives up the space that is held back. Says whether there was any.

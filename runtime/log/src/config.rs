@@ -7,6 +7,9 @@ use std::time::Duration;
 /// The topic that holds the committed offsets of groups.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
+/// The topic that holds the state of transactional ids.
+pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+
 /// The settings of an embedded log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -16,6 +19,12 @@ pub struct LogConfig {
     pub default_partitions: i32,
     /// Partitions of `__consumer_offsets`.
     pub offsets_topic_partitions: i32,
+    /// Partitions of `__transaction_state`.
+    pub transactions_topic_partitions: i32,
+    /// How long a client may ask that its transactions may be open.
+    pub transaction_timeout_max_ms: i32,
+    /// A transactional id is forgotten when it has not been used for so long.
+    pub transactional_id_expiration_ms: i64,
     /// Topics that are the runtime's own and shown as such.
     pub internal_topics: BTreeSet<String>,
     /// Size of a journal file.
@@ -43,11 +52,14 @@ pub struct LogConfig {
 impl LogConfig {
     /// The defaults, for a log in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        let internal = [OFFSETS_TOPIC, "__transaction_state", "connect-configs", "connect-offsets", "connect-status"];
+        let internal = [OFFSETS_TOPIC, TRANSACTIONS_TOPIC, "connect-configs", "connect-offsets", "connect-status"];
         Self {
             dir: dir.into(),
             default_partitions: 1,
             offsets_topic_partitions: 50,
+            transactions_topic_partitions: 50,
+            transaction_timeout_max_ms: 900_000,
+            transactional_id_expiration_ms: 604_800_000,
             internal_topics: internal.map(String::from).into(),
             journal_file_bytes: 16 << 20,
             journal_bytes_max: 256 << 20,

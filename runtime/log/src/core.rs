@@ -2,14 +2,14 @@
 //! moment in which they become visible.
 //!
 //! ```text
-//! commit_atomic ── encode ──> queue ── one round: write, fdatasync ──> visible: tails, high watermarks, group offsets
+//! commit_atomic ── encode ──> queue ── one round: write, fdatasync ──> visible: tails, high watermarks, group offsets, transactions
 //!  caller's thread            offsets       journal thread                  one step for every reader
 //! ```
-//! Lock order: maintenance, journal, sequencer, visible, a partition's state. Nothing is awaited under a lock.
+//! Lock order: maintenance, journal, ahead, sequencer, visible, a partition's state, its producers. Nothing is awaited under a lock.
 //! Invariant 1: a commit's future resolves with success only after the sync. Invariant 5: a commit is one frame.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use bytes::Bytes;
@@ -18,16 +18,17 @@ use tokio::sync::{oneshot, watch};
 use towpath_model::Clock;
 
 use crate::catalog::Catalog;
-use crate::codec::{BatchHeader, set_base_offset};
-use crate::config::LogConfig;
-use crate::engine::{AppendResult, Committed, GroupOffset};
+use crate::codec::{BatchHeader, Damaged, set_base_offset, set_leader_epoch};
+use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
+use crate::engine::{AppendResult, Committed};
 use crate::error::Error;
 use crate::group::Groups;
 use crate::journal::{FRAME_HEAD_BYTES, JournalWriter, NoSpace, Placed};
 use crate::metrics::Counters;
-use crate::partition::{Partition, TailBatch, TopicEntry};
+use crate::partition::{Partition, TopicEntry};
 use crate::producers::Verdict;
 use crate::sync::{lock, read, write};
+use crate::transaction::{Ahead, Durable};
 use crate::vfs::Vfs;
 
 /// What one round writes at most before it syncs.
@@ -39,9 +40,12 @@ pub(crate) struct Core {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) epoch: u64,
+    /// Under which epoch batches are appended: one more after every end that may have lost something.
+    pub(crate) leader_epoch: i32,
     pub(crate) topics: RwLock<BTreeMap<Arc<str>, Arc<TopicEntry>>>,
     pub(crate) catalog: Mutex<CatalogState>,
     pub(crate) topic_changes: watch::Sender<u64>,
+    pub(crate) ahead: Mutex<Ahead>,
     pub(crate) sequencer: Mutex<Sequencer>,
     pub(crate) work: Condvar,
     pub(crate) journal: Mutex<Option<JournalWriter>>,
@@ -49,6 +53,10 @@ pub(crate) struct Core {
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) chores: Mutex<Chores>,
     pub(crate) chore: Condvar,
+    /// There may be something to compact, or the engine ends.
+    pub(crate) compaction: Condvar,
+    /// The engine ends: what takes long is left.
+    pub(crate) ending: AtomicBool,
     /// Which partition of a fetch begins next.
     pub(crate) fetch_turn: AtomicUsize,
     pub(crate) failed: watch::Sender<Option<Error>>,
@@ -84,6 +92,7 @@ pub(crate) struct Visible {
     /// The highest sequence that is durable.
     pub(crate) sequence: u64,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Durable,
 }
 
 /// What checkpoints have achieved; whoever holds it is the only one to change segments.
@@ -99,6 +108,7 @@ pub(crate) struct Maintenance {
 #[derive(Default)]
 pub(crate) struct Chores {
     pub(crate) journal_bytes: u64,
+    pub(crate) compact: bool,
     pub(crate) stop: bool,
 }
 
@@ -106,7 +116,8 @@ pub(crate) struct Chores {
 pub(crate) struct Encoded {
     pub(crate) frame: Vec<u8>,
     pub(crate) batches: Vec<EncodedBatch>,
-    pub(crate) groups: Vec<GroupOffset>,
+    /// The transactional ids whose state it changes.
+    pub(crate) transactions: Vec<Arc<str>>,
     pub(crate) now_ms: i64,
 }
 
@@ -130,9 +141,30 @@ pub(crate) enum Enqueued {
 pub(crate) struct Queued {
     frame: Bytes,
     batches: Vec<EncodedBatch>,
-    groups: Vec<GroupOffset>,
+    transactions: Vec<Arc<str>>,
     now_ms: i64,
     done: oneshot::Sender<Result<Committed, Error>>,
+}
+
+impl Visible {
+    /// Enters a durable batch of a partition; the same for one that was just written and one that recovery found.
+    pub(crate) fn enter(
+        &mut self,
+        partition: &Partition,
+        header: BatchHeader,
+        bytes: Bytes,
+        now_ms: i64,
+    ) -> Result<(), Damaged> {
+        match partition.name.topic.as_ref() {
+            OFFSETS_TOPIC => self.groups.apply_batch(partition.name.partition, &header, &bytes)?,
+            TRANSACTIONS_TOPIC => self.transactions.apply(&header, &bytes)?,
+            _ => {}
+        }
+        if header.producer_id >= 0 {
+            lock(&partition.producers).apply(&header, now_ms);
+        }
+        lock(&partition.state).push(header, bytes)
+    }
 }
 
 impl Sequencer {
@@ -149,7 +181,7 @@ impl Sequencer {
 impl Core {
     /// Gives a commit its offsets and queues it.
     pub(crate) fn enqueue(&self, encoded: Encoded) -> Result<Enqueued, Error> {
-        let Encoded { mut frame, mut batches, groups, now_ms } = encoded;
+        let Encoded { mut frame, mut batches, transactions, now_ms } = encoded;
         let (done, receiver) = oneshot::channel();
         let mut sequencer = lock(&self.sequencer);
         sequencer.check_writable()?;
@@ -164,8 +196,8 @@ impl Core {
             return Err(Error::UnknownTopic(gone.partition.name.topic.to_string()));
         }
         let forbidden = |(place, batch): (usize, &EncodedBatch)| {
-            let numbered = batch.header.producer_id >= 0;
-            let verdict = numbered.then(|| lock(&batch.partition.producers).judge(&batch.header)).flatten();
+            let verdict =
+                batch.header.numbered().then(|| lock(&batch.partition.producers).judge(&batch.header)).flatten();
             verdict.map(|verdict| (place, verdict))
         };
         let forbidden: Vec<_> = batches.iter().enumerate().filter_map(forbidden).collect();
@@ -175,14 +207,16 @@ impl Core {
         for batch in &mut batches {
             let base = batch.partition.assigned.load(Ordering::Relaxed);
             batch.header.base_offset = base;
+            batch.header.leader_epoch = self.leader_epoch;
             batch.partition.assigned.store(batch.header.next_offset(), Ordering::Relaxed);
             set_base_offset(&mut frame[batch.placed.at..], base);
+            set_leader_epoch(&mut frame[batch.placed.at..], self.leader_epoch);
             if batch.header.producer_id >= 0 {
                 lock(&batch.partition.producers).queue(&batch.header, now_ms);
             }
         }
         sequencer.queue_bytes += frame.len();
-        sequencer.queue.push_back(Queued { frame: Bytes::from(frame), batches, groups, now_ms, done });
+        sequencer.queue.push_back(Queued { frame: Bytes::from(frame), batches, transactions, now_ms, done });
         drop(sequencer);
         self.work.notify_one();
         Ok(Enqueued::Queued(receiver))
@@ -270,6 +304,8 @@ impl Core {
         let mut answers = Vec::with_capacity(round.len());
         let mut woken: Vec<Arc<Partition>> = Vec::new();
         let mut records = 0;
+        let mut broken = None;
+        let mut ahead = round.iter().any(|queued| !queued.transactions.is_empty()).then(|| lock(&self.ahead));
         {
             // Readers take this lock too, so none sees a part of a commit.
             let mut visible = write(&self.visible);
@@ -277,10 +313,9 @@ impl Core {
                 let mut committed = Committed::default();
                 for batch in queued.batches {
                     let bytes = queued.frame.slice(batch.placed.at..batch.placed.at + batch.placed.bytes);
-                    if batch.header.producer_id >= 0 {
-                        lock(&batch.partition.producers).apply(&batch.header, queued.now_ms);
+                    if let Err(damage) = visible.enter(&batch.partition, batch.header, bytes, queued.now_ms) {
+                        broken = Some(Error::corrupt(&batch.partition.name, damage));
                     }
-                    lock(&batch.partition.state).push(TailBatch { header: batch.header, bytes });
                     if batch.reported {
                         records += u64::from(batch.header.records.unsigned_abs());
                         report(&mut committed, &batch);
@@ -289,12 +324,17 @@ impl Core {
                         woken.push(batch.partition);
                     }
                 }
-                for offset in queued.groups {
-                    visible.groups.apply(offset, queued.now_ms);
+                if let Some(ahead) = &mut ahead {
+                    queued.transactions.iter().for_each(|id| ahead.settle(id));
                 }
                 answers.push((queued.done, committed));
             }
             visible.sequence = durable + answers.len() as u64;
+        }
+        drop(ahead);
+        if let Some(error) = broken {
+            // What the log has written itself does not read: it must not go on.
+            self.fail(error);
         }
         self.counters.records.fetch_add(records, Ordering::Relaxed);
         for partition in woken {
@@ -308,7 +348,9 @@ impl Core {
 
     /// Refuses a round of which nothing was written, and all that was queued behind it, and takes their offsets back.
     fn refuse(&self, round: Vec<Queued>, error: Error) {
+        let mut ahead = lock(&self.ahead);
         let mut sequencer = lock(&self.sequencer);
+        ahead.refuse();
         let mut refused = round;
         refused.extend(sequencer.queue.drain(..));
         sequencer.queue_bytes = 0;
@@ -320,6 +362,7 @@ impl Core {
         // Commits stay refused until space is found, so that none overtakes one that its caller does not know to be lost.
         sequencer.disk_full = Some(error.clone());
         drop(sequencer);
+        drop(ahead);
         tracing::warn!(%error, "commits are refused until there is space");
         for queued in refused {
             for batch in &queued.batches {
@@ -371,6 +414,7 @@ impl Core {
         }
         self.work.notify_all();
         self.chore.notify_all();
+        self.compaction.notify_all();
     }
 
     pub(crate) fn all_partitions(&self) -> Vec<Arc<Partition>> {

@@ -1,10 +1,13 @@
 //! The embedded engine as others see it: opened, shared, closed; the traits of `engine` in terms of [`Core`].
 //!
-//! Two threads of its own belong to it, one that writes the journal and one that makes checkpoints and applies retention.
+//! Three threads of its own belong to it: one writes the journal, one makes checkpoints, applies retention and ends transactions that
+//! are open for too long, one compacts.
 //! [`Embedded::close`] ends and joins them; dropping the engine does so too, without a last checkpoint, as a crash would.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use towpath_model::{Clock, TopicPartition};
 
-use crate::config::{LogConfig, OFFSETS_TOPIC};
+use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::core::{Core, Enqueued};
 use crate::engine::{
     Appends, Commit, CommitFuture, Committed, Fetch, Fetched, Fetches, GroupOffset, GroupOffsets, NewTopic,
@@ -61,6 +64,7 @@ impl Embedded {
         let mut threads = lock(&embedded.threads);
         threads.push(spawn("log-journal", journal_thread)?);
         threads.push(spawn("log-maintenance", maintenance_thread)?);
+        threads.push(spawn("log-compaction", compaction_thread)?);
         drop(threads);
         Ok(embedded)
     }
@@ -138,6 +142,27 @@ impl Embedded {
         blocking(move || core.grow_topic(&name, partitions)).await
     }
 
+    /// Drops the records of a partition before an offset, or all where it is none. The first offset that is kept; durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] beyond the end, [`Error::UnknownTopic`], [`Error::UnknownPartition`], or the disk's.
+    pub async fn delete_records(&self, partition: &TopicPartition, before: Option<i64>) -> Result<i64, Error> {
+        let (core, partition) = (self.core.clone(), partition.clone());
+        blocking(move || core.delete_records(&partition, before)).await
+    }
+
+    /// The directory of the log, and what each partition takes there.
+    pub fn disk_use(&self) -> (PathBuf, Vec<(TopicPartition, u64)>) {
+        let size = |partition: &Arc<crate::partition::Partition>| {
+            let state = lock(&partition.state);
+            let tail: u64 = state.tail.iter().map(|batch| batch.bytes.len() as u64).sum();
+            let segments: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
+            (partition.name.clone(), segments + tail)
+        };
+        (self.core.config.dir.clone(), self.core.all_partitions().iter().map(size).collect())
+    }
+
     /// Says whether a topic could be created, and what it would be but for its id.
     ///
     /// # Errors
@@ -162,6 +187,7 @@ impl Embedded {
     }
 
     fn stop_threads(&self) {
+        self.core.ending.store(true, Ordering::Release);
         lock(&self.core.sequencer).stop = true;
         self.core.work.notify_all();
         let mut threads = lock(&self.threads).drain(..).collect::<Vec<_>>().into_iter();
@@ -169,6 +195,7 @@ impl Embedded {
         // What the journal thread drained may still go into a checkpoint, so the other thread ends after it.
         lock(&self.core.chores).stop = true;
         self.core.chore.notify_all();
+        self.core.compaction.notify_all();
         threads.for_each(|thread| join(Some(thread)));
     }
 }
@@ -223,6 +250,7 @@ fn maintenance_thread(core: &Core) {
     loop {
         let disk_full = lock(&core.sequencer).disk_full.is_some();
         let wait = if disk_full { SPACE_PROBE_INTERVAL } else { core.config.checkpoint_interval };
+        let wait = wait.min(until_deadline(core));
         {
             let chores = lock(&core.chores);
             let idle =
@@ -242,9 +270,36 @@ fn maintenance_thread(core: &Core) {
             log_failure("retention", core.retain().map(|_| ()));
         }
         log_failure("checkpoint", core.checkpoint(false));
-        log_failure("compaction", core.compact().map(|_| ()));
+        log_failure("transactions", core.expire_transactions());
         core.look_for_space();
+        lock(&core.chores).compact = true;
+        core.compaction.notify_all();
     }
+}
+
+/// Compacts on its own, so that neither commits nor checkpoints wait for a large topic.
+fn compaction_thread(core: &Core) {
+    loop {
+        {
+            let idle = |chores: &mut crate::core::Chores| !chores.stop && !chores.compact;
+            let waited = core.compaction.wait_while(lock(&core.chores), idle);
+            let mut chores = waited.unwrap_or_else(PoisonError::into_inner);
+            if chores.stop {
+                return;
+            }
+            chores.compact = false;
+        }
+        if core.check_open().is_err() {
+            return;
+        }
+        log_failure("compaction", core.compact().map(|_| ()));
+    }
+}
+
+/// How long until a transaction will have been open for too long.
+fn until_deadline(core: &Core) -> Duration {
+    let left = core.next_transaction_deadline_ms().map(|deadline| deadline.saturating_sub(core.clock.now_ms()).max(1));
+    left.map_or(Duration::MAX, |left| Duration::from_millis(left.unsigned_abs()))
 }
 
 /// Whether the disk has become full since the wait began.
@@ -272,7 +327,7 @@ impl Topics for Embedded {
     }
 
     async fn delete_topic(&self, name: &str) -> Result<(), Error> {
-        if name == OFFSETS_TOPIC {
+        if matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC) {
             return Err(Error::InvalidTopic { name: name.into(), reason: "the log itself needs it" });
         }
         let removals = read(&self.core.visible).groups.removals_of_topic(name);
@@ -327,9 +382,7 @@ impl Fetches for Embedded {
     }
 
     fn offsets(&self, partition: &TopicPartition) -> Result<PartitionOffsets, Error> {
-        let (_, partition) = self.core.partition_of(partition)?;
-        let offsets = lock(&partition.state).offsets();
-        Ok(offsets)
+        self.ends(partition).map(PartitionOffsets::from)
     }
 
     async fn offset_for_time(&self, partition: &TopicPartition, timestamp_ms: i64) -> Result<Option<i64>, Error> {
@@ -396,12 +449,36 @@ impl Embedded {
         self.core.compact()
     }
 
+    /// Compacts what is due; `meanwhile` happens while what was rewritten does not count yet.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn step_compaction_beside(&self, meanwhile: impl FnMut()) -> Result<usize, Error> {
+        self.core.compact_beside(meanwhile)
+    }
+
+    /// Ends transactions that have been open for too long.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn step_transactions(&self) -> Result<(), Error> {
+        self.core.expire_transactions()
+    }
+
     /// Creates a topic, blocking.
     ///
     /// # Errors
     /// As [`Topics::create_topic`].
     pub fn create_topic_now(&self, topic: NewTopic) -> Result<Topic, Error> {
         self.core.create_topic(topic)
+    }
+
+    /// Gives a topic more partitions, blocking.
+    ///
+    /// # Errors
+    /// As [`grow_topic`](Self::grow_topic).
+    pub fn grow_topic_now(&self, name: &str, partitions: i32) -> Result<Topic, Error> {
+        self.core.grow_topic(name, partitions)
     }
 
     /// Deletes a topic, blocking; what groups have committed in it stays.

@@ -144,7 +144,7 @@ pub struct Fetched {
     pub records: Batch,
     /// The offset to fetch next. May lie beyond the last record where compaction left gaps.
     pub next_offset: i64,
-    /// The offset after the last durable record.
+    /// The end, as [`PartitionOffsets`] has it.
     pub high_watermark: i64,
 }
 
@@ -153,11 +153,12 @@ pub struct Fetched {
 pub struct PartitionOffsets {
     /// The first offset that is kept.
     pub start: i64,
-    /// The offset after the last durable record.
+    /// The offset after the last record that can be read: one that is durable and, as are all before it, of no transaction that
+    /// is still open. Kafka calls this the last stable offset; without transactions it is the high watermark.
     pub high_watermark: i64,
 }
 
-/// Reading. Only durable, committed records are ever seen.
+/// Reading. Only durable, committed records are ever seen: those of aborted transactions, and markers, are left out.
 #[async_trait]
 pub trait Fetches: Send + Sync {
     /// Reads the partitions in turn until about `max_bytes` of payload are gathered, at least one batch where there is any.

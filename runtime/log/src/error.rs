@@ -36,6 +36,16 @@ pub enum Error {
     UnknownProducer { partition: TopicPartition },
     #[error("a newer instance of a producer has taken over {partition}")]
     ProducerFenced { partition: TopicPartition },
+    #[error("transactional id {id} is not known, or belongs to another producer")]
+    UnknownTransaction { id: String },
+    #[error(
+        "a newer instance of the producer of transactional id {id} has taken over, or its transaction took too long"
+    )]
+    TransactionFenced { id: String },
+    #[error("the transaction of {id} does not allow this: {reason}")]
+    InvalidTransactionState { id: String, reason: &'static str },
+    #[error("transaction.timeout.ms={timeout_ms} is not between 1 and {most}")]
+    InvalidTransactionTimeout { timeout_ms: i32, most: i32 },
     #[error("record without a key for compacted topic {topic}")]
     KeyMissing { topic: String, index: usize },
     #[error("a commit of {bytes} bytes is larger than {limit}")]
@@ -79,6 +89,10 @@ impl Error {
             Self::OutOfOrderSequence { .. } => "log.out_of_order_sequence",
             Self::UnknownProducer { .. } => "log.unknown_producer",
             Self::ProducerFenced { .. } => "log.producer_fenced",
+            Self::UnknownTransaction { .. } => "log.unknown_transaction",
+            Self::TransactionFenced { .. } => "log.transaction_fenced",
+            Self::InvalidTransactionState { .. } => "log.invalid_transaction_state",
+            Self::InvalidTransactionTimeout { .. } => "log.invalid_transaction_timeout",
             Self::KeyMissing { .. } => "log.key_missing",
             Self::CommitTooLarge { .. } => "log.commit_too_large",
             Self::InvalidGroupOffset { .. } => "log.invalid_group_offset",
@@ -108,6 +122,10 @@ impl Error {
             Self::UnknownPartition { .. } | Self::OffsetOutOfRange { .. } | Self::Closed(_) | Self::Io { .. } => {
                 Kind::Fail
             }
+            Self::UnknownTransaction { .. }
+            | Self::TransactionFenced { .. }
+            | Self::InvalidTransactionState { .. }
+            | Self::InvalidTransactionTimeout { .. } => Kind::Fail,
             Self::CommitTooLarge { .. } | Self::InvalidGroupOffset { .. } => Kind::Fail,
             Self::Locked(_) | Self::UnsupportedFormat { .. } => Kind::Fail,
             Self::Corrupt(_) => Kind::Corrupt,

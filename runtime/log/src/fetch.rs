@@ -1,7 +1,7 @@
 //! Reading: from the tail in memory where a partition's reader keeps up, from segments where it lags.
 //!
 //! One look under the lock of what is visible decides for all partitions of a fetch what there is, so no reader sees a part
-//! of a commit. Segment files are read outside of all locks; one that retention drops in between is noticed and looked up
+//! of a commit, and none reads beyond the first open transaction. Segment files are read outside of all locks; one that retention drops in between is noticed and looked up
 //! anew. A fetch that finds nothing waits for the first of its partitions to be written.
 
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use towpath_model::TopicPartition;
 
+use crate::aborted::Aborted;
 use crate::checkpoint::SegmentPoint;
 use crate::codec::{ColumnReader, first_at_or_after};
 use crate::core::Core;
-use crate::engine::{Fetch, Fetched, PartitionOffsets};
+use crate::engine::{Fetch, Fetched};
 use crate::error::Error;
-use crate::partition::{Partition, State, TailBatch, TopicEntry};
+use crate::partition::{Ends, Partition, State, TailBatch, TopicEntry};
 use crate::segment::{ReadFailure, SegmentReader};
 use crate::sync::{lock, read};
 
@@ -30,9 +31,21 @@ pub(crate) struct Look {
     pub(crate) entry: Arc<TopicEntry>,
     pub(crate) partition: Arc<Partition>,
     pub(crate) from: i64,
-    pub(crate) offsets: PartitionOffsets,
+    pub(crate) ends: Ends,
+    /// What is wanted ends before this.
+    pub(crate) until: i64,
     /// What of it is in memory; none where segments have it.
-    pub(crate) tail: Option<Vec<TailBatch>>,
+    pub(crate) tail: Option<Stretch>,
+}
+
+/// Batches that follow each other.
+#[derive(Default)]
+pub(crate) struct Stretch {
+    pub(crate) batches: Vec<TailBatch>,
+    /// The offset up to which that is all.
+    pub(crate) next: i64,
+    /// The aborted transactions that may have records among them.
+    pub(crate) aborted: Vec<Aborted>,
 }
 
 impl Core {
@@ -48,7 +61,7 @@ impl Core {
         loop {
             self.check_open()?;
             let looks = self.look(wanted, bytes_max, &notify)?;
-            let any = looks.iter().any(|look| look.from < look.offsets.high_watermark);
+            let any = looks.iter().any(|look| look.from < look.until);
             if any || max_wait.is_zero() || tokio::time::Instant::now() >= deadline {
                 let fetched = if looks.iter().any(|look| look.tail.is_none()) {
                     let core = self.clone();
@@ -84,26 +97,24 @@ impl Core {
         let mut looks = Vec::with_capacity(wanted.len());
         for (index, (entry, partition), fetch) in found {
             let mut state = lock(&partition.state);
-            let offsets = state.offsets();
-            if fetch.offset < offsets.start || fetch.offset > offsets.high_watermark {
-                return Err(out_of_range(&fetch.partition, fetch.offset, offsets));
+            let ends = state.ends();
+            if fetch.offset < ends.start || fetch.offset > ends.high_watermark {
+                return Err(out_of_range(&fetch.partition, fetch.offset, ends));
             }
+            let until = ends.last_stable;
             let tail = (fetch.offset >= state.flushed).then(|| {
-                let mut tail = Vec::new();
-                for batch in state.tail_from(fetch.offset) {
-                    if left == 0 {
-                        break;
-                    }
+                let within = |batch: &&TailBatch| {
+                    let taken = left > 0 && batch.header.base_offset < until;
                     left = left.saturating_sub(batch.bytes.len());
-                    tail.push(batch.clone());
-                }
-                tail
+                    taken
+                };
+                state.stretch_of_tail(fetch.offset, within)
             });
-            if fetch.offset == offsets.high_watermark {
+            if fetch.offset >= until {
                 state.wait(notify);
             }
             drop(state);
-            looks.push(Look { index, entry, partition, from: fetch.offset, offsets, tail });
+            looks.push(Look { index, entry, partition, from: fetch.offset, ends, until, tail });
         }
         Ok(looks)
     }
@@ -115,18 +126,14 @@ impl Core {
             let name = &look.partition.name;
             let mut reader = ColumnReader::new(name.topic.clone(), name.partition);
             let mut next_offset = look.from;
-            let there_is = look.from < look.offsets.high_watermark;
-            if there_is && (gathered < bytes_max || gathered == 0) {
+            if look.from < look.until && (gathered < bytes_max || gathered == 0) {
                 let from_disk = match look.tail {
-                    Some(_) => Vec::new(),
-                    None => {
-                        let (batches, next) =
-                            self.read_segments(&look, bytes_max.saturating_sub(gathered) / EXPANSION)?;
-                        next_offset = next;
-                        batches
-                    }
+                    Some(_) => Stretch::default(),
+                    None => self.read_segments(&look, bytes_max.saturating_sub(gathered) / EXPANSION)?,
                 };
-                for batch in look.tail.iter().flatten().chain(&from_disk) {
+                let found = look.tail.as_ref().unwrap_or(&from_disk);
+                next_offset = next_offset.max(from_disk.next);
+                for batch in &found.batches {
                     // The bound is on records as they are in memory, whatever they take compressed.
                     if reader.records() > 0 && gathered + reader.payload_bytes() >= bytes_max {
                         next_offset = batch.header.base_offset;
@@ -134,31 +141,37 @@ impl Core {
                     }
                     let damaged =
                         |damage| Error::corrupt(format!("{name} at offset {}", batch.header.base_offset), damage);
-                    reader.read(&batch.header, &batch.bytes, look.from).map_err(damaged)?;
+                    if !found.aborted.iter().any(|aborted| aborted.holds(&batch.header)) {
+                        reader.read(&batch.header, &batch.bytes, look.from).map_err(damaged)?;
+                    }
                     next_offset = batch.header.next_offset();
                 }
             }
             gathered += reader.payload_bytes().max(usize::from(reader.records() > 0));
             let records = reader.finish().map_err(|damage| Error::corrupt(name, damage))?;
-            let (partition, high_watermark) = (name.clone(), look.offsets.high_watermark);
+            let (partition, high_watermark) = (name.clone(), look.ends.last_stable);
             fetched.push((look.index, Fetched { partition, records, next_offset, high_watermark }));
         }
         fetched.sort_by_key(|(index, _)| *index);
         Ok(fetched.into_iter().map(|(_, fetched)| fetched).collect())
     }
 
-    /// Batches from segments, from the first one that holds or follows `look.from`, and the offset up to which that is all.
-    pub(crate) fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<(Vec<TailBatch>, i64), Error> {
+    /// Batches from segments, from the first one that holds or follows `look.from`.
+    pub(crate) fn read_segments(&self, look: &Look, bytes_max: usize) -> Result<Stretch, Error> {
         let mut from = look.from;
         loop {
             let (segment, end, hint, cleaned) = {
                 let state = lock(&look.partition.state);
-                let offsets = state.offsets();
-                if from < offsets.start || look.partition.deleted.load(Ordering::Acquire) {
-                    return Err(out_of_range(&look.partition.name, look.from, offsets));
+                let ends = state.ends();
+                if from < ends.start || look.partition.deleted.load(Ordering::Acquire) {
+                    return Err(out_of_range(&look.partition.name, look.from, ends));
+                }
+                if from >= look.until {
+                    return Ok(Stretch { next: look.until, ..Stretch::default() });
                 }
                 if from >= state.flushed {
-                    return Ok((state.tail_from(from).take(1).cloned().collect(), from));
+                    let mut first = true;
+                    return Ok(state.stretch_of_tail(from, |_| std::mem::replace(&mut first, false)));
                 }
                 let Some((segment, end)) = state.segment_of(from) else {
                     if look.entry.gaps {
@@ -189,11 +202,12 @@ impl Core {
             if let Some((last, _)) = chunk.batches.last() {
                 let next = last.next_offset();
                 state.remember(next, segment.base, chunk.next_position);
+                // While the segment is known to be what was read: compaction forgets what it has taken out.
+                let aborted = state.transactions.aborted_in(from, next.min(look.until));
                 drop(state);
-                return Ok((
-                    chunk.batches.into_iter().map(|(header, bytes)| TailBatch { header, bytes }).collect(),
-                    next,
-                ));
+                let within = chunk.batches.into_iter().filter(|(header, _)| header.base_offset < look.until);
+                let batches = within.map(|(header, bytes)| TailBatch { header, bytes, aborted: None }).collect();
+                return Ok(Stretch { batches, next: next.min(look.until), aborted });
             }
             // Compaction has left nothing of this segment at or after the offset.
             from = end;
@@ -265,6 +279,6 @@ fn first_in_tail<'a>(
     Ok(None)
 }
 
-pub(crate) fn out_of_range(partition: &TopicPartition, offset: i64, offsets: PartitionOffsets) -> Error {
-    Error::OffsetOutOfRange { partition: partition.clone(), offset, start: offsets.start, end: offsets.high_watermark }
+pub(crate) fn out_of_range(partition: &TopicPartition, offset: i64, ends: Ends) -> Error {
+    Error::OffsetOutOfRange { partition: partition.clone(), offset, start: ends.start, end: ends.high_watermark }
 }

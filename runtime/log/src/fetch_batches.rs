@@ -10,13 +10,13 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use towpath_model::TopicPartition;
 
+use crate::aborted::Aborted;
 use crate::codec::empty_batch;
 use crate::core::Core;
 use crate::embedded::{Embedded, blocking};
-use crate::engine::PartitionOffsets;
 use crate::error::Error;
-use crate::fetch::{Look, out_of_range};
-use crate::partition::TailBatch;
+use crate::fetch::{Look, Stretch, out_of_range};
+use crate::partition::{Ends, TailBatch};
 use crate::sync::{lock, read};
 
 /// A partition to read.
@@ -28,6 +28,8 @@ pub struct FetchBatches {
     pub offset: i64,
     /// How many bytes of this partition are wanted at most.
     pub bytes_max: usize,
+    /// Whether to stop where the first open transaction begins, and to name those that were aborted; else everything durable is read.
+    pub committed: bool,
 }
 
 /// How much to read, and how long to wait for it.
@@ -47,10 +49,13 @@ pub struct FetchedBatches {
     /// Batches, one after the other.
     pub batches: Vec<Bytes>,
     /// The ends of the partition.
-    pub offsets: PartitionOffsets,
+    pub ends: Ends,
+    /// Where only committed records are wanted: the aborted transactions that may have records among the batches.
+    pub aborted: Vec<Aborted>,
 }
 
 type Looked = Result<Look, Error>;
+/// In the order of the request.
 type Answers = Vec<Result<FetchedBatches, Error>>;
 
 impl Embedded {
@@ -76,6 +81,24 @@ impl Embedded {
             // Whether it was woken or the time is up: the next look decides.
             let _ = tokio::time::timeout_at(deadline, notify.notified()).await;
         }
+    }
+
+    /// Reads what there is, blocking.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn fetch_batches_now(&self, wanted: &[FetchBatches], limits: FetchLimits) -> Answers {
+        let (looks, _) = self.core.look_for_batches(wanted, limits, &Arc::new(Notify::new()));
+        let wanted_max: Vec<usize> = wanted.iter().map(|fetch| fetch.bytes_max).collect();
+        self.core.gather_batches(looks, &wanted_max, limits.bytes_max)
+    }
+
+    /// All ends of a partition.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::UnknownPartition`].
+    pub fn ends(&self, partition: &TopicPartition) -> Result<Ends, Error> {
+        let (_, partition) = self.core.partition_of(partition)?;
+        let ends = lock(&partition.state).ends();
+        Ok(ends)
     }
 
     /// The first record with a timestamp at or after `timestamp_ms`: its offset and its timestamp.
@@ -124,29 +147,30 @@ impl Core {
         for (index, (fetch, found)) in wanted.iter().zip(found).enumerate() {
             let look = found.and_then(|(entry, partition)| {
                 let mut state = lock(&partition.state);
-                let offsets = state.offsets();
-                if fetch.offset < offsets.start || fetch.offset > offsets.high_watermark {
-                    return Err(out_of_range(&fetch.partition, fetch.offset, offsets));
+                let ends = state.ends();
+                if fetch.offset < ends.start || fetch.offset > ends.high_watermark {
+                    return Err(out_of_range(&fetch.partition, fetch.offset, ends));
                 }
+                let until = if fetch.committed { ends.last_stable } else { ends.high_watermark };
                 let in_memory = fetch.offset >= state.flushed;
                 // Segments hold more than anyone waits for.
-                ready |= !in_memory && fetch.offset < offsets.high_watermark;
+                ready |= !in_memory && fetch.offset < until;
                 let tail = in_memory.then(|| {
-                    let mut tail: Vec<TailBatch> = Vec::new();
                     let mut taken = 0;
-                    for batch in state.tail_from(fetch.offset) {
-                        if taken > 0 && taken + batch.bytes.len() > fetch.bytes_max.min(limits.bytes_max) {
-                            break;
-                        }
-                        taken += batch.bytes.len();
-                        tail.push(batch.clone());
-                    }
+                    let within = |batch: &&TailBatch| {
+                        let all = taken + batch.bytes.len();
+                        let fits = taken == 0 || all <= fetch.bytes_max.min(limits.bytes_max);
+                        let within = fits && batch.header.base_offset < until;
+                        taken = if within { all } else { taken };
+                        within
+                    };
+                    let tail = state.stretch_of_tail(fetch.offset, within);
                     bytes += taken;
                     tail
                 });
                 state.wait(notify);
                 drop(state);
-                Ok(Look { index, entry, partition, from: fetch.offset, offsets, tail })
+                Ok(Look { index, entry, partition, from: fetch.offset, ends, until, tail })
             });
             ready |= look.is_err();
             looks.push(look);
@@ -160,38 +184,39 @@ impl Core {
         for (look, partition_max) in looks.into_iter().zip(wanted_max) {
             let answer = look.and_then(|look| {
                 let limit = bytes_max.saturating_sub(gathered).min(*partition_max);
-                let batches = self.batches_of(&look, limit, gathered == 0)?;
+                let (batches, aborted) = self.batches_of(&look, limit, gathered == 0)?;
                 gathered += batches.iter().map(Bytes::len).sum::<usize>();
-                Ok(FetchedBatches { batches, offsets: look.offsets })
+                Ok(FetchedBatches { batches, ends: look.ends, aborted })
             });
             answers.push(answer);
         }
         answers
     }
 
-    fn batches_of(&self, look: &Look, limit: usize, at_least_one: bool) -> Result<Vec<Bytes>, Error> {
-        if look.from >= look.offsets.high_watermark || (limit == 0 && !at_least_one) {
-            return Ok(Vec::new());
+    fn batches_of(&self, look: &Look, limit: usize, at_least_one: bool) -> Result<(Vec<Bytes>, Vec<Aborted>), Error> {
+        if look.from >= look.until || (limit == 0 && !at_least_one) {
+            return Ok((Vec::new(), Vec::new()));
         }
         let from_disk = match look.tail {
-            Some(_) => Vec::new(),
-            None => self.read_segments(look, limit)?.0,
+            Some(_) => Stretch::default(),
+            None => self.read_segments(look, limit)?,
         };
         let found = look.tail.as_ref().unwrap_or(&from_disk);
-        if found.is_empty() {
-            return Ok(vec![empty_batch(look.from, look.offsets.high_watermark).into()]);
+        if found.batches.is_empty() {
+            return Ok((vec![empty_batch(look.from, look.until).into()], Vec::new()));
         }
-        let mut taken = 0;
-        let mut batches = Vec::with_capacity(found.len());
-        for batch in found {
+        let (mut taken, mut next) = (0, look.from);
+        let mut batches = Vec::with_capacity(found.batches.len());
+        for batch in &found.batches {
             let fits = taken + batch.bytes.len() <= limit || (at_least_one && batches.is_empty());
             // A commit that came after the look is left for the next one.
-            if !fits || batch.header.next_offset() > look.offsets.high_watermark {
+            if !fits || batch.header.next_offset() > look.until {
                 break;
             }
-            taken += batch.bytes.len();
+            (taken, next) = (taken + batch.bytes.len(), batch.header.next_offset());
             batches.push(batch.bytes.clone());
         }
-        Ok(batches)
+        let among = found.aborted.iter().filter(|aborted| aborted.first_offset < next);
+        Ok((batches, among.copied().collect()))
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use towpath_model::TopicPartition;
 
-use crate::checkpoint::GroupPoint;
+use crate::checkpoint::{GroupPoint, PendingPoint};
+use crate::codec::{BatchHeader, Damaged, RawRecords, commits, records_section};
 use crate::engine::GroupOffset;
 use crate::error::Error;
 
@@ -18,27 +19,76 @@ struct Position {
     offset: i64,
     metadata: String,
     committed_ms: i64,
+    /// The offset of the record that committed it, in the group's partition of the offsets topic.
+    at: i64,
 }
+
+/// Who holds offsets back: a producer, in a partition of the offsets topic.
+type Holder = (i64, i32);
+/// An offset that is held back, the time of its record, and the record's own offset.
+type Held = (GroupOffset, i64, i64);
 
 /// What every group has committed.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: BTreeMap<Arc<str>, BTreeMap<TopicPartition, Position>>,
+    /// What open transactions will commit.
+    pending: BTreeMap<Holder, Vec<Held>>,
 }
 
 impl Groups {
     /// The groups as a checkpoint listed them.
-    pub(crate) fn restore(points: &[GroupPoint]) -> Self {
+    pub(crate) fn restore(points: &[GroupPoint], pending: &[PendingPoint]) -> Self {
         let mut groups = Self::default();
         for point in points {
-            let partition = TopicPartition::new(point.topic.as_str(), point.partition);
-            let (offset, metadata) = (Some(point.offset), point.metadata.clone());
-            groups.apply(
-                GroupOffset { group: point.group.as_str().into(), partition, offset, metadata },
-                point.committed_ms,
-            );
+            groups.apply(point.offset(), point.committed_ms, point.at);
+        }
+        for point in pending {
+            let offset = |point: &GroupPoint| (point.offset(), point.committed_ms, point.at);
+            let offsets = point.offsets.iter().map(offset).collect();
+            groups.pending.insert((point.producer_id, point.partition), offsets);
         }
         groups
+    }
+
+    /// Takes in a batch of a partition of the offsets topic, in the order of the log.
+    pub(crate) fn apply_batch(&mut self, partition: i32, header: &BatchHeader, batch: &[u8]) -> Result<(), Damaged> {
+        let held = (header.producer_id, partition);
+        if header.control() {
+            if let Some(commit) = commits(header, batch)? {
+                let offsets = self.pending.remove(&held).unwrap_or_default();
+                for (offset, committed_ms, at) in offsets.into_iter().filter(|_| commit) {
+                    self.apply(offset, committed_ms, at);
+                }
+            }
+            return Ok(());
+        }
+        let section = records_section(header, batch)?;
+        for record in RawRecords::new(header, &section) {
+            let record = record?;
+            let Some((offset, committed_ms)) = record.key.and_then(|key| decode(key, record.value)) else { continue };
+            match header.transactional() {
+                true => self.pending.entry(held).or_default().push((offset, committed_ms, record.offset)),
+                false => self.apply(offset, committed_ms, record.offset),
+            }
+        }
+        Ok(())
+    }
+
+    /// The list of what open transactions hold, for a checkpoint.
+    pub(crate) fn pending_points(&self) -> Vec<PendingPoint> {
+        let point = |((producer_id, partition), offsets): (&Holder, &Vec<Held>)| PendingPoint {
+            producer_id: *producer_id,
+            partition: *partition,
+            offsets: offsets.iter().map(|(offset, ms, at)| GroupPoint::new(offset, *ms, *at)).collect(),
+        };
+        self.pending.iter().map(point).collect()
+    }
+
+    /// In which partitions open transactions hold offsets of a group back.
+    pub(crate) fn pending_of(&self, group: &str) -> Vec<TopicPartition> {
+        let of_group = |(offset, ..): &&Held| offset.group.as_ref() == group;
+        self.pending.values().flatten().filter(of_group).map(|(offset, ..)| offset.partition.clone()).collect()
     }
 
     /// The list for a checkpoint.
@@ -51,17 +101,23 @@ impl Groups {
                 offset: position.offset,
                 metadata: position.metadata.clone(),
                 committed_ms: position.committed_ms,
+                at: position.at,
             };
             positions.iter().map(point).collect::<Vec<_>>()
         };
         self.groups.iter().flat_map(of_group).collect()
     }
 
-    /// Enters a committed offset, or takes one out.
-    pub(crate) fn apply(&mut self, offset: GroupOffset, committed_ms: i64) {
+    /// Enters a committed offset, or takes one out. One that a transaction held back does not replace what was written after it: by
+    /// their order in the log, which is what compaction goes by, too.
+    fn apply(&mut self, offset: GroupOffset, committed_ms: i64, at: i64) {
         let GroupOffset { group, partition, offset, metadata } = offset;
+        let known = self.groups.get(&group).and_then(|positions| positions.get(&partition));
+        if known.is_some_and(|known| known.at > at) {
+            return;
+        }
         if let Some(offset) = offset {
-            let position = Position { offset, metadata, committed_ms };
+            let position = Position { offset, metadata, committed_ms, at };
             self.groups.entry(group).or_default().insert(partition, position);
         } else if let Some(positions) = self.groups.get_mut(&group) {
             positions.remove(&partition);
@@ -96,6 +152,30 @@ impl Groups {
             }
         }
         removals
+    }
+}
+
+impl GroupPoint {
+    fn new(offset: &GroupOffset, committed_ms: i64, at: i64) -> Self {
+        Self {
+            group: offset.group.to_string(),
+            topic: offset.partition.topic.to_string(),
+            partition: offset.partition.partition,
+            offset: offset.offset.unwrap_or(-1),
+            metadata: offset.metadata.clone(),
+            committed_ms,
+            at,
+        }
+    }
+
+    /// The offset; none is one that a transaction will take out.
+    fn offset(&self) -> GroupOffset {
+        GroupOffset {
+            group: self.group.as_str().into(),
+            partition: TopicPartition::new(self.topic.as_str(), self.partition),
+            offset: Some(self.offset).filter(|offset| *offset >= 0),
+            metadata: self.metadata.clone(),
+        }
     }
 }
 
@@ -189,11 +269,11 @@ mod tests {
     #[test]
     fn a_removed_offset_is_gone_and_an_empty_group_with_it() {
         let mut groups = Groups::default();
-        groups.apply(offset(Some(1), "a"), 1);
-        groups.apply(offset(Some(2), "b"), 2);
+        groups.apply(offset(Some(1), "a"), 1, 0);
+        groups.apply(offset(Some(2), "b"), 2, 1);
         assert_eq!(groups.of("connect-lake"), [offset(Some(2), "b")]);
-        assert_eq!(Groups::restore(&groups.points()).of("connect-lake"), groups.of("connect-lake"));
-        groups.apply(offset(None, ""), 3);
+        assert_eq!(Groups::restore(&groups.points(), &[]).of("connect-lake"), groups.of("connect-lake"));
+        groups.apply(offset(None, ""), 3, 2);
         assert!(groups.names().is_empty());
     }
 

@@ -6,9 +6,11 @@
 //!                        recovery <── open               retention, compaction
 //!   fetch <── partition (tail) <── segment
 //! ```
+//! `transaction` coordinates transactions across partitions and groups, `aborted` is what one partition knows of them.
 //! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `catalog` and `checkpoint`
 //! the two small files that say what there is, `vfs` the seam to the disk. Formats are drawn in `FORMAT.md`.
 
+mod aborted;
 mod append;
 mod append_batches;
 mod catalog;
@@ -26,6 +28,7 @@ mod fetch;
 mod fetch_batches;
 mod group;
 mod journal;
+mod leader_epochs;
 mod metrics;
 mod open;
 mod partition;
@@ -41,10 +44,12 @@ mod sync;
 mod tests;
 mod topic_config;
 mod topics;
+mod transaction;
 mod vfs;
 
+pub use aborted::Aborted;
 pub use append_batches::{AppendFuture, AppendedBatch, ReceivedBatch};
-pub use config::{LogConfig, OFFSETS_TOPIC};
+pub use config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 pub use embedded::Embedded;
 pub use engine::{
     AppendResult, Appends, Commit, CommitFuture, Committed, Compression, Fetch, Fetched, Fetches, GroupOffset,
@@ -53,5 +58,7 @@ pub use engine::{
 pub use error::Error;
 pub use fetch_batches::{FetchBatches, FetchLimits, FetchedBatches};
 pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
+pub use partition::Ends;
 pub use topic_config::topic_config_defaults;
+pub use transaction::{ActiveProducer, DescribedTransaction, Producer, TransactionFuture, TransactionStatus};
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

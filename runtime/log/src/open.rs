@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use rand::rngs::StdRng;
@@ -13,7 +13,7 @@ use towpath_model::Clock;
 
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpoint;
-use crate::config::{LogConfig, OFFSETS_TOPIC};
+use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::core::{CatalogState, Chores, Core, Maintenance, Sequencer};
 use crate::engine::NewTopic;
 use crate::error::Error;
@@ -60,13 +60,23 @@ pub(crate) fn writable(
     let journal = JournalWriter::open(vfs, dir.join(JOURNAL_DIR), sizes, epoch).map_err(failed)?;
     *lock(&core.journal) = Some(journal);
     core.hold_reserve();
-    if core.topic(OFFSETS_TOPIC).is_none() {
-        let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")];
-        let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let partitions = Some(core.config.offsets_topic_partitions);
-        core.create_topic(NewTopic { name: OFFSETS_TOPIC.into(), partitions, configs })?;
+    let own = [
+        (OFFSETS_TOPIC, core.config.offsets_topic_partitions),
+        (TRANSACTIONS_TOPIC, core.config.transactions_topic_partitions),
+    ];
+    for (name, partitions) in own {
+        if core.topic(name).is_none() {
+            create_own_topic(&core, name, partitions)?;
+        }
     }
     Ok((core, lock_file))
+}
+
+/// Creates a topic for the log's own state, as Kafka has it.
+fn create_own_topic(core: &Core, name: &str, partitions: i32) -> Result<(), Error> {
+    let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")];
+    let configs = configs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    core.create_topic(NewTopic { name: name.into(), partitions: Some(partitions), configs }).map(|_| ())
 }
 
 /// Opens a directory to read it.
@@ -97,14 +107,18 @@ fn core(
     (epoch, random): (u64, StdRng),
 ) -> Result<Arc<Core>, Error> {
     let Recovered { catalog, checkpoint, partitions, visible } = recovered;
+    // Frames that nobody was told of may have been lost, with records that clients take for sent.
+    let leader_epoch = checkpoint.leader_epoch.saturating_add(i32::from(!checkpoint.clean));
     let core = Core {
         config,
         vfs,
         clock,
         epoch,
+        leader_epoch,
         topics: RwLock::default(),
         catalog: Mutex::new(CatalogState { catalog: catalog.clone(), random }),
         topic_changes: watch::Sender::new(0),
+        ahead: Mutex::default(),
         sequencer: Mutex::new(Sequencer::default()),
         work: Condvar::new(),
         journal: Mutex::new(None),
@@ -112,6 +126,8 @@ fn core(
         maintenance: Mutex::new(Maintenance { sequence: checkpoint.sequence, dirty: false }),
         chores: Mutex::new(Chores::default()),
         chore: Condvar::new(),
+        compaction: Condvar::new(),
+        ending: AtomicBool::new(false),
         fetch_turn: AtomicUsize::new(0),
         failed: watch::Sender::new(None),
         counters: Counters::default(),

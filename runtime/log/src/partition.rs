@@ -3,8 +3,9 @@
 //! ```text
 //! log start ......... flushed ......... high watermark ......... assigned
 //!     | segments          | tail              | queued for the journal |
+//!     |         last stable: where the first open transaction begins, or the high watermark
 //! ```
-//! Whatever stands in [`State`] is durable; readers need no further test.
+//! Whatever stands in [`State`] is durable; readers of committed records stop at what is last stable and leave out what was aborted.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -16,9 +17,11 @@ use tokio::sync::Notify;
 use towpath_model::TopicPartition;
 use uuid::Uuid;
 
+use crate::aborted::{Aborted, Transactions};
 use crate::checkpoint::{PartitionPoint, SegmentPoint};
-use crate::codec::BatchHeader;
+use crate::codec::{BatchHeader, Damaged};
 use crate::engine::{PartitionOffsets, Topic};
+use crate::fetch::Stretch;
 use crate::producers::Producers;
 use crate::topic_config::TopicSettings;
 
@@ -59,6 +62,11 @@ pub(crate) struct State {
     pub(crate) segments: Vec<SegmentPoint>,
     /// Compaction has seen everything before this.
     pub(crate) cleaned: i64,
+    /// Compaction rewrites everything before this right now; nothing is appended to those segments, and none is dropped.
+    pub(crate) rewriting: Option<i64>,
+    pub(crate) transactions: Transactions,
+    /// The leader epochs under which it was written, each with its first offset.
+    pub(crate) leader_epochs: Vec<(i32, i64)>,
     places: VecDeque<Place>,
     waiters: Vec<Weak<Notify>>,
 }
@@ -68,6 +76,25 @@ pub(crate) struct State {
 pub(crate) struct TailBatch {
     pub(crate) header: BatchHeader,
     pub(crate) bytes: Bytes,
+    /// The transaction that it aborted, where it is a marker that did.
+    pub(crate) aborted: Option<Aborted>,
+}
+
+/// The ends of a partition, for readers who tell committed records from others themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The first offset that is kept.
+    pub start: i64,
+    /// The first offset of a transaction that is not decided, or the high watermark where there is none.
+    pub last_stable: i64,
+    /// The offset after the last durable record.
+    pub high_watermark: i64,
+}
+
+impl From<Ends> for PartitionOffsets {
+    fn from(ends: Ends) -> Self {
+        Self { start: ends.start, high_watermark: ends.last_stable }
+    }
 }
 
 /// Where the batch that begins with an offset lies.
@@ -94,6 +121,7 @@ impl Partition {
             high_watermark: point.end,
             segments: point.segments.clone(),
             cleaned: point.cleaned,
+            leader_epochs: point.leader_epochs.clone(),
             ..State::default()
         });
         partition.assigned = AtomicI64::new(point.end);
@@ -103,20 +131,46 @@ impl Partition {
 }
 
 impl State {
-    pub(crate) fn offsets(&self) -> PartitionOffsets {
-        PartitionOffsets { start: self.log_start, high_watermark: self.high_watermark }
+    pub(crate) fn ends(&self) -> Ends {
+        let (start, high_watermark) = (self.log_start, self.high_watermark);
+        let last_stable = self.transactions.first_open().map_or(high_watermark, |first| first.max(start));
+        Ends { start, last_stable, high_watermark }
     }
 
     /// Enters a durable batch.
-    pub(crate) fn push(&mut self, batch: TailBatch) {
-        self.high_watermark = batch.header.next_offset();
-        self.tail.push_back(batch);
+    pub(crate) fn push(&mut self, header: BatchHeader, bytes: Bytes) -> Result<(), Damaged> {
+        let aborted = self.transactions.apply(&header, &bytes)?;
+        if self.leader_epochs.last().is_none_or(|(epoch, _)| *epoch < header.leader_epoch) {
+            self.leader_epochs.push((header.leader_epoch, header.base_offset));
+        }
+        self.high_watermark = header.next_offset();
+        self.tail.push_back(TailBatch { header, bytes, aborted });
+        Ok(())
+    }
+
+    /// Moves the log's start, and forgets what lies before it.
+    pub(crate) fn start_at(&mut self, offset: i64) {
+        self.log_start = self.log_start.max(offset);
+        self.transactions.forget_before(self.log_start);
+        while let [_, (_, next), ..] = self.leader_epochs.as_slice()
+            && *next <= self.log_start
+        {
+            self.leader_epochs.remove(0);
+        }
     }
 
     /// The tail's batches from the one that holds `offset` on.
     pub(crate) fn tail_from(&self, offset: i64) -> impl Iterator<Item = &TailBatch> {
         let first = self.tail.partition_point(|batch| batch.header.last_offset() < offset);
         self.tail.range(first..)
+    }
+
+    /// The tail's batches from the one that holds `offset` on, as long as `within` takes them.
+    pub(crate) fn stretch_of_tail(&self, offset: i64, within: impl FnMut(&&TailBatch) -> bool) -> Stretch {
+        let batches: Vec<TailBatch> = self.tail_from(offset).take_while(within).cloned().collect();
+        let next = batches.last().map_or(offset, |last| last.header.next_offset());
+        let aborted = self.transactions.aborted_in(offset, next);
+        Stretch { batches, next, aborted }
     }
 
     /// Takes over segments that hold everything before `end`.
@@ -169,6 +223,8 @@ impl State {
     pub(crate) fn swap(&mut self, segments: Vec<SegmentPoint>, cleaned: i64) {
         self.segments = segments;
         self.cleaned = cleaned;
+        // Nothing that was aborted is left before there.
+        self.transactions.forget_before(cleaned);
         self.places.clear();
     }
 }

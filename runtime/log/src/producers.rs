@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::BatchHeader;
+use crate::transaction::{ActiveProducer, Producer as Identity};
 
 /// How many batches of a producer are remembered: as many as a client may have under way.
 const WINDOW: usize = 5;
@@ -108,6 +109,9 @@ impl Producers {
 
     /// Notes a batch that was queued.
     pub(crate) fn queue(&mut self, header: &BatchHeader, now_ms: i64) {
+        if !header.numbered() {
+            return self.queue_fence(header, now_ms);
+        }
         let mut producer = self.known(header.producer_id).cloned().unwrap_or_else(|| Producer::new(header));
         producer.push(header, now_ms);
         self.queued.insert(header.producer_id, producer);
@@ -115,15 +119,49 @@ impl Producers {
 
     /// Notes a batch that is durable.
     pub(crate) fn apply(&mut self, header: &BatchHeader, now_ms: i64) {
+        if !header.numbered() {
+            let Some(producer) = self.durable.get_mut(&header.producer_id) else { return };
+            producer.fence(header, now_ms);
+            if self.queued.get(&header.producer_id).is_some_and(|queued| queued.is_at(producer)) {
+                self.queued.remove(&header.producer_id);
+            }
+            return;
+        }
         if self.durable.len() >= PRODUCERS_MAX && !self.durable.contains_key(&header.producer_id) {
             let oldest = self.durable.iter().min_by_key(|(_, producer)| producer.last_ms).map(|(id, _)| *id);
             oldest.map(|id| self.durable.remove(&id));
         }
         let producer = self.durable.entry(header.producer_id).or_insert_with(|| Producer::new(header));
         producer.push(header, now_ms);
-        if self.queued.get(&header.producer_id).is_some_and(|queued| queued.window.back() == producer.window.back()) {
+        if self.queued.get(&header.producer_id).is_some_and(|queued| queued.is_at(producer)) {
             self.queued.remove(&header.producer_id);
         }
+    }
+
+    /// A marker fences instances that are older than it; it tells nothing of a producer that is not known.
+    fn queue_fence(&mut self, header: &BatchHeader, now_ms: i64) {
+        if let Some(mut producer) = self.known(header.producer_id).cloned()
+            && producer.epoch < header.producer_epoch
+        {
+            producer.fence(header, now_ms);
+            self.queued.insert(header.producer_id, producer);
+        }
+    }
+
+    /// All that are known, as tools are shown them; where their transactions begin is for others to say.
+    pub(crate) fn active(&self) -> Vec<ActiveProducer> {
+        let mut found: Vec<_> = self
+            .durable
+            .iter()
+            .map(|(id, producer)| ActiveProducer {
+                producer: Identity { id: *id, epoch: producer.epoch },
+                last_sequence: producer.window.back().map_or(-1, |last| last.last_sequence),
+                last_ms: producer.last_ms,
+                open_since: None,
+            })
+            .collect();
+        found.sort_by_key(|active| active.producer.id);
+        found
     }
 
     fn known(&self, producer_id: i64) -> Option<&Producer> {
@@ -135,9 +173,9 @@ impl Producers {
         self.queued.clear();
     }
 
-    /// Forgets who has sent nothing since.
-    pub(crate) fn expire(&mut self, before_ms: i64) {
-        self.durable.retain(|_, producer| producer.last_ms >= before_ms);
+    /// Forgets who has sent nothing since, but for those that `stays` names.
+    pub(crate) fn expire(&mut self, before_ms: i64, stays: impl Fn(i64) -> bool) {
+        self.durable.retain(|id, producer| producer.last_ms >= before_ms || stays(*id));
     }
 
     /// What became of a batch that was sent before.
@@ -162,6 +200,19 @@ impl Producer {
         let (first, last) = (header.base_sequence, last_sequence(header));
         let same = |sent: &&Sent| sent.first_sequence == first && sent.last_sequence == last;
         self.window.iter().find(same).copied().filter(|_| self.epoch == header.producer_epoch)
+    }
+
+    fn fence(&mut self, header: &BatchHeader, now_ms: i64) {
+        if header.producer_epoch > self.epoch {
+            self.epoch = header.producer_epoch;
+            self.window.clear();
+        }
+        self.last_ms = now_ms;
+    }
+
+    /// Whether the other has come as far.
+    fn is_at(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.window.back() == other.window.back()
     }
 
     fn push(&mut self, header: &BatchHeader, now_ms: i64) {
@@ -239,7 +290,7 @@ mod tests {
         producers.refuse_queued();
         assert_eq!(producers.fate(&last), Fate::Lost);
         producers.apply(&last, 1);
-        producers.expire(2);
+        producers.expire(2, |_| false);
         assert_eq!(producers.fate(&last), Fate::Lost);
     }
 }

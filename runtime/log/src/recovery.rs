@@ -16,18 +16,19 @@ use bytes::Bytes;
 use towpath_model::TopicPartition;
 use uuid::Uuid;
 
+use crate::aborted::Transactions;
 use crate::catalog::Catalog;
 use crate::checkpoint::{Checkpoint, SegmentPoint};
-use crate::codec::{BatchHeader, RawRecords, records_section};
-use crate::config::{LogConfig, OFFSETS_TOPIC};
+use crate::config::LogConfig;
 use crate::core::Visible;
 use crate::error::Error;
-use crate::group::{self, Groups};
+use crate::group::Groups;
 use crate::journal::{self, Scan, Scanned};
-use crate::partition::{Partition, TailBatch};
-use crate::segment::{SWAP_SUFFIX, file_name, finish_swap, parse_file_name};
+use crate::partition::Partition;
+use crate::segment::{SWAP_SUFFIX, aborted_of, file_name, finish_swap, parse_file_name};
 use crate::sync::lock;
 use crate::topics::DELETE_SUFFIX;
+use crate::transaction::Durable;
 use crate::vfs::{Open, Vfs, read_whole};
 
 /// What a directory holds.
@@ -45,7 +46,11 @@ pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig, now_ms: i64) -> Result<
     let catalog = Catalog::read(vfs, dir)?.ok_or_else(|| missing("catalog"))?;
     let checkpoint = Checkpoint::read(vfs, dir)?.ok_or_else(|| missing("checkpoint"))?;
     let partitions = partitions(vfs, dir, &catalog, &checkpoint)?;
-    let visible = Visible { sequence: checkpoint.sequence, groups: Groups::restore(&checkpoint.groups) };
+    let visible = Visible {
+        sequence: checkpoint.sequence,
+        groups: Groups::restore(&checkpoint.groups, &checkpoint.pending),
+        transactions: Durable::restore(&checkpoint.transactions),
+    };
     let mut recovered = Recovered { catalog, checkpoint, partitions, visible };
     if !recovered.checkpoint.clean {
         for (sequence, frame) in frames(vfs, dir, &recovered.checkpoint)? {
@@ -82,7 +87,11 @@ fn partitions(
                     for segment in &point.segments {
                         check_segment(vfs, &partition_dir, segment)?;
                     }
-                    Partition::restored(id, tp, partition_dir, point)
+                    let aborted = aborted_of(vfs, &partition_dir, point)?;
+                    let transactions = Transactions::restore(point.open.iter().copied(), aborted);
+                    let partition = Partition::restored(id, tp, partition_dir, point);
+                    lock(&partition.state).transactions = transactions;
+                    partition
                 }
                 None => Partition::new(id, tp, partition_dir),
             };
@@ -137,18 +146,12 @@ impl Recovered {
             // Records of a topic that was deleted since.
             let Some(partition) = self.partitions.get(&(entry.topic, entry.partition)) else { continue };
             let bytes = frame.slice(entry.placed.at..entry.placed.at + entry.placed.bytes);
-            let mut state = lock(&partition.state);
-            let (expected, found) = (state.high_watermark, entry.header.base_offset);
+            let (expected, found) = (lock(&partition.state).high_watermark, entry.header.base_offset);
             if found != expected {
                 return Err(damaged(format!("records of {} begin at {found} and not at {expected}", partition.name)));
             }
-            if partition.name.topic.as_ref() == OFFSETS_TOPIC {
-                apply_group_offsets(&mut self.visible.groups, &entry.header, &bytes)?;
-            }
-            if entry.header.producer_id >= 0 {
-                lock(&partition.producers).apply(&entry.header, now_ms);
-            }
-            state.push(TailBatch { header: entry.header, bytes });
+            let entered = self.visible.enter(partition, entry.header, bytes, now_ms);
+            entered.map_err(|damage| Error::corrupt(&partition.name, damage))?;
         }
         Ok(())
     }
@@ -202,18 +205,6 @@ fn clean_partition(vfs: &dyn Vfs, partition: &Partition) -> std::io::Result<()> 
         let file = vfs.open(&partition.dir.join(file_name(active.base, "log")), Open::Write)?;
         if file.length()? > active.bytes {
             file.set_len(active.bytes)?;
-        }
-    }
-    Ok(())
-}
-
-fn apply_group_offsets(groups: &mut Groups, header: &BatchHeader, batch: &[u8]) -> Result<(), Error> {
-    let damaged = |damage| Error::corrupt(OFFSETS_TOPIC, damage);
-    let section = records_section(header, batch).map_err(damaged)?;
-    for record in RawRecords::new(header, &section) {
-        let record = record.map_err(damaged)?;
-        if let Some((offset, committed_ms)) = record.key.and_then(|key| group::decode(key, record.value)) {
-            groups.apply(offset, committed_ms);
         }
     }
     Ok(())

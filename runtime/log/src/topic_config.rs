@@ -18,6 +18,7 @@ pub(crate) struct TopicSettings {
     pub(crate) compact: bool,
     pub(crate) delete_retention_ms: i64,
     pub(crate) min_compaction_lag_ms: i64,
+    pub(crate) max_compaction_lag_ms: i64,
     pub(crate) min_cleanable_dirty_ratio: f64,
     /// None keeps what the producer chose.
     pub(crate) compression: Option<Compression>,
@@ -107,6 +108,7 @@ impl TopicSettings {
             compact: policies().any(|policy| policy == "compact"),
             delete_retention_ms: number("delete.retention.ms"),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
             min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
             compression: match text("compression.type") {
                 "uncompressed" => Some(Compression::None),

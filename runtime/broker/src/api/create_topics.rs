@@ -1,4 +1,5 @@
-//! CreateTopics. More replicas than there are brokers become one, so that tools made for clusters work; a warning says so.
+//! CreateTopics. More replicas than there are brokers become one, so that tools made for clusters work; a warning says so. Where the
+//! policy is strict they are refused.
 
 use std::collections::BTreeMap;
 
@@ -65,6 +66,10 @@ async fn create(node: &Node, wanted: CreatableTopic, validate_only: bool) -> Res
     let assigned = i32::try_from(wanted.assignments.len()).ok().filter(|assigned| *assigned > 0);
     let replicas = wanted.assignments.iter().map(|partition| partition.broker_ids.len()).max().unwrap_or(1);
     if wanted.replication_factor > REPLICAS || replicas > 1 {
+        if node.config.strict_replication {
+            let why = "there is one broker, and replication.factor.policy=strict refuses more than one replica";
+            return Err((Code::InvalidReplicationFactor, why.into()));
+        }
         tracing::warn!(topic = name, "there is one broker, so the topic gets one replica");
     }
     let configs =

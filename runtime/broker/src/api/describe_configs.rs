@@ -58,6 +58,7 @@ fn of_broker(node: &Node) -> impl Iterator<Item = Config> {
         ),
         ("min.insync.replicas", "1".into()),
         ("offsets.topic.replication.factor", "1".into()),
+        ("replication.factor.policy", if node.config.strict_replication { "strict" } else { "clamp" }.into()),
         ("socket.request.max.bytes", node.config.limits.produce_bytes.to_string()),
     ];
     values.into_iter().map(|(name, value)| {

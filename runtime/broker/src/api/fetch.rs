@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError as Code;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{FetchResponse, TopicName};
+use kafka_protocol::messages::fetch_request::FetchRequest;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchResponse, ProducerId, TopicName};
 use towpath_log::{Error, FetchBatches, FetchLimits, FetchedBatches};
 use towpath_model::TopicPartition;
 use uuid::Uuid;
 
 use crate::codes;
-use crate::node::{LEADER_EPOCH, Node};
+use crate::node::Node;
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
+/// The isolation level of a client that wants committed records alone.
+pub(super) const READ_COMMITTED: i8 = 1;
 
 /// The partitions of a topic, each to be read or with what is wrong with it.
 struct Asked {
@@ -32,6 +34,7 @@ pub(super) async fn answer(node: &Node, request: FetchRequest, version: i16) -> 
         return FetchResponse::default().with_error_code(Code::FetchSessionIdNotFound.code());
     }
     let limits = node.config.limits.clone();
+    let committed = request.isolation_level == READ_COMMITTED;
     let bytes = |value: i32| usize::try_from(value).unwrap_or(0);
     let mut wanted = Vec::new();
     let mut all = Vec::with_capacity(request.topics.len());
@@ -43,12 +46,17 @@ pub(super) async fn answer(node: &Node, request: FetchRequest, version: i16) -> 
         };
         let mut asked = Asked { topic: topic.topic, topic_id: topic.topic_id, partitions: Vec::new() };
         for partition in topic.partitions {
-            let wrong = if found.is_none() { Some(Code::UnknownTopicId) } else { wrong_epoch(&partition) };
+            let wrong = if found.is_none() {
+                Some(Code::UnknownTopicId)
+            } else {
+                node.wrong_epoch(partition.current_leader_epoch)
+            };
             if let (Some(name), None) = (&found, wrong) {
                 wanted.push(FetchBatches {
                     partition: TopicPartition::new(name.clone(), partition.partition),
                     offset: partition.fetch_offset,
                     bytes_max: bytes(partition.partition_max_bytes),
+                    committed,
                 });
             }
             asked.partitions.push((partition.partition, wrong));
@@ -64,16 +72,16 @@ pub(super) async fn answer(node: &Node, request: FetchRequest, version: i16) -> 
         max_wait: if any_wrong || wanted.is_empty() { Duration::ZERO } else { wait },
     };
     match node.log.fetch_batches(&wanted, fetch_limits).await {
-        Ok(fetched) => FetchResponse::default().with_responses(responses(all, fetched)),
+        Ok(fetched) => FetchResponse::default().with_responses(responses(all, fetched, committed)),
         Err(error) => FetchResponse::default().with_error_code(codes::of(&error).code()),
     }
 }
 
-fn wrong_epoch(partition: &FetchPartition) -> Option<Code> {
-    (partition.current_leader_epoch > LEADER_EPOCH).then_some(Code::UnknownLeaderEpoch)
-}
-
-fn responses(all: Vec<Asked>, fetched: Vec<Result<FetchedBatches, Error>>) -> Vec<FetchableTopicResponse> {
+fn responses(
+    all: Vec<Asked>,
+    fetched: Vec<Result<FetchedBatches, Error>>,
+    committed: bool,
+) -> Vec<FetchableTopicResponse> {
     let mut fetched = fetched.into_iter();
     let mut responses = Vec::with_capacity(all.len());
     for asked in all {
@@ -90,9 +98,10 @@ fn responses(all: Vec<Asked>, fetched: Vec<Result<FetchedBatches, Error>>) -> Ve
             };
             partitions.push(match wrong.map_or_else(|| fetched.next(), |_| None) {
                 Some(Ok(found)) => answer
-                    .with_high_watermark(found.offsets.high_watermark)
-                    .with_last_stable_offset(found.offsets.high_watermark)
-                    .with_log_start_offset(found.offsets.start)
+                    .with_high_watermark(found.ends.high_watermark)
+                    .with_last_stable_offset(found.ends.last_stable)
+                    .with_log_start_offset(found.ends.start)
+                    .with_aborted_transactions(committed.then(|| found.aborted.iter().map(aborted).collect()))
                     .with_records(Some(joined(found.batches))),
                 Some(Err(error)) => refused(codes::of(&error)),
                 None => refused(wrong.unwrap_or(Code::UnknownServerError)),
@@ -102,6 +111,10 @@ fn responses(all: Vec<Asked>, fetched: Vec<Result<FetchedBatches, Error>>) -> Ve
         responses.push(response.with_partitions(partitions));
     }
     responses
+}
+
+fn aborted(one: &towpath_log::Aborted) -> AbortedTransaction {
+    AbortedTransaction::default().with_producer_id(ProducerId(one.producer_id)).with_first_offset(one.first_offset)
 }
 
 fn joined(mut batches: Vec<Bytes>) -> Bytes {

@@ -1,4 +1,4 @@
-//! FindCoordinator: the one broker coordinates every group. There are no transactions yet.
+//! FindCoordinator: the one broker coordinates every group and every transactional id.
 
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -9,14 +9,18 @@ use crate::call::Call;
 use crate::node::{BROKER, Node};
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 /// From this version on several may be asked for.
 const BATCHED: i16 = 4;
 
 pub(super) fn answer(node: &Node, call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let (host, port) = node.endpoint(call.local);
     let (code, message) = match request.key_type {
-        GROUP => (0, None),
-        _ => (Code::InvalidRequest.code(), Some(StrBytes::from_static_str("there are groups alone"))),
+        GROUP | TRANSACTION => (0, None),
+        _ => (
+            Code::InvalidRequest.code(),
+            Some(StrBytes::from_static_str("groups and transactional ids have coordinators")),
+        ),
     };
     let (node_id, host, port) = if code == 0 { (BROKER, host, port) } else { (BrokerId(-1), StrBytes::default(), -1) };
     if call.version < BATCHED {

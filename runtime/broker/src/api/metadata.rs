@@ -10,7 +10,7 @@ use towpath_log::{NewTopic, Topic, Topics};
 
 use crate::call::Call;
 use crate::codes;
-use crate::node::{BROKER, LEADER_EPOCH, Node, topic_name};
+use crate::node::{BROKER, Node, topic_name};
 
 pub(super) async fn answer(node: &Node, call: &Call, request: MetadataRequest) -> MetadataResponse {
     // Before version 1 an empty list asked for all topics.
@@ -24,7 +24,7 @@ pub(super) async fn answer(node: &Node, call: &Call, request: MetadataRequest) -
             }
             topics
         }
-        _ => node.log.topics().iter().map(description).collect(),
+        _ => node.log.topics().iter().map(|topic| description(node, topic)).collect(),
     };
     let (host, port) = node.endpoint(call.local);
     MetadataResponse::default()
@@ -37,7 +37,7 @@ pub(super) async fn answer(node: &Node, call: &Call, request: MetadataRequest) -
 async fn described(node: &Node, wanted: MetadataRequestTopic, create: bool) -> MetadataResponseTopic {
     let name = wanted.name.as_ref().map_or("", |name| name.as_str()).to_owned();
     if let Some(topic) = node.topic_by(wanted.topic_id, &name) {
-        return description(&topic);
+        return description(node, &topic);
     }
     let missing = |code: Code| {
         MetadataResponseTopic::default()
@@ -56,19 +56,19 @@ async fn described(node: &Node, wanted: MetadataRequestTopic, create: bool) -> M
         return missing(Code::TopicAuthorizationFailed);
     }
     match node.log.create_topic(new).await {
-        Ok(topic) => description(&topic),
+        Ok(topic) => description(node, &topic),
         // Someone else was quicker.
         Err(towpath_log::Error::TopicExists(_)) => missing(Code::LeaderNotAvailable),
         Err(error) => missing(codes::of(&error)),
     }
 }
 
-fn description(topic: &Topic) -> MetadataResponseTopic {
+fn description(node: &Node, topic: &Topic) -> MetadataResponseTopic {
     let partition = |index| {
         MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(BROKER)
-            .with_leader_epoch(LEADER_EPOCH)
+            .with_leader_epoch(node.log.leader_epoch())
             .with_replica_nodes(vec![BROKER])
             .with_isr_nodes(vec![BROKER])
     };

@@ -11,15 +11,23 @@ use crate::call::{Call, Opening};
 use crate::error::Hangup;
 use crate::node::Node;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -29,6 +37,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -36,6 +45,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 
 /// An API that is offered.
 pub(crate) struct Offer {
@@ -69,15 +79,25 @@ pub(crate) const OFFERS: &[Offer] = &[
     offer(ApiKey::ApiVersions, 0, 4),
     offer(ApiKey::CreateTopics, 2, 7),
     offer(ApiKey::DeleteTopics, 1, 6),
+    offer(ApiKey::DeleteRecords, 0, 2),
     offer(ApiKey::InitProducerId, 0, 5),
     offer(ApiKey::OffsetForLeaderEpoch, 2, 4),
+    offer(ApiKey::AddPartitionsToTxn, 0, 5),
+    offer(ApiKey::AddOffsetsToTxn, 0, 4),
+    offer(ApiKey::EndTxn, 0, 5),
+    offer(ApiKey::TxnOffsetCommit, 0, 5),
     offer(ApiKey::DescribeConfigs, 1, 4),
     offer(ApiKey::AlterConfigs, 0, 2),
+    offer(ApiKey::DescribeLogDirs, 1, 4),
     offer(ApiKey::CreatePartitions, 0, 3),
     offer(ApiKey::DeleteGroups, 0, 2),
     offer(ApiKey::IncrementalAlterConfigs, 0, 1),
     offer(ApiKey::OffsetDelete, 0, 0),
     offer(ApiKey::DescribeCluster, 0, 1),
+    offer(ApiKey::DescribeProducers, 0, 0),
+    offer(ApiKey::DescribeTransactions, 0, 0),
+    offer(ApiKey::ListTransactions, 0, 1),
+    offer(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// How far a request has come when it is begun.
@@ -123,10 +143,10 @@ pub(crate) async fn answer(node: &Node, call: Call) -> Result<Bytes, Hangup> {
         ApiKey::SyncGroup => call.encode(&sync_group::answer(node, call.decode()?).await),
         ApiKey::DescribeGroups => call.encode(&describe_groups::answer(node, call.decode()?, call.version)),
         ApiKey::ListGroups => call.encode(&list_groups::answer(node, call.decode()?)),
-        ApiKey::ApiVersions => call.encode(&api_versions::answer()),
+        ApiKey::ApiVersions => call.encode(&api_versions::answer(call.version)),
         ApiKey::CreateTopics => call.encode(&create_topics::answer(node, call.decode()?, call.version).await),
         ApiKey::DeleteTopics => call.encode(&delete_topics::answer(node, call.decode()?, call.version).await),
-        ApiKey::InitProducerId => call.encode(&init_producer_id::answer(node, call.decode()?)),
+        ApiKey::InitProducerId => call.encode(&init_producer_id::answer(node, call.decode()?, call.version).await),
         ApiKey::OffsetForLeaderEpoch => call.encode(&offset_for_leader_epoch::answer(node, call.decode()?)),
         ApiKey::DescribeConfigs => call.encode(&describe_configs::answer(node, call.decode()?)),
         ApiKey::AlterConfigs => call.encode(&alter_configs::answer(node, call.decode()?).await),
@@ -135,6 +155,18 @@ pub(crate) async fn answer(node: &Node, call: Call) -> Result<Bytes, Hangup> {
         ApiKey::IncrementalAlterConfigs => call.encode(&incremental_alter_configs::answer(node, call.decode()?).await),
         ApiKey::OffsetDelete => call.encode(&offset_delete::answer(node, call.decode()?).await),
         ApiKey::DescribeCluster => call.encode(&describe_cluster::answer(node, call, call.decode()?)),
+        ApiKey::DeleteRecords => call.encode(&delete_records::answer(node, call.decode()?).await),
+        ApiKey::DescribeLogDirs => call.encode(&describe_log_dirs::answer(node, call.decode()?)),
+        ApiKey::DescribeTopicPartitions => call.encode(&describe_topic_partitions::answer(node, call.decode()?)),
+        ApiKey::AddPartitionsToTxn => {
+            call.encode(&add_partitions_to_txn::answer(node, call.decode()?, call.version).await)
+        }
+        ApiKey::AddOffsetsToTxn => call.encode(&add_offsets_to_txn::answer(node, call.decode()?, call.version).await),
+        ApiKey::EndTxn => call.encode(&end_txn::answer(node, call.decode()?, call.version).await),
+        ApiKey::TxnOffsetCommit => call.encode(&txn_offset_commit::answer(node, call.decode()?, call.version).await),
+        ApiKey::DescribeProducers => call.encode(&describe_producers::answer(node, call.decode()?)),
+        ApiKey::DescribeTransactions => call.encode(&describe_transactions::answer(node, call.decode()?)),
+        ApiKey::ListTransactions => call.encode(&list_transactions::answer(node, call.decode()?)),
         other => Err(Hangup::NotOffered { key: other as i16, version: call.version }),
     }
 }

@@ -13,7 +13,7 @@ use crate::group::{Answer, Event, Identity};
 use crate::node::Node;
 
 /// What a consumer may store with an offset, as in Kafka.
-const METADATA_BYTES_MAX: usize = 4096;
+pub(super) const METADATA_BYTES_MAX: usize = 4096;
 
 pub(super) async fn answer(node: &Node, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let who = Identity {

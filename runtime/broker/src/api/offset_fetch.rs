@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
@@ -11,6 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 use towpath_log::{GroupOffset, GroupOffsets};
 use towpath_model::TopicPartition;
 
+use crate::codes;
 use crate::node::{Node, topic_name};
 
 /// From this version on several groups may be asked for.
@@ -18,8 +20,10 @@ const SEVERAL: i16 = 8;
 /// Before this version there was no way to ask for all partitions.
 const ALL: i16 = 2;
 
-/// Topics with partitions; each with its offset and metadata.
-type Positions = Vec<(String, Vec<(i32, i64, String)>)>;
+/// What is known of a partition: its index, offset, metadata, and whether a transaction may still change it.
+type Position = (i32, i64, String, bool);
+/// Topics with partitions.
+type Positions = Vec<(String, Vec<Position>)>;
 
 pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
     if version >= SEVERAL {
@@ -27,7 +31,8 @@ pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> 
             let wanted = group.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
             });
-            let topics = positions(node, &group.group_id, wanted).into_iter().map(topics_of_several).collect();
+            let positions = positions(node, &group.group_id, wanted, request.require_stable);
+            let topics = positions.into_iter().map(topics_of_several).collect();
             OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
         });
         return OffsetFetchResponse::default().with_groups(groups.collect());
@@ -36,9 +41,10 @@ pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> 
         topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect::<Vec<_>>()
     });
     let wanted = if version < ALL { Some(wanted.unwrap_or_default()) } else { wanted };
-    let topic = |(name, partitions): (String, Vec<(i32, i64, String)>)| {
-        let partition = |(index, offset, metadata)| {
+    let topic = |(name, partitions): (String, Vec<Position>)| {
+        let partition = |(index, offset, metadata, unstable)| {
             OffsetFetchResponsePartition::default()
+                .with_error_code(code(unstable))
                 .with_partition_index(index)
                 .with_committed_offset(offset)
                 .with_metadata(Some(StrBytes::from_string(metadata)))
@@ -46,13 +52,20 @@ pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> 
         let partitions = partitions.into_iter().map(partition).collect();
         OffsetFetchResponseTopic::default().with_name(topic_name(&name)).with_partitions(partitions)
     };
-    let topics = positions(node, &request.group_id, wanted).into_iter().map(topic).collect();
+    let positions = positions(node, &request.group_id, wanted, request.require_stable);
+    let topics = positions.into_iter().map(topic).collect();
     OffsetFetchResponse::default().with_topics(topics)
 }
 
-fn topics_of_several((name, partitions): (String, Vec<(i32, i64, String)>)) -> OffsetFetchResponseTopics {
-    let partition = |(index, offset, metadata)| {
+/// A client that wants to read from where others have come to must wait for what is being decided.
+fn code(unstable: bool) -> i16 {
+    if unstable { Code::UnstableOffsetCommit.code() } else { codes::NONE }
+}
+
+fn topics_of_several((name, partitions): (String, Vec<Position>)) -> OffsetFetchResponseTopics {
+    let partition = |(index, offset, metadata, unstable)| {
         OffsetFetchResponsePartitions::default()
+            .with_error_code(code(unstable))
             .with_partition_index(index)
             .with_committed_offset(offset)
             .with_metadata(Some(StrBytes::from_string(metadata)))
@@ -61,30 +74,37 @@ fn topics_of_several((name, partitions): (String, Vec<(i32, i64, String)>)) -> O
     OffsetFetchResponseTopics::default().with_name(topic_name(&name)).with_partitions(partitions)
 }
 
-fn positions(node: &Node, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>) -> Positions {
+fn positions(node: &Node, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>, require_stable: bool) -> Positions {
+    // Looked at first: what is decided in between is at least not missed.
+    let pending = if require_stable { node.log.pending_offsets(group) } else { Vec::new() };
     let committed = node.log.group_offsets(group);
-    let Some(wanted) = wanted else { return all(committed) };
-    let known: HashMap<TopicPartition, GroupOffset> =
-        committed.into_iter().map(|offset| (offset.partition.clone(), offset)).collect();
+    let position = |index: i32, name: &TopicPartition, offset: Option<&GroupOffset>| {
+        let unstable = pending.contains(name);
+        match offset.filter(|_| !unstable) {
+            Some(offset) => (index, offset.offset.unwrap_or(-1), offset.metadata.clone(), unstable),
+            None => (index, -1, String::new(), unstable),
+        }
+    };
+    let Some(wanted) = wanted else {
+        let mut topics: Positions = Vec::new();
+        for offset in &committed {
+            let position = position(offset.partition.partition, &offset.partition, Some(offset));
+            match topics.last_mut().filter(|(name, _)| *name == *offset.partition.topic) {
+                Some((_, positions)) => positions.push(position),
+                None => topics.push((offset.partition.topic.to_string(), vec![position])),
+            }
+        }
+        return topics;
+    };
+    let known: HashMap<&TopicPartition, &GroupOffset> =
+        committed.iter().map(|offset| (&offset.partition, offset)).collect();
     let topic = |(name, partitions): (String, Vec<i32>)| {
-        let position = |index: i32| match known.get(&TopicPartition::new(name.as_str(), index)) {
-            Some(offset) => (index, offset.offset.unwrap_or(-1), offset.metadata.clone()),
-            None => (index, -1, String::new()),
+        let of_partition = |index: i32| {
+            let partition = TopicPartition::new(name.as_str(), index);
+            position(index, &partition, known.get(&partition).copied())
         };
-        let positions = partitions.into_iter().map(position).collect();
+        let positions = partitions.into_iter().map(of_partition).collect();
         (name, positions)
     };
     wanted.into_iter().map(topic).collect()
-}
-
-fn all(committed: Vec<GroupOffset>) -> Positions {
-    let mut topics: Positions = Vec::new();
-    for GroupOffset { partition, offset, metadata, .. } in committed {
-        let position = (partition.partition, offset.unwrap_or(-1), metadata);
-        match topics.last_mut().filter(|(name, _)| *name == *partition.topic) {
-            Some((_, positions)) => positions.push(position),
-            None => topics.push((partition.topic.to_string(), vec![position])),
-        }
-    }
-    topics
 }

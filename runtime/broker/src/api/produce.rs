@@ -19,6 +19,9 @@ use crate::codes;
 use crate::error::Hangup;
 use crate::node::Node;
 
+/// From this version on a batch of a transaction makes its partition a part of it (KIP-890).
+const ADDS_PARTITIONS: i16 = 12;
+
 /// What is known of a partition of a request when it is begun.
 enum Part {
     Refused(Code, String),
@@ -32,10 +35,12 @@ pub(super) fn begin(node: &Arc<Node>, call: Call) -> Result<BoxFuture<'static, R
     let request: ProduceRequest = call.decode()?;
     let acks = request.acks;
     let refusal = match acks {
-        -1..=1 if request.transactional_id.is_none() => None,
-        -1..=1 => Some((Code::TransactionalIdAuthorizationFailed, "there are no transactions yet")),
+        -1 => None,
+        0 | 1 if request.transactional_id.is_none() => None,
+        0 | 1 => Some((Code::InvalidRequiredAcks, "a transaction needs acks=all")),
         _ => Some((Code::InvalidRequiredAcks, "acks is -1, 0 or 1")),
     };
+    let adds_partition = call.version >= ADDS_PARTITIONS;
     let mut batches = Vec::new();
     let mut asked: Asked = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
@@ -53,7 +58,8 @@ pub(super) fn begin(node: &Arc<Node>, call: Call) -> Result<BoxFuture<'static, R
                 }
                 (None, Some(found)) => {
                     let name = TopicPartition::new(found.name.clone(), partition.index);
-                    batches.push(ReceivedBatch { partition: name, bytes: partition.records.unwrap_or_default() });
+                    let bytes = partition.records.unwrap_or_default();
+                    batches.push(ReceivedBatch { partition: name, bytes, adds_partition });
                     Part::Queued
                 }
             };
@@ -88,7 +94,7 @@ fn response(asked: Asked, appended: Vec<Result<AppendedBatch, Error>>) -> Produc
                     .with_base_offset(appended.base_offset)
                     .with_log_append_time_ms(appended.append_time_ms.unwrap_or(-1))
                     .with_log_start_offset(appended.log_start),
-                Some(Err(error)) => refused(codes::of(&error), error.to_string()),
+                Some(Err(error)) => refused(codes::of_produce(&error), error.to_string()),
                 None => refused(Code::UnknownServerError, "it was not appended".into()),
             },
         }

@@ -7,8 +7,8 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, MetadataRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use towpath_log::Topics;
@@ -92,7 +92,7 @@ async fn asking_for_a_topic_creates_it_where_both_sides_want_that() {
     assert_eq!(metadata(&mut client, 9, "a", true).await, (0, 1));
     assert_eq!(metadata(&mut client, 1, "b", false).await, (0, 1), "older clients always want it");
     assert_eq!(metadata(&mut client, 9, "connect-configs", true).await, (29, 0), "the runtime makes its own");
-    let own = CreateTopicsRequest::default().with_topics(vec![new_topic("__transaction_state", 1, 1)]);
+    let own = CreateTopicsRequest::default().with_topics(vec![new_topic("connect-offsets", 1, 1)]);
     assert_eq!(client.call(7, &own).await.topics[0].error_code, 29);
     let served = Served::start_with(|config| config.auto_create_topics = false).await;
     assert_eq!(metadata(&mut served.client().await, 9, "a", true).await, (3, 0));
@@ -165,4 +165,68 @@ async fn a_topic_that_is_deleted_and_created_anew_has_another_id() {
     };
     assert_eq!(client.call(12, &by(before)).await.topics[0].error_code, 100);
     assert_eq!(client.call(12, &by(after)).await.topics[0].name, Some(name("orders")));
+}
+
+#[tokio::test]
+async fn records_are_deleted_up_to_an_offset_and_sizes_are_told() {
+    use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+    let served = Served::start().await;
+    let id = served.topic("orders", 1).await;
+    let mut client = served.client().await;
+    let batches = super::values_batch(&["a", "b", "c"]);
+    client.call(9, &super::produce("orders", uuid::Uuid::nil(), -1, &[(0, batches)])).await;
+    let delete = |topic: &str, offset: i64| {
+        let part = DeleteRecordsPartition::default().with_partition_index(0).with_offset(offset);
+        let topic = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![part]);
+        DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000)
+    };
+    for (topic, offset, expected) in
+        [("orders", 2, (0, 2)), ("orders", 1, (0, 2)), ("orders", 9, (1, -1)), ("__consumer_offsets", 0, (29, -1))]
+    {
+        let answer = client.call(2, &delete(topic, offset)).await;
+        let part = &answer.topics[0].partitions[0];
+        assert_eq!((part.error_code, part.low_watermark), expected, "{topic} {offset}");
+    }
+    let sizes = client.call(4, &DescribeLogDirsRequest::default().with_topics(None)).await;
+    let topic = sizes.results[0].topics.iter().find(|topic| topic.name == name("orders")).expect("there");
+    assert!(topic.partitions[0].partition_size > 0);
+    let served = served.restart().await;
+    let mut client = served.client().await;
+    let before = client.call(12, &super::fetch("orders", id, 0, &[(0, 1)])).await;
+    assert_eq!(super::fetched(&before), [Err(1)], "what was deleted came back");
+    assert_eq!(client.call(2, &delete("orders", -1)).await.topics[0].partitions[0].low_watermark, 3);
+}
+
+#[tokio::test]
+async fn topics_are_described_in_pages() {
+    use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
+    let served = Served::start().await;
+    served.topic("a", 3).await;
+    served.topic("b", 2).await;
+    let mut client = served.client().await;
+    let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let wanted = ["a", "b", "c"].map(|topic| TopicRequest::default().with_name(name(topic)));
+        let request = DescribeTopicPartitionsRequest::default().with_topics(wanted.into()).with_cursor(cursor);
+        let answer = client.call(0, &request.with_response_partition_limit(2)).await;
+        pages += 1;
+        for topic in answer.topics {
+            let text = topic.name.expect("a name").to_string();
+            found.extend(topic.partitions.iter().map(|partition| (text.clone(), partition.partition_index)));
+            assert_eq!(topic.error_code, if text == "c" { 3 } else { 0 });
+        }
+        let Some(next) = answer.next_cursor else { break };
+        cursor = Some(Cursor::default().with_topic_name(next.topic_name).with_partition_index(next.partition_index));
+    }
+    let expected = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)].map(|(topic, index)| (topic.to_owned(), index));
+    assert_eq!((found, pages), (expected.to_vec(), 3));
+}
+
+#[tokio::test]
+async fn more_replicas_than_brokers_are_refused_where_the_policy_is_strict() {
+    for (strict, code) in [(false, 0), (true, 38)] {
+        let served = Served::start_with(|config| config.strict_replication = strict).await;
+        let request = CreateTopicsRequest::default().with_topics(vec![new_topic("orders", 1, 3)]);
+        assert_eq!(served.client().await.call(7, &request).await.topics[0].error_code, code);
+    }
 }

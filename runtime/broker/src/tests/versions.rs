@@ -42,6 +42,16 @@ async fn every_api_answers_in_every_version_that_is_offered() {
     asked += all::<DeleteTopicsRequest>(&served).await;
     asked += all::<InitProducerIdRequest>(&served).await;
     asked += all::<OffsetForLeaderEpochRequest>(&served).await;
+    asked += all::<AddPartitionsToTxnRequest>(&served).await;
+    asked += all::<AddOffsetsToTxnRequest>(&served).await;
+    asked += all::<EndTxnRequest>(&served).await;
+    asked += all::<TxnOffsetCommitRequest>(&served).await;
+    asked += all::<DescribeProducersRequest>(&served).await;
+    asked += all::<DescribeTransactionsRequest>(&served).await;
+    asked += all::<ListTransactionsRequest>(&served).await;
+    asked += all::<DeleteRecordsRequest>(&served).await;
+    asked += all::<DescribeLogDirsRequest>(&served).await;
+    asked += all::<DescribeTopicPartitionsRequest>(&served).await;
     asked += all::<DescribeConfigsRequest>(&served).await;
     asked += all::<AlterConfigsRequest>(&served).await;
     asked += all::<CreatePartitionsRequest>(&served).await;
@@ -65,6 +75,9 @@ async fn api_versions_tells_the_exact_ranges() {
     assert_eq!(range(ApiKey::Fetch), Some((4, 17)));
     assert_eq!(range(ApiKey::JoinGroup), Some((0, 9)));
     assert_eq!(range(ApiKey::WriteTxnMarkers), None);
+    let finalized: Vec<_> =
+        answer.finalized_features.iter().map(|one| (one.name.as_str(), one.max_version_level)).collect();
+    assert_eq!((answer.finalized_features_epoch, finalized), (0, vec![("transaction.version", 2)]));
 }
 
 #[tokio::test]

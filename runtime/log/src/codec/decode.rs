@@ -19,6 +19,8 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) value: Option<&'a [u8]>,
     header_count: u32,
     headers: &'a [u8],
+    /// All that follows its timestamp.
+    pub(super) after_timestamp: &'a [u8],
     /// The whole record with its length.
     pub(super) stored: &'a [u8],
 }
@@ -50,6 +52,7 @@ impl<'a> RawRecords<'a> {
         self.rest = rest;
         body = body.get(1..).ok_or(Damaged("a record is empty"))?;
         let timestamp_delta = varint::read(&mut body)?;
+        let after_timestamp = body;
         let offset_delta = varint::read(&mut body)?;
         let key = read_bytes(&mut body)?;
         let value = read_bytes(&mut body)?;
@@ -64,7 +67,7 @@ impl<'a> RawRecords<'a> {
             true => self.header.max_timestamp,
             false => self.header.base_timestamp.wrapping_add(timestamp_delta),
         };
-        Ok(RawRecord { offset, timestamp, key, value, header_count, headers: body, stored })
+        Ok(RawRecord { offset, timestamp, key, value, header_count, headers: body, after_timestamp, stored })
     }
 }
 

@@ -10,15 +10,13 @@ pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes of base offset and length, which the length itself does not count.
 pub(crate) const LENGTH_PREFIX_BYTES: usize = 12;
 
-/// The log never takes back what a reader has seen, so its epoch never changes.
-const LEADER_EPOCH: i32 = 0;
-
 const MAGIC: u8 = 2;
 const CRC_FROM: usize = 21;
 const COMPRESSION_MASK: i16 = 0x07;
 const LOG_APPEND_TIME: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+const DELETE_HORIZON: i16 = 0x40;
 
 /// What a batch says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub(crate) struct BatchHeader {
     pub(crate) base_offset: i64,
     /// Bytes of the whole batch.
     pub(crate) bytes: usize,
+    /// Since which restart that may have lost something the partition has been written without one.
+    pub(crate) leader_epoch: i32,
     crc: u32,
     attributes: i16,
     last_offset_delta: i32,
@@ -52,6 +52,7 @@ impl BatchHeader {
         let header = Self {
             base_offset: i64::from_be_bytes(field(head, 0)),
             bytes,
+            leader_epoch: i32::from_be_bytes(field(head, 12)),
             crc: u32::from_be_bytes(field(head, 17)),
             attributes: i16::from_be_bytes(field(head, 21)),
             last_offset_delta: i32::from_be_bytes(field(head, 23)),
@@ -117,6 +118,16 @@ impl BatchHeader {
         self.attributes & CONTROL != 0
     }
 
+    /// From when on compaction may remove what it has kept for readers to see: removals, and markers of transactions.
+    pub(crate) fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
+    }
+
+    /// Whether it carries numbers of an idempotent producer, as opposed to what the log writes in the name of one.
+    pub(crate) fn numbered(&self) -> bool {
+        self.producer_id >= 0 && self.base_sequence >= 0
+    }
+
     /// How the records are compressed.
     pub(crate) fn codec(&self) -> Result<Codec, Damaged> {
         Codec::from_bits(self.attributes & COMPRESSION_MASK)
@@ -139,7 +150,7 @@ pub(super) fn write(batch: &mut [u8], new: &NewHeader) {
     let attributes = new.codec.bits() | if new.log_append_time { LOG_APPEND_TIME } else { 0 };
     set(batch, 0, 0i64.to_be_bytes());
     set(batch, 8, length.to_be_bytes());
-    set_leader_epoch(batch);
+    set_leader_epoch(batch, 0);
     set(batch, 16, [MAGIC]);
     set(batch, 21, attributes.to_be_bytes());
     set(batch, 23, new.last_offset_delta.to_be_bytes());
@@ -153,10 +164,16 @@ pub(super) fn write(batch: &mut [u8], new: &NewHeader) {
     set(batch, 17, crc.to_be_bytes());
 }
 
-/// Brings the head of a batch in line with records that were taken out of it.
-pub(super) fn set_rewritten(batch: &mut [u8], records: i32, max_timestamp: i64) {
+/// Brings the head of a batch in line with records that were taken out of it, and notes the delete horizon that their timestamps
+/// are relative to from then on.
+pub(super) fn set_rewritten(batch: &mut [u8], records: i32, max_timestamp: i64, horizon: Option<i64>) {
     let length = i32::try_from(batch.len() - LENGTH_PREFIX_BYTES).expect("a batch is below 2 GiB");
     set(batch, 8, length.to_be_bytes());
+    if let Some(horizon) = horizon {
+        let attributes = i16::from_be_bytes([batch[21], batch[22]]) | DELETE_HORIZON;
+        set(batch, 21, attributes.to_be_bytes());
+        set(batch, 27, horizon.to_be_bytes());
+    }
     set(batch, 35, max_timestamp.to_be_bytes());
     set(batch, 57, records.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
@@ -177,9 +194,19 @@ pub(super) fn set_changed(batch: &mut [u8], codec: Codec, append_time: Option<i6
     set(batch, 17, crc.to_be_bytes());
 }
 
-/// Marks a batch as appended by this log, whose leader epoch never changes.
-pub(super) fn set_leader_epoch(batch: &mut [u8]) {
-    set(batch, 12, LEADER_EPOCH.to_be_bytes());
+/// Makes a batch part of a producer's transaction, as records of its own or as the marker that ends it.
+pub(crate) fn set_transactional(batch: &mut [u8], (id, epoch): (i64, i16), control: bool) {
+    let attributes = i16::from_be_bytes([batch[21], batch[22]]) | TRANSACTIONAL | if control { CONTROL } else { 0 };
+    set(batch, 21, attributes.to_be_bytes());
+    set(batch, 43, id.to_be_bytes());
+    set(batch, 51, epoch.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    set(batch, 17, crc.to_be_bytes());
+}
+
+/// Says under which leader epoch a batch was appended.
+pub(crate) fn set_leader_epoch(batch: &mut [u8], epoch: i32) {
+    set(batch, 12, epoch.to_be_bytes());
 }
 
 /// Gives a batch its place in the log.

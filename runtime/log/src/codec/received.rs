@@ -63,7 +63,6 @@ pub(crate) fn copy_received(
         wanted.compress(&section, out).map_err(|_| Damaged("the records of a batch do not compress"))?;
     }
     let Some(copy) = out.get_mut(at..) else { return Ok(()) };
-    header::set_leader_epoch(copy);
     if wanted != kept || change.append_time.is_some() {
         header::set_changed(copy, wanted, change.append_time);
     }

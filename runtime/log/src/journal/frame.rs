@@ -44,6 +44,11 @@ impl FrameBuilder {
         Self { bytes: frame }
     }
 
+    /// A builder that goes on with a frame.
+    pub(crate) fn resume(frame: Vec<u8>) -> Self {
+        Self { bytes: frame }
+    }
+
     /// Adds an entry whose batch `write` appends to the buffer.
     pub(crate) fn entry(
         &mut self,

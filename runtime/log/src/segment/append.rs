@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::index::{self, IndexEntries};
 use super::{SWAP_SUFFIX, file_name};
+use crate::aborted::{Aborted, ENTRY_BYTES};
 use crate::checkpoint::SegmentPoint;
 use crate::codec::BatchHeader;
 use crate::topic_config::TopicSettings;
@@ -47,6 +48,8 @@ struct OpenSegment {
     offset_index_at: u64,
     time_index_at: u64,
     buffer: Vec<u8>,
+    /// Entries for its `.txnindex`.
+    aborted: Vec<u8>,
     since_entry: u64,
     max_timestamp_relative: u32,
 }
@@ -81,8 +84,8 @@ impl<'a> Appender<'a> {
         self.complete_before = offset;
     }
 
-    /// Appends a batch.
-    pub(crate) fn append(&mut self, header: &BatchHeader, batch: &[u8]) -> io::Result<()> {
+    /// Appends a batch. `aborted` is the transaction that it ended, where it is a marker that aborted one.
+    pub(crate) fn append(&mut self, header: &BatchHeader, batch: &[u8], aborted: Option<&Aborted>) -> io::Result<()> {
         if self.segments.last().is_none_or(|last| self.is_full(last, header)) {
             self.roll(header)?;
         } else if self.open.is_none() {
@@ -100,6 +103,9 @@ impl<'a> Appender<'a> {
         if header.max_timestamp > segment.max_timestamp || segment.bytes == 0 {
             segment.max_timestamp = header.max_timestamp;
             open.max_timestamp_relative = relative;
+        }
+        if let Some(aborted) = aborted {
+            aborted.write(&mut open.aborted);
         }
         open.since_entry += batch.len() as u64;
         open.buffer.extend_from_slice(batch);
@@ -141,13 +147,17 @@ impl<'a> Appender<'a> {
             offset_index_at: 0,
             time_index_at: 0,
             buffer: Vec::new(),
+            aborted: Vec::new(),
             since_entry: 0,
             max_timestamp_relative: 0,
         });
         self.touched.dir = true;
         let timestamp = header.max_timestamp;
         let (first_timestamp, max_timestamp, swapping) = (timestamp, timestamp, self.swapping);
-        self.segments.push(SegmentPoint { base, bytes: 0, first_timestamp, max_timestamp, swapping });
+        let (aborted, aborted_crc) = (0, 0);
+        let bytes = 0;
+        let point = SegmentPoint { base, bytes, first_timestamp, max_timestamp, swapping, aborted, aborted_crc };
+        self.segments.push(point);
         Ok(())
     }
 
@@ -175,6 +185,7 @@ impl<'a> Appender<'a> {
             offset_index_at,
             time_index_at,
             buffer: Vec::new(),
+            aborted: Vec::new(),
             since_entry: 0,
             max_timestamp_relative: relative(segment.base, next.base_offset).saturating_sub(1),
         });
@@ -183,13 +194,28 @@ impl<'a> Appender<'a> {
 
     /// Writes out the open segment. Its indexes are synced only when it is complete; until then they can be rebuilt.
     fn leave(&mut self, complete: bool) -> io::Result<()> {
-        let (Some(mut open), Some(segment)) = (self.open.take(), self.segments.last()) else { return Ok(()) };
+        let (Some(mut open), Some(segment)) = (self.open.take(), self.segments.last_mut()) else { return Ok(()) };
         if complete {
             open.entries.time(segment.max_timestamp, open.max_timestamp_relative);
         }
         open.write_buffer(segment.bytes)?;
         write_all_at(open.offset_index.as_ref(), &open.entries.offsets, open.offset_index_at)?;
         write_all_at(open.time_index.as_ref(), &open.entries.times, open.time_index_at)?;
+        if !open.aborted.is_empty() {
+            let suffix = if segment.swapping { SWAP_SUFFIX } else { "" };
+            let path = self.dir.join(file_name(segment.base, "txnindex") + suffix);
+            // What follows the entries that are listed is the rest of something that was never listed.
+            let listed = u64::from(segment.aborted) * ENTRY_BYTES as u64;
+            let file = self.vfs.open(&path, if listed == 0 { Open::Create } else { Open::Write })?;
+            if file.length()? > listed {
+                file.set_len(listed)?;
+            }
+            write_all_at(file.as_ref(), &open.aborted, listed)?;
+            segment.aborted += u32::try_from(open.aborted.len() / ENTRY_BYTES).unwrap_or(0);
+            segment.aborted_crc = crc32c::crc32c_append(segment.aborted_crc, &open.aborted);
+            self.touched.dir |= listed == 0;
+            self.touched.files.push(file);
+        }
         self.touched.files.push(open.log);
         if complete {
             self.touched.files.extend([open.offset_index, open.time_index]);

@@ -21,7 +21,7 @@ fn orders() -> TopicPartition {
 }
 
 async fn append(log: &Embedded, bytes: Bytes) -> Result<AppendedBatch, Error> {
-    log.append_batches(vec![ReceivedBatch { partition: orders(), bytes }]).await.remove(0)
+    log.append_batches(vec![ReceivedBatch { partition: orders(), bytes, adds_partition: false }]).await.remove(0)
 }
 
 /// Sizes of the batches that a fetch returns: partition, offset, its limit; the limit of all.
@@ -30,6 +30,7 @@ async fn sizes(log: &Embedded, wanted: &[(i32, i64, usize)], bytes_max: usize) -
         partition: TopicPartition::new("orders", *partition),
         offset: *offset,
         bytes_max: *bytes_max,
+        committed: false,
     });
     let limits = FetchLimits { bytes_min: 1, max_wait: Duration::ZERO, bytes_max };
     let fetched = log.fetch_batches(&wanted.collect::<Vec<_>>(), limits).await.expect("a fetch");
@@ -54,7 +55,7 @@ async fn a_received_batch_keeps_its_bytes_and_gets_its_offsets() {
         .collect();
     assert_eq!(values(&log, &orders(), 0).await, expected);
     let sent = received_batch(&["a", "b"], Compression::Lz4, NO_PRODUCER);
-    let wanted = [FetchBatches { partition: orders(), offset: 8, bytes_max: 1 }];
+    let wanted = [FetchBatches { partition: orders(), offset: 8, bytes_max: 1, committed: false }];
     let limits = FetchLimits { bytes_min: 1, max_wait: Duration::ZERO, bytes_max: 1 };
     let check = |stored: &[u8]| {
         assert_eq!(&stored[..8], 7i64.to_be_bytes(), "the batch that holds offset 8 comes whole");
@@ -110,8 +111,13 @@ async fn what_must_not_be_appended_is_refused_and_leaves_nothing() {
         assert_eq!(error.code(), code, "case {index}: {error}");
     }
     assert_eq!(log.offsets(&orders()).expect("there").high_watermark, 0);
-    let stray = ReceivedBatch { partition: TopicPartition::new("__consumer_offsets", 0), bytes: good().into() };
-    let unknown = ReceivedBatch { partition: TopicPartition::new("nowhere", 0), bytes: good().into() };
+    let stray = ReceivedBatch {
+        partition: TopicPartition::new("__consumer_offsets", 0),
+        bytes: good().into(),
+        adds_partition: false,
+    };
+    let unknown =
+        ReceivedBatch { partition: TopicPartition::new("nowhere", 0), bytes: good().into(), adds_partition: false };
     let answers = log.append_batches(vec![stray, unknown]).await;
     let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().expect_err("refused").code()).collect();
     assert_eq!(codes, ["log.invalid_topic", "log.unknown_topic"]);
@@ -126,7 +132,11 @@ async fn a_bad_batch_keeps_no_neighbour_out_and_a_topic_may_change_what_it_takes
     log.create_topic(NewTopic { name: "orders".into(), partitions: Some(2), configs: configs.into() })
         .await
         .expect("created");
-    let at = |partition, bytes| ReceivedBatch { partition: TopicPartition::new("orders", partition), bytes };
+    let at = |partition, bytes| ReceivedBatch {
+        partition: TopicPartition::new("orders", partition),
+        bytes,
+        adds_partition: false,
+    };
     let lz4 = received_batch(&["a", "b"], Compression::Lz4, NO_PRODUCER);
     let answers = log.append_batches(vec![at(1, lz4.slice(..40)), at(0, lz4.clone()), at(0, lz4)]).await;
     let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(Error::code)).collect();
@@ -135,7 +145,7 @@ async fn a_bad_batch_keeps_no_neighbour_out_and_a_topic_may_change_what_it_takes
     assert_eq!(values(&log, &orders(), 0).await, [(0, "a".to_owned()), (1, "b".to_owned())]);
     assert_eq!(log.record_of_max_time(&orders()).await.expect("there"), Some((0, time)));
     assert_eq!(log.record_at_time(&orders(), time + 1).await.expect("there"), None);
-    let wanted = [FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20 }];
+    let wanted = [FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20, committed: false }];
     let limits = FetchLimits { bytes_min: 1, max_wait: Duration::ZERO, bytes_max: 1 << 20 };
     let fetched = log.fetch_batches(&wanted, limits).await.expect("fetched").remove(0).expect("there");
     assert_eq!(fetched.batches[0][22] & 7, 4, "zstd");
@@ -150,7 +160,10 @@ async fn limits_are_kept_but_for_the_first_batch() {
     let one = bytes.len();
     for partition in [0, 0, 0, 1, 1] {
         let partition = TopicPartition::new("orders", partition);
-        log.append_batches(vec![ReceivedBatch { partition, bytes: bytes.clone() }]).await.remove(0).expect("appended");
+        log.append_batches(vec![ReceivedBatch { partition, bytes: bytes.clone(), adds_partition: false }])
+            .await
+            .remove(0)
+            .expect("appended");
     }
     let none: Vec<usize> = Vec::new();
     let mut log = log;
@@ -184,7 +197,7 @@ async fn a_fetch_waits_for_enough_and_one_partition_in_error_ends_the_wait() {
     let log = open(dir.path());
     log.create_topic(topic("orders", 1)).await.expect("created");
     let bytes = received_batch(&["a"], Compression::None, NO_PRODUCER);
-    let wanted = vec![FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20 }];
+    let wanted = vec![FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20, committed: false }];
     let limits = FetchLimits { bytes_min: bytes.len() + 1, max_wait: Duration::from_secs(60), bytes_max: 1 << 20 };
     let waiting = tokio::spawn({
         let (log, wanted) = (log.clone(), wanted.clone());
@@ -193,7 +206,7 @@ async fn a_fetch_waits_for_enough_and_one_partition_in_error_ends_the_wait() {
     append(&log, bytes.clone()).await.expect("appended");
     append(&log, bytes).await.expect("appended");
     let fetched = waiting.await.expect("no panic").expect("fetched").remove(0).expect("there");
-    assert_eq!((fetched.batches.len(), fetched.offsets.high_watermark), (2, 2));
+    assert_eq!((fetched.batches.len(), fetched.ends.high_watermark), (2, 2));
     let beyond = FetchBatches { offset: 9, ..wanted[0].clone() };
     let answers =
         log.fetch_batches(&[FetchBatches { offset: 2, ..wanted[0].clone() }, beyond], limits).await.expect("fetched");
@@ -212,7 +225,7 @@ async fn a_reader_steps_over_what_compaction_left_of_the_end() {
     // What is left when the last records of all were removed: segments that end before the high watermark.
     log.core.checkpoint(false).expect("a checkpoint");
     crate::sync::lock(&state.state).segments.clear();
-    let wanted = [FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20 }];
+    let wanted = [FetchBatches { partition: orders(), offset: 0, bytes_max: 1 << 20, committed: false }];
     let limits = FetchLimits { bytes_min: 1, max_wait: Duration::ZERO, bytes_max: 1 << 20 };
     let fetched = log.fetch_batches(&wanted, limits).await.expect("fetched").remove(0).expect("there");
     let header = BatchHeader::verify(&fetched.batches[0]).expect("a sound batch");
@@ -244,7 +257,7 @@ async fn a_batch_that_is_sent_again_is_appended_once_also_after_a_restart() {
     let producer = log.new_producer_id();
     let numbered = |sequence| received_batch(&["a", "b"], Compression::None, (producer, 0, sequence));
     // Three at once, the second one twice: it is answered when the first is durable.
-    let at = |bytes| vec![ReceivedBatch { partition: orders(), bytes }];
+    let at = |bytes| vec![ReceivedBatch { partition: orders(), bytes, adds_partition: false }];
     let answers = [0, 2, 2, 4].map(|sequence| log.append_batches(at(numbered(sequence))));
     let mut offsets = Vec::new();
     for answer in answers {

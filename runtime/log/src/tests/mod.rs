@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod retention;
 mod simulation;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -49,6 +50,13 @@ pub(crate) fn received_batch(values: &[&str], compression: Compression, producer
     bytes[53..57].copy_from_slice(&producer.2.to_be_bytes());
     let crc = crc32c::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
+/// The same, as part of its producer's transaction.
+pub(crate) fn transactional_batch(values: &[&str], producer: (i64, i16, i32)) -> Bytes {
+    let mut bytes = received_batch(values, Compression::None, producer).to_vec();
+    crate::codec::set_transactional(&mut bytes, (producer.0, producer.1), false);
     bytes.into()
 }
 

@@ -214,6 +214,30 @@ pub(super) const CODES: &[Code] = &[
         "A record is larger than the topic takes.",
         "Raise the topic's max.message.bytes, or use a dead letter queue.",
     ),
+    code(
+        "log.invalid_transaction_state",
+        Input,
+        "A client did something that its transaction does not allow, such as ending one that is not open.",
+        "Look at the client's log: each transaction is begun, written and ended once.",
+    ),
+    code(
+        "log.invalid_transaction_timeout",
+        Input,
+        "A client asks that its transactions may be open for longer than is allowed, or for no time at all.",
+        "Set its transaction.timeout.ms to at most 15 minutes.",
+    ),
+    code(
+        "log.transaction_fenced",
+        Environment,
+        "A newer instance with the same transactional id has taken over, or a transaction was open for too long.",
+        "Give each instance a transactional id of its own, and raise transaction.timeout.ms where the work takes longer.",
+    ),
+    code(
+        "log.unknown_transaction",
+        Data,
+        "The transactional id is not known, or it belongs to another producer.",
+        "The client begins anew. An id that was not used for a week is forgotten.",
+    ),
     code("log.topic_exists", Input, "There is a topic of this name already.", "Choose another name."),
     code("log.unknown_partition", Input, "The topic has no partition of this number.", "`towpath topics` lists them."),
     code(

@@ -7,6 +7,7 @@ mod compaction;
 mod damage;
 mod model;
 mod producers;
+mod transactions;
 mod workload;
 
 use workload::World;
@@ -70,5 +71,20 @@ fn compaction_keeps_the_last_record_of_every_key_through_any_power_cut() {
     for_each_seed(SEEDS / 5, |seed| compacted.set(compacted.get() + compaction::live(seed)));
     if std::env::var("TOWPATH_SEED").is_err() {
         assert!(compacted.get() > SEEDS / 5, "only {} partitions were compacted", compacted.get());
+    }
+}
+
+#[test]
+fn every_transaction_is_whole_or_absent_through_any_power_cut() {
+    let met = std::cell::Cell::new(transactions::Met::default());
+    for_each_seed(SEEDS / 2, |seed| met.set(met.get() + transactions::live(seed)));
+    let met = met.get();
+    println!("{met:?}");
+    if std::env::var("TOWPATH_SEED").is_err() {
+        let counts = [met.cuts, met.committed, met.aborted, met.timed_out, met.unanswered, met.compacted];
+        assert!(
+            counts.iter().all(|count| *count > SEEDS / 20),
+            "the workload no longer reaches what it is there for: {met:?}"
+        );
     }
 }

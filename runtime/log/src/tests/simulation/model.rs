@@ -28,6 +28,8 @@ pub(super) struct InFlight {
 pub(super) enum OpenChange {
     Create(String),
     Delete(String),
+    /// To so many partitions.
+    Grow(String, usize),
 }
 
 #[derive(Default)]

@@ -82,7 +82,11 @@ impl Producer {
         let numbers: Vec<String> = (*first..*first + *count).map(|number| number.to_string()).collect();
         let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
         let bytes = received_batch(&numbers, Compression::None, (self.id, 0, *first as i32));
-        *answer = Some(log.append_batches(vec![ReceivedBatch { partition: TopicPartition::new("t", 0), bytes }]));
+        *answer = Some(log.append_batches(vec![ReceivedBatch {
+            partition: TopicPartition::new("t", 0),
+            bytes,
+            adds_partition: false,
+        }]));
     }
 
     /// Sends everything that was not acknowledged, in order. Says how much of it the log held.

@@ -32,6 +32,7 @@ pub(super) struct Met {
     cut_opens: u64,
     segments_dropped: u64,
     topics_deleted: u64,
+    topics_grown: u64,
 }
 
 impl Met {
@@ -45,12 +46,13 @@ impl Met {
         self.cut_opens += other.cut_opens;
         self.segments_dropped += other.segments_dropped;
         self.topics_deleted += other.topics_deleted;
+        self.topics_grown += other.topics_grown;
     }
 
     pub(super) fn is_varied(&self) -> bool {
         let counts =
             [self.acknowledged, self.refused, self.recovered_in_flight, self.lost_in_flight, self.failed_syncs];
-        let more = [self.cuts, self.cut_opens, self.segments_dropped, self.topics_deleted];
+        let more = [self.cuts, self.cut_opens, self.segments_dropped, self.topics_deleted, self.topics_grown];
         counts.iter().chain(&more).all(|count| *count > 10)
     }
 }
@@ -228,6 +230,13 @@ impl World {
                 log.delete_topic_now(&name)?;
                 self.met.topics_deleted += 1;
                 self.model.topics.remove(&name);
+            } else if self.random.random_bool(0.3) {
+                let partitions = self.model.topics[&name].partitions.len() + 1;
+                self.model.open_change = Some(OpenChange::Grow(name.clone(), partitions));
+                match log.grow_topic_now(&name, partitions as i32) {
+                    Ok(_) => self.grow(&name, partitions),
+                    Err(error) => ignore_full(Err(error))?,
+                }
             }
         } else {
             self.model.open_change = Some(OpenChange::Create(name.clone()));
@@ -238,6 +247,13 @@ impl World {
         }
         self.model.open_change = None;
         Ok(())
+    }
+
+    fn grow(&mut self, name: &str, partitions: usize) {
+        if let Some(topic) = self.model.topics.get_mut(name) {
+            topic.partitions.resize(partitions, Vec::new());
+            self.met.topics_grown += 1;
+        }
     }
 
     fn new_topic(&mut self, name: &str) -> NewTopic {
@@ -273,6 +289,11 @@ impl World {
                 if let Some(topic) = there.iter().find(|topic| topic.name.as_ref() == name) {
                     self.enter(topic);
                 }
+            }
+            Some(OpenChange::Grow(name, partitions))
+                if there.iter().any(|one| one.name.as_ref() == name && one.partitions as usize == partitions) =>
+            {
+                self.grow(&name, partitions);
             }
             Some(OpenChange::Delete(name)) if !there.iter().any(|topic| topic.name.as_ref() == name) => {
                 self.model.topics.remove(&name);

@@ -1,0 +1,194 @@
+//! Transactions through the engine's door: nothing of an open or an aborted one is read, everything of a committed one at once, and
+//! an open one survives a restart.
+
+use std::time::Duration;
+
+use towpath_model::TopicPartition;
+
+use super::{open, topic, transactional_batch, values};
+use crate::{
+    AppendedBatch, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset, GroupOffsets, NewTopic, Producer,
+    ReceivedBatch, Topics, TransactionStatus,
+};
+
+const ID: &str = "copy";
+
+fn part(number: i32) -> TopicPartition {
+    TopicPartition::new("orders", number)
+}
+
+async fn write(
+    log: &Embedded,
+    producer: Producer,
+    (number, sequence): (i32, i32),
+    values: &[&str],
+    adds_partition: bool,
+) -> Result<AppendedBatch, Error> {
+    let bytes = transactional_batch(values, (producer.id, producer.epoch, sequence));
+    log.append_batches(vec![ReceivedBatch { partition: part(number), bytes, adds_partition }]).await.remove(0)
+}
+
+fn offset(position: i64) -> Vec<GroupOffset> {
+    let metadata = "m".to_owned();
+    vec![GroupOffset { group: "readers".into(), partition: part(0), offset: Some(position), metadata }]
+}
+
+async fn all(log: &Embedded, number: i32) -> Vec<String> {
+    values(log, &part(number), 0).await.into_iter().map(|(_, value)| value).collect()
+}
+
+/// What a Kafka client that wants committed records is handed: how many batches, and which stretches it is to leave out.
+async fn fetched(log: &Embedded, number: i32, from: i64) -> (usize, Vec<(i64, i64)>) {
+    let wanted = [FetchBatches { partition: part(number), offset: from, bytes_max: 1 << 20, committed: true }];
+    let limits = FetchLimits { bytes_min: 0, max_wait: Duration::ZERO, bytes_max: 1 << 20 };
+    let found = log.fetch_batches(&wanted, limits).await.expect("fetched").remove(0).expect("there");
+    (found.batches.len(), found.aborted.iter().map(|aborted| (aborted.first_offset, aborted.last_offset)).collect())
+}
+
+#[tokio::test]
+async fn records_and_offsets_of_a_transaction_are_seen_together_or_never() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    // The records are from long ago and the markers are from now; they are to lie in one segment.
+    let configs = [("segment.ms".to_owned(), i64::MAX.to_string())].into();
+    log.create_topic(NewTopic { configs, ..topic("orders", 2) }).await.expect("created");
+    let producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    let refused = write(&log, producer, (0, 0), &["a"], false).await.expect_err("not added");
+    assert_eq!(refused.code(), "log.invalid_transaction_state");
+    log.add_to_transaction(ID, producer, vec![part(0), part(1)]).await.expect("added");
+    log.add_group_to_transaction(ID, producer, "readers").await.expect("added");
+    write(&log, producer, (0, 0), &["a", "b"], false).await.expect("written");
+    write(&log, producer, (1, 0), &["x"], false).await.expect("written");
+    log.commit_offsets_in_transaction(ID, producer, offset(7), false).await.expect("stored");
+    for part_of_it in [0, 1] {
+        assert!(all(&log, part_of_it).await.is_empty(), "an open transaction is read");
+    }
+    assert!(log.group_offsets("readers").is_empty());
+    assert_eq!(log.pending_offsets("readers"), [part(0)]);
+    let ends = log.ends(&part(0)).expect("there");
+    assert_eq!((ends.last_stable, ends.high_watermark), (0, 2));
+    log.end_transaction(ID, producer, true, false).await.expect("committed");
+    assert_eq!((all(&log, 0).await, all(&log, 1).await), (vec!["a".to_owned(), "b".to_owned()], vec!["x".to_owned()]));
+    assert_eq!((log.group_offsets("readers"), log.pending_offsets("readers")), (offset(7), vec![]));
+    // Sequences go on in the next one, which is aborted.
+    log.add_to_transaction(ID, producer, vec![part(0)]).await.expect("added");
+    write(&log, producer, (0, 2), &["c"], false).await.expect("written");
+    let error = log.commit_offsets_in_transaction(ID, producer, offset(9), false).await.expect_err("not added");
+    assert_eq!(error.code(), "log.invalid_transaction_state");
+    log.commit_offsets_in_transaction(ID, producer, offset(9), true).await.expect("stored");
+    log.end_transaction(ID, producer, false, false).await.expect("aborted");
+    assert_eq!(all(&log, 0).await, ["a", "b"]);
+    assert_eq!(log.group_offsets("readers"), offset(7));
+    assert_eq!(fetched(&log, 0, 0).await, (4, vec![(3, 4)]));
+    assert_eq!(fetched(&log, 0, 5).await, (0, vec![]));
+    // All of it again from segments, and after a crash.
+    log.close().await.expect("closed");
+    drop(log);
+    for _ in 0..2 {
+        let log = open(dir.path());
+        assert_eq!(all(&log, 0).await, ["a", "b"]);
+        assert_eq!(fetched(&log, 0, 0).await, (4, vec![(3, 4)]));
+        assert_eq!(log.group_offsets("readers"), offset(7));
+        let index = std::fs::read(dir.path().join("orders-0/00000000000000000000.txnindex")).expect("an index");
+        assert_eq!(index.len(), 34);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_client_needs_no_adding_and_has_a_new_epoch_after_each_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 2)).await.expect("created");
+    let first = log.init_producer(ID, 60_000, None).await.expect("begins");
+    write(&log, first, (0, 0), &["a"], true).await.expect("joins");
+    log.commit_offsets_in_transaction(ID, first, offset(3), true).await.expect("joins");
+    let second = log.end_transaction(ID, first, true, true).await.expect("committed");
+    assert_eq!(second, Producer { epoch: first.epoch + 1, ..first });
+    assert_eq!(log.end_transaction(ID, first, true, true).await.expect("asked again"), second);
+    let late = write(&log, first, (0, 1), &["late"], true).await.expect_err("of the one that has ended");
+    assert_eq!(late.code(), "log.transaction_fenced");
+    write(&log, second, (0, 0), &["b"], true).await.expect("joins");
+    let state = log.transaction(ID).expect("known");
+    assert_eq!((state.status, state.partitions), (TransactionStatus::Ongoing, vec![part(0)]));
+    let third = log.end_transaction(ID, second, false, true).await.expect("aborted");
+    assert_eq!(third.epoch, 2);
+    assert_eq!(all(&log, 0).await, ["a"]);
+    let active = log.producers(&part(0)).expect("there");
+    assert_eq!((active.len(), active[0].producer, active[0].open_since), (1, third, None));
+}
+
+#[tokio::test]
+async fn an_open_transaction_survives_a_crash_and_commits_or_ends_by_its_timeout() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 2)).await.expect("created");
+    let patient = log.init_producer("patient", 900_000, None).await.expect("begins");
+    let hasty = log.init_producer("hasty", 50, None).await.expect("begins");
+    write(&log, patient, (0, 0), &["kept"], true).await.expect("joins");
+    log.commit_offsets_in_transaction("patient", patient, offset(5), true).await.expect("joins");
+    write(&log, hasty, (1, 0), &["gone"], true).await.expect("joins");
+    drop(log);
+    let log = open(dir.path());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while log.transaction("hasty").is_some_and(|state| state.status == TransactionStatus::Ongoing) {
+        assert!(tokio::time::Instant::now() < deadline, "it is still open");
+        tokio::task::yield_now().await;
+    }
+    let refused = write(&log, hasty, (1, 1), &["late"], true).await.expect_err("fenced");
+    assert_eq!(refused.code(), "log.transaction_fenced");
+    assert!(all(&log, 1).await.is_empty());
+    assert_eq!(log.ends(&part(1)).expect("there").last_stable, 2);
+    assert!(all(&log, 0).await.is_empty());
+    assert_eq!(log.pending_offsets("readers"), [part(0)]);
+    write(&log, patient, (0, 1), &["more"], true).await.expect("goes on");
+    log.end_transaction("patient", patient, true, true).await.expect("committed");
+    assert_eq!(all(&log, 0).await, ["kept", "more"]);
+    assert_eq!(log.group_offsets("readers"), offset(5));
+}
+
+#[tokio::test]
+async fn a_fetch_of_committed_records_waits_for_the_end_of_a_transaction() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    let producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    write(&log, producer, (0, 0), &["a"], true).await.expect("joins");
+    let waiting = tokio::spawn({
+        let log = log.clone();
+        async move { log.fetch(&[crate::Fetch { partition: part(0), offset: 0 }], 1 << 20, Duration::from_secs(60)).await }
+    });
+    log.end_transaction(ID, producer, true, true).await.expect("committed");
+    let found = waiting.await.expect("no panic").expect("fetched").remove(0);
+    assert_eq!((found.records.len(), found.next_offset, found.high_watermark), (1, 2, 2));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_deleted_in_between_holds_no_end_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    log.create_topic(topic("other", 1)).await.expect("created");
+    let producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    log.add_to_transaction(ID, producer, vec![part(0), TopicPartition::new("other", 0)]).await.expect("added");
+    write(&log, producer, (0, 0), &["a"], false).await.expect("written");
+    log.delete_topic("other").await.expect("deleted");
+    log.end_transaction(ID, producer, true, false).await.expect("committed");
+    assert_eq!(all(&log, 0).await, ["a"]);
+}
+
+#[tokio::test]
+async fn limits_and_ids_are_checked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    for timeout_ms in [0, -1, 900_001] {
+        let error = log.init_producer(ID, timeout_ms, None).await.expect_err("out of bounds");
+        assert_eq!(error.code(), "log.invalid_transaction_timeout");
+    }
+    let stranger = Producer { id: 5, epoch: 0 };
+    let error = log.end_transaction("nobody", stranger, true, false).await.expect_err("unknown");
+    assert_eq!(error.code(), "log.unknown_transaction");
+    let new = NewTopic { name: "orders".into(), partitions: Some(1), ..NewTopic::default() };
+    log.create_topic(new).await.expect("created");
+    let error = write(&log, stranger, (0, 0), &["a"], true).await.expect_err("unknown");
+    assert_eq!(error.code(), "log.unknown_transaction");
+}
