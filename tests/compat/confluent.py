@@ -5,7 +5,7 @@ import sys
 import uuid
 
 from check import check, eventually, run
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    ResourceType)
 
@@ -177,6 +177,75 @@ def seeking_to_an_offset_and_to_a_time():
     assert take(reader, 1)[0].offset() == 42
     found = reader.offsets_for_times([TopicPartition(topic, 0, 1_000_077)], 30)
     assert found[0].offset == 77, found
+    reader.close()
+
+
+@check
+def transactions_commit_and_abort_records_and_offsets_together():
+    topic, group, name = new_topic(2), f"g-{uuid.uuid4().hex[:8]}", f"tx-{uuid.uuid4().hex[:8]}"
+    sender = producer(transactional_id=name, transaction_timeout_ms="20000")
+    sender.init_transactions(30)
+    reader = consumer(group)
+    reader.subscribe([topic])
+    eventually("an assignment", lambda: reader.poll(0.1) or reader.assignment())
+    expected = [[], []]
+    for number in range(12):
+        commits = number % 3 != 1
+        sender.begin_transaction()
+        for index in range(20):
+            value = f"{number}-{index}"
+            sender.produce(topic, value, partition=index % 2)
+            if commits:
+                expected[index % 2].append(value)
+        sender.send_offsets_to_transaction([TopicPartition(topic, 0, number + 1)], reader.consumer_group_metadata(), 30)
+        sender.flush(30)
+        if commits:
+            sender.commit_transaction(30)
+        else:
+            sender.abort_transaction(30)
+    assert reader.committed([TopicPartition(topic, 0)], 30)[0].offset == 12
+    reader.close()
+    for isolation, counts in [("read_committed", [len(part) for part in expected]), ("read_uncommitted", [120, 120])]:
+        for partition in range(2):
+            one = consumer(isolation_level=isolation, enable_partition_eof="true")
+            one.assign([TopicPartition(topic, partition, 0)])
+            found = []
+
+            def at_the_end():
+                message = one.poll(0.5)
+                if message is None:
+                    return False
+                if message.error():
+                    return message.error().code() == KafkaError._PARTITION_EOF
+                found.append(message.value().decode())
+                return False
+            eventually(f"the end of partition {partition}", at_the_end)
+            assert len(found) == counts[partition], (isolation, partition, len(found))
+            if isolation == "read_committed":
+                assert found == expected[partition]
+            one.close()
+
+
+@check
+def a_newer_instance_fences_an_older_one():
+    topic, name = new_topic(), f"tx-{uuid.uuid4().hex[:8]}"
+    first, second = producer(transactional_id=name), producer(transactional_id=name)
+    first.init_transactions(30)
+    first.begin_transaction()
+    first.produce(topic, "of the old one")
+    first.flush(30)
+    second.init_transactions(30)
+    try:
+        first.commit_transaction(30)
+        raise AssertionError("an older instance committed")
+    except KafkaException as error:
+        assert error.args[0].code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH), error
+    second.begin_transaction()
+    second.produce(topic, "of the new one")
+    second.commit_transaction(30)
+    reader = consumer(isolation_level="read_committed")
+    reader.assign([TopicPartition(topic, 0, 0)])
+    assert [message.value() for message in take(reader, 1)] == [b"of the new one"]
     reader.close()
 
 

@@ -1,7 +1,10 @@
-"""kill -9 under a running client: an idempotent producer and a group of one keep going while the broker is killed and restarted.
+"""kill -9 and SIGSTOP under running clients: they keep going while the broker is killed and restarted, or stands still for a while.
 
-Every acknowledged record must be there once, in the order of sending, and no committed offset may go back.
-usage: crash.py ROUNDS COMMAND... where COMMAND serves a log at the address that stands in it as {address}.
+An idempotent producer and a group of one: every acknowledged record must be there once, in the order of sending, and no committed
+offset may go back. A transactional producer, whose history is kept: each transaction writes one number to every partition, so that what
+a reader of committed records finds must be the same in all of them, rising, with every number whose commit was acknowledged and none
+that was aborted.
+usage: crash.py ROUNDS COMMAND... where COMMAND serves the log of a folder that stands in it as {folder} at the address {address}.
 """
 
 import random
@@ -9,10 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from check import check, eventually, run
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROUNDS, COMMAND = int(sys.argv[1]), sys.argv[2:]
@@ -29,13 +33,14 @@ def free_address():
 class Broker:
     """A broker that is killed and comes back at the same address."""
 
-    def __init__(self):
+    def __init__(self, folder):
+        self.folder = folder
         self.address = free_address()
         self.process = None
         self.start()
 
     def start(self):
-        command = [part.format(address=self.address) for part in COMMAND]
+        command = [part.format(address=self.address, folder=self.folder) for part in COMMAND]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         host, port = self.address.split(":")
 
@@ -52,12 +57,22 @@ class Broker:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def disturb(self, chance):
+        """Kills it and starts it again, or stops it for a while."""
+        if chance.random() < 0.5:
+            self.kill()
+            self.start()
+        else:
+            self.process.send_signal(signal.SIGSTOP)
+            time.sleep(chance.uniform(0.1, 2.5))
+            self.process.send_signal(signal.SIGCONT)
+
 
 @check
 def what_is_acknowledged_is_there_once_and_in_order():
     chance = random.Random(SEED)
-    print(f"          seed {SEED}, {ROUNDS} kills")
-    broker = Broker()
+    print(f"          seed {SEED}, {ROUNDS} disturbances")
+    broker = Broker("records")
     try:
         admin = AdminClient({"bootstrap.servers": broker.address})
         admin.create_topics([NewTopic("t", PARTITIONS, 1)])["t"].result(30)
@@ -92,8 +107,7 @@ def what_is_acknowledged_is_there_once_and_in_order():
                                 committed[part.partition] = part.offset
                     except Exception as error:  # The broker was killed before or while it answered: the fate of this one is open.
                         assert not isinstance(error, AssertionError), error
-            broker.kill()
-            broker.start()
+            broker.disturb(chance)
         assert producer.flush(120) == 0, "not all was delivered"
         assert not failures, failures[:3]
         for part in reader.committed([TopicPartition("t", partition) for partition in range(PARTITIONS)], 30):
@@ -106,6 +120,109 @@ def what_is_acknowledged_is_there_once_and_in_order():
         print(f"          {sum(sent)} records, none lost, none twice")
     finally:
         broker.kill()
+
+
+@check
+def transactions_are_whole_or_absent():
+    chance = random.Random(SEED + 1)
+    broker = Broker("transactions")
+    try:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic("tx", PARTITIONS, 1)])["tx"].result(30)
+        disturbances, done = threading.Event(), []
+
+        def trouble():
+            for _ in range(ROUNDS):
+                time.sleep(chance.uniform(0.3, 1.5))
+                broker.disturb(chance)
+            disturbances.set()
+        troublemaker = threading.Thread(target=trouble, daemon=True)
+        writer, history, number = None, {}, 0
+        writer = new_writer(broker.address)
+        troublemaker.start()
+        while not disturbances.is_set() or number < ROUNDS * 5:
+            if writer is None:
+                writer = new_writer(broker.address)
+            history[number] = "open"
+            try:
+                history[number] = one_transaction(writer, number, chance.random() < 0.3)
+            except KafkaException as error:
+                if history[number] == "open":
+                    # What was asked last has no answer: only a reader can tell.
+                    history[number] = "unknown"
+                done.append(str(error))
+                writer = None
+            number += 1
+        troublemaker.join()
+        new_writer(broker.address)
+        found = [committed(broker.address, partition) for partition in range(PARTITIONS)]
+        assert found[0] == found[1] == found[2], [len(part) for part in found]
+        assert found[0] == sorted(set(found[0])), "twice, or out of order"
+        seen = set(found[0])
+        outcomes = {outcome: [one for one, ended in history.items() if ended == outcome] for outcome in ["committed", "aborted", "unknown"]}
+        lost = [one for one in outcomes["committed"] if one not in seen]
+        assert not lost, f"acknowledged and lost: {lost}"
+        shown = [one for one in outcomes["aborted"] if one in seen]
+        assert not shown, f"aborted and seen: {shown}"
+        print(f"          {len(outcomes['committed'])} committed, {len(outcomes['aborted'])} aborted, {len(outcomes['unknown'])} without"
+              f" an answer, of which {len(seen - set(outcomes['committed']))} came true; {len(done)} producers were replaced")
+    finally:
+        broker.kill()
+
+
+def new_writer(address):
+    """A producer whose transactions nobody else has open any more."""
+    def begin():
+        writer = Producer({"bootstrap.servers": address, "transactional.id": "writer", "transaction.timeout.ms": 20000,
+                           "linger.ms": 0, "retry.backoff.ms": 50, "reconnect.backoff.max.ms": 200})
+        try:
+            writer.init_transactions(10)
+            return writer
+        except KafkaException:
+            return None
+    return eventually("a producer begins", begin, 120)
+
+
+def one_transaction(writer, number, aborts):
+    writer.begin_transaction()
+    for partition in range(PARTITIONS):
+        writer.produce("tx", str(number), partition=partition)
+    try:
+        if not aborts:
+            patiently(writer.commit_transaction)
+            return "committed"
+    except KafkaException as error:
+        if not error.args[0].txn_requires_abort():
+            raise
+    patiently(writer.abort_transaction)
+    return "aborted"
+
+
+def patiently(ends):
+    while True:
+        try:
+            return ends(60)
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+
+
+def committed(address, partition):
+    """What a reader of committed records finds up to the end."""
+    reader = Consumer({"bootstrap.servers": address, "group.id": "committed", "enable.auto.commit": False, "enable.partition.eof": True,
+                       "isolation.level": "read_committed"})
+    reader.assign([TopicPartition("tx", partition, 0)])
+    found = []
+
+    def all_read():
+        for message in reader.consume(1000, 0.5):
+            if message.error():
+                return True
+            found.append(int(message.value()))
+        return False
+    eventually(f"the end of partition {partition}", all_read, 60)
+    reader.close()
+    return found
 
 
 def read(address, partition, count):
@@ -129,4 +246,4 @@ def difference(found, expected):
     return f"{len(found)} of {len(expected)}; from {at}: {found[at:at + 3]} and not {expected[at:at + 3]}"
 
 
-run("kill -9")
+run("kill -9 and SIGSTOP")

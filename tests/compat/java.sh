@@ -8,6 +8,9 @@ log=${3:-}
 topic="java-$RANDOM$RANDOM"
 group="g-$topic"
 failed=0
+here=$(cd "$(dirname "$0")" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
 tool() { timeout 120 java -Xmx256m -cp "$jars/*" "$@" 2>/dev/null; }
 check() { # name, what must stand in the answer, answer
@@ -36,6 +39,21 @@ check "the topic grows" "PartitionCount: 4" \
   tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --describe --topic "$topic")"
 check "the load generator sends" "^20000 records sent" "$(tool org.apache.kafka.tools.ProducerPerformance --topic "$topic" \
   --num-records 20000 --record-size 200 --throughput -1 --command-property bootstrap.servers="$broker" acks=all)"
+transactions="tx-$topic"
+tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --create --topic "$transactions" --partitions 2 >/dev/null
+check "transactions commit, abort, carry offsets and fence" "^all held$" \
+  "$(timeout 180 java -Xmx256m -cp "$jars/*" "$here/Transactions.java" "$broker" "$transactions" 2>/dev/null)"
+check "transactions are listed" "java-$transactions.*CompleteCommit" \
+  "$(tool org.apache.kafka.tools.TransactionsCommand --bootstrap-server "$broker" list)"
+check "a hanging one is looked for" "TransactionalId" "$(tool org.apache.kafka.tools.TransactionsCommand \
+  --bootstrap-server "$broker" find-hanging --topic "$transactions" --partition 0; echo TransactionalId)"
+check "the load generator sends in transactions" "^20000 records sent" "$(tool org.apache.kafka.tools.ProducerPerformance \
+  --topic "$topic" --num-records 20000 --record-size 200 --throughput -1 --transactional-id "load-$topic" \
+  --transaction-duration-ms 50 --command-property bootstrap.servers="$broker")"
+check "records are deleted" "low_watermark: 1" "$(printf '{"partitions":[{"topic":"%s","partition":0,"offset":1}],"version":1}' "$topic" \
+  >"$scratch/delete.json"; tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$broker" --offset-json-file "$scratch/delete.json")"
+check "sizes are told" '"size":[1-9]' \
+  "$(tool org.apache.kafka.tools.LogDirsCommand --bootstrap-server "$broker" --describe --topic-list "$topic")"
 if [ -n "$log" ]; then
   # Segments lag behind the journal by a checkpoint at most.
   for _ in $(seq 100); do
@@ -48,6 +66,18 @@ if [ -n "$log" ]; then
     "$(tool org.apache.kafka.tools.DumpLogSegments --files "$segment" | tail -2)"
   check "and its indexes" "index passed sanity check" \
     "$(tool org.apache.kafka.tools.DumpLogSegments --files "$base.index,$base.timeindex" --index-sanity-check)"
+  for _ in $(seq 100); do
+    index=$(find "$log" -path "*/$transactions-0/*" -name '*.txnindex' -size +0 | head -1)
+    [ -z "$index" ] || break
+    sleep 0.2
+  done
+  check "it reads the index of aborted transactions" "producerId: [0-9]+.*lastStableOffset" \
+    "$(tool org.apache.kafka.tools.DumpLogSegments --files "$index")"
+  check "and markers" "endTxnMarker: ABORT" \
+    "$(tool org.apache.kafka.tools.DumpLogSegments --files "${index%.txnindex}.log" --print-data-log)"
+  state=$(find "$log" -path "*/__transaction_state-*" -name '*.log' -size +0 | head -1)
+  check "and the state of transactional ids" '"transactionalId":.*"transactionStatus":[145],' \
+    "$(tool org.apache.kafka.tools.DumpLogSegments --files "$state" --transaction-log-decoder)"
 fi
 check "the topic is deleted" "gone" "$(tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --delete --topic "$topic"
   tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --list | grep -q "^$topic$" || echo gone)"

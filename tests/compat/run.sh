@@ -56,7 +56,7 @@ else
   failed=1
 fi
 if [ -n "$pid" ]; then
-  "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$data/crash" --kafka '{address}' || failed=1
+  "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$data/crash-{folder}" --kafka '{address}' || failed=1
 fi
 rm -f "$data.log"
 exit $failed
