@@ -1,9 +1,10 @@
 //! Streams: byte streams to the endpoints that the task's configuration names, with TLS done by the host.
 //!
 //! Nothing runs in the background: `read` takes what has arrived without waiting, and `wait` is woken by the sockets
-//! themselves or by the host's interrupt. What was read and not yet taken is bounded by one buffer a connection; the rest stays
+//! themselves, which wake nobody otherwise, or by the host's interrupt. What was read and not yet taken is bounded by one buffer a connection; the rest stays
 //! with the kernel, which holds the other side back.
 
+mod socket;
 mod tls;
 
 use std::future::poll_fn;
@@ -19,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use towpath_model::Capability;
 use wasmtime::component::Resource;
 
+use self::socket::Socket;
 use super::{Allowed, require};
 use crate::bindings::imports::towpath::connect::streams as wit;
 use crate::guest::Guest;
@@ -48,8 +50,8 @@ pub struct Connection {
 }
 
 enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
     /// The handshake failed or was cut off.
     Broken,
 }
@@ -63,7 +65,30 @@ enum End {
 impl Connection {
     fn new(host: String, stream: TcpStream) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { host, transport: Transport::Plain(stream), buffer, taken: 0, filled: 0, end: None }
+        let transport = Transport::Plain(Socket::new(stream));
+        let mut connection = Self { host, transport, buffer, taken: 0, filled: 0, end: None };
+        connection.rest();
+        connection
+    }
+
+    /// Whether the guest is woken by what arrives.
+    fn change(&mut self, change: impl FnOnce(&mut Socket) -> io::Result<()>) {
+        let changed = match &mut self.transport {
+            Transport::Plain(socket) => change(socket),
+            Transport::Tls(stream) => change(stream.get_mut().0),
+            Transport::Broken => Ok(()),
+        };
+        if let Err(error) = changed {
+            self.end = Some(End::Failed(error.to_string()));
+        }
+    }
+
+    fn watch(&mut self) {
+        self.change(Socket::watch);
+    }
+
+    fn rest(&mut self) {
+        self.change(Socket::rest);
     }
 
     /// Moves what has arrived into the buffer. Ready when there is something to tell the guest.
@@ -106,14 +131,16 @@ impl Connection {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Plain(stream) => stream.write_all(bytes).await,
-            Transport::Tls(stream) => {
-                stream.write_all(bytes).await?;
-                stream.flush().await
-            }
+            Transport::Tls(stream) => match stream.write_all(bytes).await {
+                Ok(()) => stream.flush().await,
+                failed => failed,
+            },
             Transport::Broken => Err(io::ErrorKind::NotConnected.into()),
-        }
+        };
+        self.rest();
+        written
     }
 }
 
@@ -156,6 +183,7 @@ impl wit::HostConnection for Guest {
             let reason = "bytes arrived ahead of the handshake".to_owned();
             return Ok(Err(wit::StreamError::Tls(reason)));
         }
+        connection.watch();
         let Transport::Plain(stream) = std::mem::replace(&mut connection.transport, Transport::Broken) else {
             return Ok(Err(wit::StreamError::Tls("the connection does not stand at the start of TLS".into())));
         };
@@ -165,6 +193,7 @@ impl wit::HostConnection for Guest {
         match handshake {
             Ok(Ok(stream)) => {
                 connection.transport = Transport::Tls(Box::new(stream));
+                connection.rest();
                 Ok(Ok(()))
             }
             Ok(Err(error)) => Ok(Err(error)),
@@ -214,7 +243,7 @@ impl wit::Host for Guest {
         self.meter.rested();
         // A handle that is not one is found before the wait, not in it.
         for connection in &connections {
-            self.table.get(connection)?;
+            self.table.get_mut(connection)?.watch();
         }
         let interruption = self.scope.interruption.clone();
         let table = &mut self.table;
@@ -228,12 +257,16 @@ impl wit::Host for Guest {
             }
             if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
         });
-        Ok(tokio::select! {
+        let waited = tokio::select! {
             biased;
             () = interruption.raised() => wit::Waited::Interrupted,
             ready = ready => wit::Waited::Ready(ready),
             () = tokio::time::sleep(Duration::from_millis(max_ms.into())) => wit::Waited::Timeout,
-        })
+        };
+        for connection in &connections {
+            self.table.get_mut(connection)?.rest();
+        }
+        Ok(waited)
     }
 }
 

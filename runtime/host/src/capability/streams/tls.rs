@@ -12,10 +12,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::socket::Socket;
 use crate::bindings::imports::towpath::connect::streams as wit;
 use crate::error::chain;
 use crate::guest::Scope;
@@ -27,9 +27,9 @@ use crate::guest::Scope;
 pub(super) async fn handshake(
     scope: &Scope,
     host: &str,
-    stream: TcpStream,
+    stream: Socket,
     options: wit::Tls,
-) -> Result<TlsStream<TcpStream>, wit::StreamError> {
+) -> Result<TlsStream<Socket>, wit::StreamError> {
     let config = client_config(scope, &options).await.map_err(wit::StreamError::Tls)?;
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| wit::StreamError::Tls(format!("{host} is no name of a server")))?;
