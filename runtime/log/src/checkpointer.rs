@@ -1,8 +1,9 @@
 //! Checkpoints: the durable tails go into segments, the segments are synced, the list of them is written, and only then may
 //! the journal files be used again. Runs on the maintenance thread, beside commits and reads, which it does not hold up.
 //!
-//! A full disk ends a checkpoint and nothing else: the old one stands, the journal keeps the records, and the same bytes are
-//! written again later. A failed sync ends the engine.
+//! A tail leaves memory as soon as its segment is written: readers find it there before it is synced, for the journal has it.
+//! So memory does not wait for the disk. A full disk ends a checkpoint and nothing else: the old one stands, the journal keeps
+//! the records, what was not written is written again later. A failed sync ends the engine.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,6 +44,12 @@ struct Part {
     rewriting: Option<i64>,
 }
 
+/// What was written into a partition's segments and is not synced yet.
+pub(crate) struct Unsynced {
+    partition: Arc<Partition>,
+    files: SegmentFiles,
+}
+
 impl Core {
     /// Makes a checkpoint of all that is durable now. `clean` says that nothing will follow it.
     pub(crate) fn checkpoint(&self, clean: bool) -> Result<(), Error> {
@@ -58,10 +65,14 @@ impl Core {
         }
         let (mut checkpoint, mut parts) = self.cut();
         let sequence = checkpoint.sequence;
-        let mut unwritten: Vec<&mut Part> = parts.iter_mut().filter(|part| !part.tail.is_empty()).collect();
-        for parts in unwritten.chunks_mut(PARTITIONS_AT_ONCE) {
-            self.flush(parts)?;
+        for part in parts.iter_mut().filter(|part| !part.tail.is_empty()) {
+            self.flush(part, &mut maintenance.unsynced)?;
+            if maintenance.unsynced.len() >= PARTITIONS_AT_ONCE {
+                self.sync_segments(&mut maintenance.unsynced)?;
+            }
         }
+        crash_point("checkpoint.before_sync");
+        self.sync_segments(&mut maintenance.unsynced)?;
         checkpoint.clean = clean;
         checkpoint.partitions = parts
             .into_iter()
@@ -114,6 +125,10 @@ impl Core {
         };
         let parts =
             topics.iter().flat_map(|entry| entry.partitions.iter().map(move |partition| part(entry, partition)));
+        let parts: Vec<Part> = parts.collect();
+        // Counted anew each time, because topics that were deleted took their tails along.
+        let tail_bytes = parts.iter().flat_map(|part| &part.tail).map(|batch| batch.bytes.len()).sum();
+        self.tail_bytes.store(tail_bytes, Ordering::Relaxed);
         let checkpoint = Checkpoint {
             epoch: self.epoch,
             sequence: visible.sequence,
@@ -123,32 +138,39 @@ impl Core {
             transactions: visible.transactions.points(),
             ..Checkpoint::default()
         };
-        (checkpoint, parts.collect())
+        (checkpoint, parts)
     }
 
-    fn flush(&self, parts: &mut [&mut Part]) -> Result<(), Error> {
-        let mut written = Vec::with_capacity(parts.len());
-        for part in parts.iter() {
-            let outcome = self.write_tail(part);
-            written.push(outcome.inspect_err(|error| {
-                if !matches!(error, Error::DiskFull(_)) {
-                    self.fail(error.clone());
-                }
-            })?);
-        }
-        crash_point("checkpoint.before_sync");
-        for (part, (segments, files)) in parts.iter_mut().zip(written) {
+    /// Writes a tail into segments, from where it is read from now on. It counts as soon as it is synced.
+    fn flush(&self, part: &mut Part, unsynced: &mut Vec<Unsynced>) -> Result<(), Error> {
+        let written = self.write_tail(part).inspect_err(|error| {
+            if !matches!(error, Error::DiskFull(_)) {
+                self.fail(error.clone());
+            }
+        });
+        let (segments, files) = written?;
+        unsynced.push(Unsynced { partition: part.partition.clone(), files });
+        part.segments = segments;
+        part.tail = Vec::new();
+        let freed = lock(&part.partition.state).adopt(part.segments.clone(), part.bounds.end);
+        self.tail_bytes.fetch_sub(freed, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes durable what was written into segments.
+    fn sync_segments(&self, unsynced: &mut Vec<Unsynced>) -> Result<(), Error> {
+        for Unsynced { partition, files } in unsynced.drain(..) {
+            if partition.deleted.load(Ordering::Acquire) {
+                continue;
+            }
             let sync_dir = |dir| if files.dir { self.vfs.sync_dir(dir) } else { Ok(()) };
-            let synced =
-                files.files.iter().try_for_each(|file| file.sync()).and_then(|()| sync_dir(&part.partition.dir));
+            let synced = files.files.iter().try_for_each(|file| file.sync()).and_then(|()| sync_dir(&partition.dir));
             synced.map_err(|error| {
-                let context = format!("syncing segments in {}", part.partition.dir.display());
+                let context = format!("syncing segments in {}", partition.dir.display());
                 let error = Error::Io { context, source: Arc::new(error) };
                 self.fail(error.clone());
                 error
             })?;
-            part.segments = segments;
-            lock(&part.partition.state).adopt(part.segments.clone(), part.bounds.end);
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub struct LogConfig {
     pub journal_bytes_max: u64,
     /// Disk space that is held back, so that retention can still make room when the disk is full.
     pub reserve_bytes: u64,
+    /// What of the records may be in memory alone beside the journal: commits wait while segments lag so far behind.
+    pub tail_bytes_max: usize,
     /// A checkpoint is made after this many bytes of commits …
     pub checkpoint_bytes: u64,
     /// … or this long after the first of them.
@@ -64,7 +66,8 @@ impl LogConfig {
             journal_file_bytes: 16 << 20,
             journal_bytes_max: 256 << 20,
             reserve_bytes: 1 << 20,
-            checkpoint_bytes: 16 << 20,
+            tail_bytes_max: 24 << 20,
+            checkpoint_bytes: 8 << 20,
             checkpoint_interval: Duration::from_secs(5),
             idle_mark_after: Duration::from_millis(50),
             retention_interval: Duration::from_secs(60),

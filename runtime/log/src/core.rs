@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use towpath_model::Clock;
 
 use crate::catalog::Catalog;
+use crate::checkpointer::Unsynced;
 use crate::codec::{BatchHeader, Damaged, set_base_offset, set_leader_epoch};
 use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::engine::{AppendResult, Committed};
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) work: Condvar,
     pub(crate) journal: Mutex<Option<JournalWriter>>,
     pub(crate) visible: RwLock<Visible>,
+    /// Bytes of all tails; changed while `visible` is held, or by the one who changes segments.
+    pub(crate) tail_bytes: AtomicUsize,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) chores: Mutex<Chores>,
     pub(crate) chore: Condvar,
@@ -102,6 +105,8 @@ pub(crate) struct Maintenance {
     pub(crate) sequence: u64,
     /// Whether something else than commits must be put into the next one.
     pub(crate) dirty: bool,
+    /// Segments that are to be synced before the next one.
+    pub(crate) unsynced: Vec<Unsynced>,
 }
 
 /// What the maintenance thread is asked to do.
@@ -232,15 +237,18 @@ impl Core {
         }
         let lengths = || round.iter().map(|queued| queued.frame.len());
         let mut reserved = writer.reserve(lengths());
-        if matches!(reserved, Err(NoSpace::JournalFull(_))) {
+        if matches!(reserved, Err(NoSpace::JournalFull(_))) || self.tails_are_full() {
             // Segments lag too far behind. Commits wait for them here; a disk that cannot take them shows below.
             drop(journal);
             if let Err(error) = self.checkpoint(false) {
-                tracing::warn!(%error, "the journal is full and no checkpoint could be made");
+                tracing::warn!(%error, "segments lag behind and no checkpoint could be made");
             }
             journal = lock(&self.journal);
             let Some(writer) = journal.as_mut() else { return false };
             reserved = writer.reserve(lengths());
+            if reserved.is_ok() && self.tails_are_full() {
+                reserved = Err(NoSpace::DiskFull("segments cannot be written".into()));
+            }
         }
         let Some(writer) = journal.as_mut() else { return false };
         match reserved {
@@ -286,6 +294,11 @@ impl Core {
         }
     }
 
+    /// Whether as much is in memory as may be of what segments do not hold.
+    fn tails_are_full(&self) -> bool {
+        self.tail_bytes.load(Ordering::Relaxed) >= self.config.tail_bytes_max
+    }
+
     fn take_round(&self) -> Vec<Queued> {
         let mut sequencer = lock(&self.sequencer);
         let mut bytes = 0;
@@ -313,6 +326,7 @@ impl Core {
                 let mut committed = Committed::default();
                 for batch in queued.batches {
                     let bytes = queued.frame.slice(batch.placed.at..batch.placed.at + batch.placed.bytes);
+                    self.tail_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
                     if let Err(damage) = visible.enter(&batch.partition, batch.header, bytes, queued.now_ms) {
                         broken = Some(Error::corrupt(&batch.partition.name, damage));
                     }
@@ -443,7 +457,7 @@ impl Core {
 
     /// Takes commits again if there is room for them, after the disk was full.
     pub(crate) fn look_for_space(&self) {
-        if lock(&self.sequencer).disk_full.is_none() {
+        if lock(&self.sequencer).disk_full.is_none() || self.tails_are_full() {
             return;
         }
         let mut journal = lock(&self.journal);

@@ -173,13 +173,12 @@ impl State {
         Stretch { batches, next, aborted }
     }
 
-    /// Takes over segments that hold everything before `end`.
-    pub(crate) fn adopt(&mut self, segments: Vec<SegmentPoint>, end: i64) {
+    /// Takes over segments that hold everything before `end`. Says how many bytes of the tail that sets free.
+    pub(crate) fn adopt(&mut self, segments: Vec<SegmentPoint>, end: i64) -> usize {
         self.segments = segments;
         self.flushed = end;
-        while self.tail.front().is_some_and(|batch| batch.header.last_offset() < end) {
-            self.tail.pop_front();
-        }
+        let behind = self.tail.partition_point(|batch| batch.header.last_offset() < end);
+        self.tail.drain(..behind).map(|batch| batch.bytes.len()).sum()
     }
 
     /// The segment that holds `offset`, with the first offset behind it.

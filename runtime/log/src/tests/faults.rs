@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -58,6 +59,35 @@ fn a_full_disk_refuses_commits_and_lets_them_in_again_when_there_is_space() {
     write(&log, "after").expect("answered").expect("taken again");
     drop(log);
     assert_eq!(count(&open(&disk).expect("opened")), taken + 1);
+}
+
+#[test]
+fn what_is_in_memory_alone_stays_within_its_bound() {
+    let disk = SimDisk::new(5);
+    let config = LogConfig { tail_bytes_max: 8 << 10, journal_bytes_max: 1 << 20, ..LogConfig::new("/log") };
+    let config = LogConfig { journal_file_bytes: 16 << 10, offsets_topic_partitions: 1, ..config };
+    let clock = Arc::new(ManualClock::at(1));
+    let log = Embedded::open_stepped(config, Arc::new(disk.clone()), clock, 1).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    let value = "v".repeat(1_000);
+    for _ in 0..50 {
+        write(&log, &value).expect("answered").expect("taken");
+        let held = log.core.tail_bytes.load(Ordering::Relaxed);
+        assert!(held < (8 << 10) + 1_200, "{held} bytes are in memory alone");
+    }
+    let partition = TopicPartition::new("orders", 0);
+    let mut read = 0;
+    while read < 50 {
+        let wanted = [Fetch { partition: partition.clone(), offset: read }];
+        read = log.fetch_now(&wanted, 1 << 20).expect("reads go on")[0].next_offset;
+    }
+    let used: u64 = disk.files().iter().map(|(_, length)| length).sum();
+    disk.set_faults(Faults { capacity: Some(used), ..Faults::default() });
+    let refused = (0..50).find_map(|_| write(&log, &value).expect("answered").err());
+    assert!(matches!(refused, Some(Error::DiskFull(_))), "{refused:?}: segments cannot be written");
+    disk.set_faults(Faults::default());
+    log.step_checkpoint().expect("there is space again");
+    write(&log, &value).expect("answered").expect("taken again");
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub(super) fn config() -> LogConfig {
         journal_file_bytes: 16 << 10,
         journal_bytes_max: 96 << 10,
         commit_bytes_max: 64 << 10,
+        tail_bytes_max: 32 << 10,
         reserve_bytes: 8 << 10,
         offsets_topic_partitions: 2,
         ..LogConfig::new("/log")
