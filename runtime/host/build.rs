@@ -1,4 +1,4 @@
-//! Tells the crate which machine it is built for, so that compiled components ask for no more than that machine's baseline.
+//! Tells the crate which kind of machine it is built for, so that compiled components ask for no more than that kind has.
 
 fn main() {
     let target = std::env::var("TARGET").unwrap_or_default();

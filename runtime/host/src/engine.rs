@@ -3,7 +3,7 @@
 //! Guests are interrupted by epochs: a thread of the host's own advances the engine's epoch every [`TICK`] while guests
 //! compute, and sleeps while none does, so that an idle worker costs nothing. At each tick a guest yields to the other tasks
 //! of its thread and its time is counted. Settings that change compiled code are all here, for this process and for
-//! `towpath-precompile` alike: the code is for the machine's baseline, so that it runs on any of its kind.
+//! `towpath-precompile` alike: the code is for any machine of its kind that is not older than 2009.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use wasmtime::{Config, WasmBacktraceDetails};
 
 use crate::Error;
-use crate::plugins::code_pages;
+use crate::plugins::{code_pages, use_vectors};
 
 /// How often a computing guest is interrupted.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -34,6 +34,7 @@ pub(crate) fn engine() -> Result<wasmtime::Engine, Error> {
         .with_custom_code_memory(Some(code_pages()))
         .target(env!("TOWPATH_TARGET"))
         .map_err(Error::Engine)?;
+    use_vectors(&mut config);
     wasmtime::Engine::new(&config).map_err(Error::Engine)
 }
 

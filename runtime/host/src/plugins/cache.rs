@@ -14,7 +14,8 @@
 //! This is the one file of the workspace with `unsafe` code: loading compiled code cannot be checked by the compiler. It is
 //! sound as long as the bytes come from wasmtime itself: they were either sealed by this module, or compiled into the binary
 //! by its own build. The latter run where the binary lies in memory, so that only the pages in use take any, and their debug
-//! lines none until a backtrace wants them.
+//! lines none until a backtrace wants them. For which processor code is made is said here, too, as the wrong one would be
+//! the end of it.
 #![allow(unsafe_code)]
 
 use std::fs::{self, DirBuilder};
@@ -30,7 +31,7 @@ use rustix::param::page_size;
 use sha2::{Digest, Sha256};
 use towpath_model::Spec;
 use wasmtime::component::Component;
-use wasmtime::{CustomCodeMemory, Engine};
+use wasmtime::{Config, CustomCodeMemory, Engine};
 
 use super::seal::Sealer;
 use crate::Error;
@@ -133,6 +134,18 @@ pub(crate) fn load_embedded(engine: &Engine, cwasm: &'static [u8]) -> Result<Com
     }
     // SAFETY: as above, and they stay there, unchanged, for as long as the program runs.
     unsafe { Component::deserialize_raw(engine, NonNull::from(cwasm)) }
+}
+
+/// Lets compiled code use the vectors that every x86-64 machine has had since 2009, its level 2: without them a shuffle is a
+/// call into the host.
+pub(crate) fn use_vectors(config: &mut Config) {
+    if env!("TOWPATH_TARGET").starts_with("x86_64") {
+        for feature in ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"] {
+            // SAFETY: the code is checked against the machine by the engine before any of it is run: one without these
+            // features refuses the engine.
+            unsafe { config.cranelift_flag_enable(feature) };
+        }
+    }
 }
 
 /// Makes pages of code executable, in place, wherever they lie.

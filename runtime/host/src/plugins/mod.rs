@@ -28,7 +28,7 @@ use crate::engine::{Ticker, engine};
 use crate::error::{Error, chain};
 use crate::guest::Guest;
 use cache::Cache;
-pub(crate) use cache::code_pages;
+pub(crate) use cache::{code_pages, use_vectors};
 use component::{ComponentPlugin, Place};
 use version::Version;
 
@@ -388,7 +388,7 @@ fn plugin(
     Ok(Arc::new(plugin))
 }
 
-/// A component compiled for the baseline of this machine's kind, to be embedded in a binary.
+/// A component compiled for any machine of this kind, to be embedded in a binary.
 pub struct Precompiled {
     /// SHA-256 of the component in hexadecimal.
     pub digest: String,
