@@ -52,6 +52,7 @@ async fn one(arguments: &Arguments, report: &mut Report, how: &str, settings: &s
     }
     stage.client.batch_execute("commit").await?;
     let committed = Instant::now();
+    let after = Meter::start(pid)?;
     reach("the large transaction", rows + 1, || count(worker.rest(), TOPIC)).await?;
     let seconds = committed.elapsed().as_secs_f64();
     let (_, peak) = memory_mb(pid)?;
@@ -61,11 +62,12 @@ async fn one(arguments: &Arguments, report: &mut Report, how: &str, settings: &s
     report.alone(
         &format!("a transaction of {millions} M rows, {how}"),
         format!(
-            "last row {seconds:.2} s after the commit, {:.2} s a million; memory {before:.0} MB before, {peak:.0} MB at most, of which {guest:.0} MB the connector's; {:.1} s of processor",
+            "last row {seconds:.2} s after the commit, {:.2} s a million; memory {before:.0} MB before, {peak:.0} MB at most, of which {guest:.0} MB the connector's; processor {:.1} s a million, {:.1} of them after the commit",
             seconds / millions,
-            meter.cpu_seconds()?
+            meter.cpu_seconds()? / millions,
+            after.cpu_seconds()? / millions,
         ),
-        Target::at_most(96.0, peak),
+        Target::at_most(2.5, seconds / millions).and(Target::at_most(96.0, peak)),
     );
     worker.stop().await?;
     stage.close().await?;
