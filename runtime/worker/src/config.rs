@@ -134,7 +134,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             batch_records: 16_384,
-            batch_bytes: 1 << 20,
+            batch_bytes: 512 << 10,
             commits_in_flight: 4,
             poll_wait: Duration::from_secs(60),
             keep_alive: Duration::from_secs(1),
