@@ -150,6 +150,14 @@ impl Core {
         if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
             return Err(invalid(&name, "a producer with an id must number its records"));
         }
+        let has_one_open = || lock(&partition.state).transactions.open().contains_key(&header.producer_id);
+        if header.numbered() && !header.transactional() && has_one_open() {
+            let id = format!("of producer {}", header.producer_id);
+            return Err(Error::InvalidTransactionState {
+                id,
+                reason: "it is open, and these records are no part of it",
+            });
+        }
         if !settings.log_append_time {
             let ahead = header.max_timestamp.saturating_sub(now_ms).saturating_sub(settings.timestamp_after_max_ms);
             let behind = now_ms.saturating_sub(header.base_timestamp).saturating_sub(settings.timestamp_before_max_ms);

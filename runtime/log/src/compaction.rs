@@ -283,7 +283,12 @@ impl Core {
         }
         let (mut segments, files) = appender.finish().map_err(failed)?;
         let synced = files.files.iter().try_for_each(|file| file.sync());
-        synced.and_then(|()| self.vfs.sync_dir(&partition.dir)).map_err(|error| {
+        let synced = synced.and_then(|()| self.vfs.sync_dir(&partition.dir));
+        if self.has_no_use(partition) {
+            // The directory of a deleted topic is gone, and there is nothing that could have been lost.
+            return Ok(None);
+        }
+        synced.map_err(|error| {
             let error =
                 Error::Io { context: format!("syncing segments of {}", partition.name), source: Arc::new(error) };
             self.fail(error.clone());

@@ -19,18 +19,18 @@ use towpath_model::Clock;
 
 use crate::catalog::Catalog;
 use crate::checkpointer::Unsynced;
-use crate::codec::{BatchHeader, Damaged, set_base_offset, set_leader_epoch};
-use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
+use crate::codec::{BatchHeader, set_base_offset, set_leader_epoch};
+use crate::config::LogConfig;
 use crate::engine::{AppendResult, Committed};
 use crate::error::Error;
-use crate::group::Groups;
 use crate::journal::{FRAME_HEAD_BYTES, JournalWriter, NoSpace, Placed};
 use crate::metrics::Counters;
 use crate::partition::{Partition, TopicEntry};
 use crate::producers::Verdict;
 use crate::sync::{lock, read, write};
-use crate::transaction::{Ahead, Durable};
+use crate::transaction::Ahead;
 use crate::vfs::Vfs;
+use crate::visible::Visible;
 
 /// What one round writes at most before it syncs.
 const ROUND_BYTES_MAX: usize = 16 << 20;
@@ -89,15 +89,6 @@ pub(crate) struct Sequencer {
     pub(crate) stop: bool,
 }
 
-/// What readers see, all of it or none of a commit.
-#[derive(Default)]
-pub(crate) struct Visible {
-    /// The highest sequence that is durable.
-    pub(crate) sequence: u64,
-    pub(crate) groups: Groups,
-    pub(crate) transactions: Durable,
-}
-
 /// What checkpoints have achieved; whoever holds it is the only one to change segments.
 #[derive(Default)]
 pub(crate) struct Maintenance {
@@ -149,27 +140,6 @@ pub(crate) struct Queued {
     transactions: Vec<Arc<str>>,
     now_ms: i64,
     done: oneshot::Sender<Result<Committed, Error>>,
-}
-
-impl Visible {
-    /// Enters a durable batch of a partition; the same for one that was just written and one that recovery found.
-    pub(crate) fn enter(
-        &mut self,
-        partition: &Partition,
-        header: BatchHeader,
-        bytes: Bytes,
-        now_ms: i64,
-    ) -> Result<(), Damaged> {
-        match partition.name.topic.as_ref() {
-            OFFSETS_TOPIC => self.groups.apply_batch(partition.name.partition, &header, &bytes)?,
-            TRANSACTIONS_TOPIC => self.transactions.apply(&header, &bytes)?,
-            _ => {}
-        }
-        if header.producer_id >= 0 {
-            lock(&partition.producers).apply(&header, now_ms);
-        }
-        lock(&partition.state).push(header, bytes)
-    }
 }
 
 impl Sequencer {

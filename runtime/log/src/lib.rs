@@ -39,6 +39,8 @@ mod retention;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(any(test, feature = "sim"))]
+mod stepped;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,7 @@ mod topic_config;
 mod topics;
 mod transaction;
 mod vfs;
+mod visible;
 
 pub use aborted::Aborted;
 pub use append_batches::{AppendFuture, AppendedBatch, ReceivedBatch};

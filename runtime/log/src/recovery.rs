@@ -20,7 +20,6 @@ use crate::aborted::Transactions;
 use crate::catalog::Catalog;
 use crate::checkpoint::{Checkpoint, SegmentPoint};
 use crate::config::LogConfig;
-use crate::core::Visible;
 use crate::error::Error;
 use crate::group::Groups;
 use crate::journal::{self, Scan, Scanned};
@@ -30,6 +29,7 @@ use crate::sync::lock;
 use crate::topics::DELETE_SUFFIX;
 use crate::transaction::Durable;
 use crate::vfs::{Open, Vfs, read_whole};
+use crate::visible::Visible;
 
 /// What a directory holds.
 pub(crate) struct Recovered {

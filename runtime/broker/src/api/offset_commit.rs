@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use towpath_log::{Appends, Commit, Fetches, GroupOffset};
+use towpath_log::{Appends, Commit, GroupOffset};
 use towpath_model::TopicPartition;
 
 use crate::codes;
@@ -13,7 +13,18 @@ use crate::group::{Answer, Event, Identity};
 use crate::node::Node;
 
 /// What a consumer may store with an offset, as in Kafka.
-pub(super) const METADATA_BYTES_MAX: usize = 4096;
+const METADATA_BYTES_MAX: usize = 4096;
+
+/// Whether an offset may be committed in a partition.
+pub(super) fn check(node: &Node, name: &TopicPartition, offset: i64, metadata: &str) -> Result<(), Code> {
+    if metadata.len() > METADATA_BYTES_MAX {
+        return Err(Code::OffsetMetadataTooLarge);
+    }
+    if offset < 0 {
+        return Err(Code::InvalidRequest);
+    }
+    node.log.ends(name).map(|_| ()).map_err(|error| codes::of(&error))
+}
 
 pub(super) async fn answer(node: &Node, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let who = Identity {
@@ -37,12 +48,7 @@ pub(super) async fn answer(node: &Node, request: OffsetCommitRequest) -> OffsetC
         for partition in topic.partitions {
             let name = TopicPartition::new(topic.name.as_str(), partition.partition_index);
             let metadata = partition.committed_metadata.map(|metadata| metadata.to_string()).unwrap_or_default();
-            let code = match allowed {
-                Err(code) => Some(code),
-                Ok(()) if metadata.len() > METADATA_BYTES_MAX => Some(Code::OffsetMetadataTooLarge),
-                Ok(()) if partition.committed_offset < 0 => Some(Code::InvalidRequest),
-                Ok(()) => node.log.offsets(&name).err().map(|error| codes::of(&error)),
-            };
+            let code = allowed.and_then(|()| check(node, &name, partition.committed_offset, &metadata)).err();
             if code.is_none() {
                 let offset = Some(partition.committed_offset);
                 offsets.push(GroupOffset { group: group.clone(), partition: name, offset, metadata });

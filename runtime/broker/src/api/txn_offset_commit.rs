@@ -10,7 +10,7 @@ use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use towpath_log::{Error, GroupOffset, Producer};
 use towpath_model::TopicPartition;
 
-use super::offset_commit::METADATA_BYTES_MAX;
+use super::offset_commit::check;
 use crate::codes;
 use crate::group::{Answer, Event, Identity};
 use crate::node::Node;
@@ -28,12 +28,7 @@ pub(super) async fn answer(node: &Node, request: TxnOffsetCommitRequest, version
         for partition in topic.partitions {
             let name = TopicPartition::new(topic.name.as_str(), partition.partition_index);
             let metadata = partition.committed_metadata.map(|metadata| metadata.to_string()).unwrap_or_default();
-            let code = match allowed {
-                Err(code) => Some(code),
-                Ok(()) if metadata.len() > METADATA_BYTES_MAX => Some(Code::OffsetMetadataTooLarge),
-                Ok(()) if partition.committed_offset < 0 => Some(Code::InvalidRequest),
-                Ok(()) => node.log.ends(&name).err().map(|error| codes::of(&error)),
-            };
+            let code = allowed.and_then(|()| check(node, &name, partition.committed_offset, &metadata)).err();
             if code.is_none() {
                 let offset = Some(partition.committed_offset);
                 offsets.push(GroupOffset { group: group.clone(), partition: name, offset, metadata });

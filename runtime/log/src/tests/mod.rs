@@ -1,6 +1,7 @@
 //! The engine on real files, through its public door, and through its records and disks where those are the question.
 
 mod batches;
+mod compaction;
 mod engine;
 mod faults;
 mod retention;

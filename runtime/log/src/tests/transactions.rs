@@ -1,17 +1,21 @@
 //! Transactions through the engine's door: nothing of an open or an aborted one is read, everything of a committed one at once, and
 //! an open one survives a restart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::TopicPartition;
+use futures::FutureExt;
+use towpath_model::{ManualClock, SystemClock, TopicPartition};
 
 use super::{open, topic, transactional_batch, values};
+use crate::sim::SimDisk;
 use crate::{
-    AppendedBatch, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset, GroupOffsets, NewTopic, Producer,
-    ReceivedBatch, Topics, TransactionStatus,
+    AppendedBatch, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset, GroupOffsets, LogConfig, NewTopic,
+    OsVfs, Producer, ReceivedBatch, Topics, TransactionStatus,
 };
 
 const ID: &str = "copy";
+const INDEX: &str = "orders-0/00000000000000000000.txnindex";
 
 fn part(number: i32) -> TopicPartition {
     TopicPartition::new("orders", number)
@@ -89,9 +93,44 @@ async fn records_and_offsets_of_a_transaction_are_seen_together_or_never() {
         assert_eq!(all(&log, 0).await, ["a", "b"]);
         assert_eq!(fetched(&log, 0, 0).await, (4, vec![(3, 4)]));
         assert_eq!(log.group_offsets("readers"), offset(7));
-        let index = std::fs::read(dir.path().join("orders-0/00000000000000000000.txnindex")).expect("an index");
+        let index = std::fs::read(dir.path().join(INDEX)).expect("an index");
         assert_eq!(index.len(), 34);
     }
+    // One wrong bit in it, and a reader would see what was aborted.
+    let mut index = std::fs::read(dir.path().join(INDEX)).expect("an index");
+    index[17] ^= 1;
+    std::fs::write(dir.path().join(INDEX), index).expect("written");
+    let refused = Embedded::open(LogConfig::new(dir.path()), Arc::new(OsVfs), Arc::new(SystemClock::default()), 7);
+    assert_eq!(refused.err().expect("refused").code(), "log.corrupt");
+}
+
+#[test]
+fn an_id_that_nobody_uses_is_forgotten_and_one_that_is_open_is_not() {
+    let clock = Arc::new(ManualClock::at(1_000));
+    let config = LogConfig {
+        offsets_topic_partitions: 1,
+        transactions_topic_partitions: 1,
+        journal_file_bytes: 64 << 10,
+        transactional_id_expiration_ms: 10_000,
+        ..LogConfig::new("/log")
+    };
+    let log = Embedded::open_stepped(config, Arc::new(SimDisk::new(1)), clock.clone(), 1).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    let mut begun = Vec::new();
+    for id in ["idle", "busy"] {
+        let answer = log.init_producer(id, 900_000, None);
+        log.step_journal();
+        begun.push(answer.now_or_never().expect("answered").expect("begins"));
+    }
+    let added = log.add_to_transaction("busy", begun[1], vec![part(0)]);
+    log.step_journal();
+    added.now_or_never().expect("answered").expect("added");
+    clock.advance(Duration::from_secs(11));
+    log.step_transactions().expect("looked at");
+    log.step_journal();
+    assert!(log.transaction("idle").is_none() && log.transaction("busy").is_some());
+    let late = log.end_transaction("idle", begun[0], false, true).now_or_never().expect("answered");
+    assert_eq!(late.expect_err("forgotten").code(), "log.unknown_transaction");
 }
 
 #[tokio::test]
