@@ -4,6 +4,7 @@
 //! written where it will lie. One with a value that cannot be represented is taken back, so that no half of it is left.
 
 mod block;
+mod headers;
 mod message;
 mod transaction;
 
@@ -13,13 +14,13 @@ pub use transaction::TransactionCounts;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use towpath_model::{Batch, BatchBuilder, CommonHeader, Form, Run, datum};
+use towpath_model::{Batch, BatchBuilder, Form, Run, datum};
 
 use block::Block;
+use headers::Headers;
 
 use crate::error::Error;
-use crate::schema::{STRING_SCHEMA, SharedSchemas, Source, Table};
+use crate::schema::{Key, SharedSchemas, Source, Table};
 use crate::wire::Cells;
 use transaction::Metadata;
 
@@ -80,13 +81,13 @@ const OLD_KEY: &str = "__debezium.oldkey";
 #[derive(Debug)]
 pub struct Writer {
     builder: BatchBuilder,
-    /// Runs of the tables in this batch, by the table's address; holding the table keeps the address its own.
+    /// Runs of the tables in this batch, by the address of the key; holding the table keeps the address its own.
     runs: HashMap<usize, (Arc<Table>, Run)>,
     current: usize,
     /// Version, connector and name.
     head: Vec<u8>,
     database: Vec<u8>,
-    headers: Vec<(&'static str, Bytes)>,
+    headers: Headers,
     tombstones: bool,
     schemas: Arc<SharedSchemas>,
     /// Tells of transactions, where that is wanted.
@@ -114,7 +115,7 @@ struct Change<'a> {
 }
 
 impl Writer {
-    /// A writer for a source. `headers` stand on every record.
+    /// A writer for a source. `headers` stand on every record of a table.
     pub fn new(source: &Source, tombstones: bool, headers: &[(&'static str, &str)]) -> Self {
         let mut head = Vec::new();
         for text in [env!("CARGO_PKG_VERSION"), "postgresql", &source.name] {
@@ -122,18 +123,13 @@ impl Writer {
         }
         let mut database = Vec::new();
         datum::write_bytes(&mut database, source.database.as_bytes());
-        let header = |(name, text): &(&'static str, &str)| {
-            let mut value = Vec::new();
-            datum::write_bytes(&mut value, text.as_bytes());
-            (*name, Bytes::from(value))
-        };
         let mut writer = Self {
             builder: BatchBuilder::default(),
             runs: HashMap::new(),
             current: 0,
             head,
             database,
-            headers: headers.iter().map(header).collect(),
+            headers: Headers::new(headers),
             tombstones,
             schemas: Arc::new(source.schemas.clone()),
             metadata: source.transaction_topic.clone().map(Metadata::new),
@@ -189,17 +185,17 @@ impl Writer {
     }
 
     fn begin(&mut self) {
+        self.forget_tables();
+        self.builder.reserve(self.bytes_before + self.bytes_before / 16);
+        // Where transactions are told of, nearly every batch holds records without headers.
+        self.headers.begin(&mut self.builder, self.metadata.is_none());
+    }
+
+    /// Tables of a batch are held by their runs; those of another may be gone, and their addresses taken.
+    fn forget_tables(&mut self) {
         self.runs.clear();
         self.current = 0;
-        self.builder.reserve(self.bytes_before + self.bytes_before / 16);
-        // Tables of this batch are held by their runs; those of the last may be gone, and their addresses taken.
         self.block = Block::default();
-        if !self.headers.is_empty() {
-            let form = Form::connect(self.builder.schema(STRING_SCHEMA));
-            for (name, value) in &self.headers {
-                self.builder.common_header(CommonHeader { name: (*name).into(), form, value: Some(value.clone()) });
-            }
-        }
     }
 
     /// A row read, created, or changed with its key kept.
@@ -215,18 +211,18 @@ impl Writer {
         after: RowRef<'_>,
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        self.enter(table);
+        self.enter(table, after);
         let written = self.write(table, after, Change { operation, before, after: Some(after), origin, ahead: 1 });
         self.end_event(written)
     }
 
     /// A row deleted, and its tombstone.
     pub fn delete(&mut self, table: &Arc<Table>, before: RowRef<'_>, origin: &Origin<'_>) -> Result<(), Error> {
-        self.enter(table);
+        self.enter(table, before);
         let change = Change { operation: Operation::Delete, before: Some(before), after: None, origin, ahead: 1 };
         let written = self.write(table, before, change);
         self.end_event(written)?;
-        if self.tombstones && table.key_schema.is_some() {
+        if self.tombstones {
             let written = self.write_key(table, before);
             self.builder.value(None);
             self.end(written)?;
@@ -242,7 +238,7 @@ impl Writer {
         after: RowRef<'_>,
         origin: &Origin<'_>,
     ) -> Result<(), Error> {
-        self.enter(table);
+        self.enter(table, before);
         // What may fail of the second record is written before the first one joins the batch.
         let mut created = std::mem::take(&mut self.value);
         created.clear();
@@ -251,35 +247,41 @@ impl Writer {
         self.write_other_key(table, after)?;
         let change = Change { operation: Operation::Delete, before: Some(before), after: None, origin, ahead: 1 };
         let written = self.write(table, before, change);
-        self.name_other_key(table, NEW_KEY);
+        self.name_other_key(table, after, NEW_KEY);
         self.end_event(written)?;
         if self.tombstones {
             let written = self.write_key(table, before);
             self.builder.value(None);
-            self.name_other_key(table, NEW_KEY);
+            self.name_other_key(table, after, NEW_KEY);
             self.end(written)?;
         }
         self.write_other_key(table, before)?;
+        self.enter(table, after);
         let written = self.write_key(table, after);
         self.builder.value(Some(&created));
-        self.name_other_key(table, OLD_KEY);
+        self.name_other_key(table, before, OLD_KEY);
         self.value = created;
         self.end_event(written)
     }
 
     /// A table emptied.
     pub fn truncate(&mut self, table: &Arc<Table>, origin: &Origin<'_>) -> Result<(), Error> {
-        self.enter(table);
+        self.enter_with(table, &table.key);
         self.builder.key(None);
         let change = Change { operation: Operation::Truncate, before: None, after: None, origin, ahead: 1 };
         let written = self.write_value(table, change);
         self.end_event(written)
     }
 
-    /// Makes the table's run the current one.
+    /// Makes the run of the row's table the current one.
     #[inline]
-    fn enter(&mut self, table: &Arc<Table>) {
-        let address = Arc::as_ptr(table) as usize;
+    fn enter(&mut self, table: &Arc<Table>, (cells, bytes): RowRef<'_>) {
+        self.enter_with(table, table.key_of(cells, bytes));
+    }
+
+    #[inline]
+    fn enter_with(&mut self, table: &Arc<Table>, key: &Key) {
+        let address = std::ptr::from_ref(key) as usize;
         if address == self.current {
             return;
         }
@@ -287,7 +289,7 @@ impl Writer {
         let builder = &mut self.builder;
         let (_, run) = self.runs.entry(address).or_insert_with(|| {
             let topic = builder.topic(&table.topic);
-            let key = table.key_schema.as_ref().map_or(Form::BYTES, |schema| Form::connect(builder.schema(schema)));
+            let key = key.schema.as_ref().map_or(Form::BYTES, |schema| Form::connect(builder.schema(schema)));
             let value = Form::connect(builder.schema(&table.value_schema));
             (table.clone(), Run { records: 0, topic, origin: topic, partition: -1, key, value })
         });
@@ -303,11 +305,12 @@ impl Writer {
 
     #[inline]
     fn write_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
-        if table.key_schema.is_none() {
+        let key = table.key_of(cells, bytes);
+        if key.schema.is_none() {
             self.builder.key(None);
             return Ok(());
         }
-        self.builder.try_key_with(|out| table.write_key(cells, bytes, out).map(|()| true))
+        self.builder.try_key_with(|out| table.write_key(key, cells, bytes, out).map(|()| true))
     }
 
     #[inline]
@@ -336,12 +339,12 @@ impl Writer {
 
     fn write_other_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>) -> Result<(), Error> {
         self.other_key.clear();
-        table.write_key(cells, bytes, &mut self.other_key)
+        table.write_key(table.key_of(cells, bytes), cells, bytes, &mut self.other_key)
     }
 
-    /// Names the other key in a header of the record under way.
-    fn name_other_key(&mut self, table: &Table, header: &str) {
-        if let Some(schema) = &table.key_schema {
+    /// Names the other key, which is that of `row`, in a header of the record under way.
+    fn name_other_key(&mut self, table: &Table, (cells, bytes): RowRef<'_>, header: &str) {
+        if let Some(schema) = &table.key_of(cells, bytes).schema {
             let form = Form::connect(self.builder.schema(schema));
             self.builder.header(header, form, Some(&self.other_key));
         }
@@ -351,7 +354,10 @@ impl Writer {
     #[inline]
     fn end(&mut self, written: Result<(), Error>) -> Result<(), Error> {
         match &written {
-            Ok(()) => self.builder.end(None, None),
+            Ok(()) => {
+                self.headers.write(&mut self.builder);
+                self.builder.end(None, None);
+            }
             Err(_) => self.builder.undo(),
         }
         written

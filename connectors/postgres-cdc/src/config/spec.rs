@@ -142,11 +142,11 @@ fn values() -> Vec<KeyDefinition> {
             .default("null")
             .one_of(&["null", "fail"])
             .low()
-            .doc("NaN and infinity in decimals that are exact bytes: as null (also in columns that are NOT NULL, whose schema then allows it), or the task fails"),
+            .doc("NaN and infinity in decimals that are exact bytes, and timestamps that 64 bits of nanoseconds do not reach: as null (also in columns that are NOT NULL, whose schema then allows it), or the task fails"),
         group("time.precision.mode")
             .default("adaptive")
             .one_of(&["adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"])
-            .doc("Unit of dates, times and timestamps: by the column's precision, always the same, or ISO 8601 text. Infinite dates are the largest and smallest 32-bit number; nanoseconds reach from 1677 to 2262 and beyond that are an error"),
+            .doc("Unit of dates, times and timestamps: by the column's precision, always the same, or ISO 8601 text. Infinite dates are the largest and smallest 32-bit number; nanoseconds reach from 1677 to 2262, and numeric.special says what becomes of others"),
         group("interval.handling.mode").default("numeric").one_of(&["numeric", "string"]).low().doc("Intervals as microseconds (a month is 30.4375 days) or as ISO 8601 text"),
         group("hstore.handling.mode").default("json").one_of(&["json", "map"]).low().doc("hstore as the text of a JSON object, or as a map"),
         group("binary.handling.mode")

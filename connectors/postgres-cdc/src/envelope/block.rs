@@ -57,9 +57,14 @@ impl Block {
         }
         head.extend_from_slice(connector);
         datum::write_long(head, origin.ts_us.div_euclid(1000));
-        // The field has a default, so the value's branch comes first.
-        datum::write_long(head, 0);
-        datum::write_bytes(head, origin.snapshot.as_bytes());
+        // The field has a default, so the value's branch comes first. `false` is the default and left out, as in Debezium:
+        // transforms see a null.
+        if origin.snapshot == "false" {
+            datum::write_long(head, 1);
+        } else {
+            datum::write_long(head, 0);
+            datum::write_bytes(head, origin.snapshot.as_bytes());
+        }
         head.extend_from_slice(database);
         datum::write_long(head, 1);
         match origin.last_commit {

@@ -22,6 +22,7 @@ const ADDRESS: usize = 1;
 impl Writer {
     /// A message.
     pub fn message(&mut self, message: LogicalMessage<'_>, origin: &Origin<'_>, mode: BinaryMode) {
+        self.separate_headers();
         let topic = self.builder.topic(&self.schemas.message_topic);
         let (key, value) = (self.schemas.message_key.clone(), self.schemas.message_value.clone());
         let (key, value) = (Form::connect(self.builder.schema(&key)), Form::connect(self.builder.schema(&value)));

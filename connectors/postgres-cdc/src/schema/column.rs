@@ -2,7 +2,7 @@
 
 use towpath_model::{Schema, Type, datum};
 
-use super::default::{datum_to_json, evaluate, zero};
+use super::default::{datum_to_json, evaluate, write, zero};
 use super::facts::{ColumnFacts, MisfitKind};
 use super::names::Names;
 use super::types::TypeRegistry;
@@ -25,7 +25,7 @@ pub struct Column {
     pub(super) absent: Vec<u8>,
     /// What stands for a large value that was not sent; none where nothing can.
     pub(super) unchanged: Option<Vec<u8>>,
-    /// Whether NaN and infinity in a decimal are an error.
+    /// Whether what its representation has no room for is an error.
     special_fails: bool,
 }
 
@@ -49,15 +49,14 @@ impl Column {
     ) -> Option<(Self, Schema)> {
         let (mut codec, mut schema) = types.map(facts, set)?;
         let type_name = types.base_name(facts.type_oid).unwrap_or_default();
-        let mut absent = zero(&schema);
-        if let Some(expression) = &facts.default {
-            let evaluated = evaluate(expression, type_name, &codec);
-            // An expression that cannot be evaluated stands as zero, but only where null cannot.
-            let datum = evaluated.or_else(|| (!facts.optional).then(|| absent.clone()));
-            if let Some(datum) = datum {
-                schema.default = datum_to_json(&schema, &mut datum::Reader::new(&datum)).ok();
-                absent = datum;
-            }
+        let mut absent = match codec.zero() {
+            Some(text) => write(&codec, text).unwrap_or_default(),
+            None => zero(&schema),
+        };
+        let own_type = types.name(facts.type_oid).unwrap_or_default();
+        if let Some(datum) = evaluate(facts, own_type, &codec, &schema) {
+            schema.default = datum_to_json(&schema, &mut datum::Reader::new(&datum)).ok();
+            absent = datum;
         }
         schema.optional = facts.optional;
         let column_path = format!("{path}.{}", facts.name);
@@ -101,6 +100,11 @@ impl Column {
         Self { name: facts.name.clone(), place: facts.place, codec, branch, null, absent, unchanged, special_fails }
     }
 
+    /// Whether it may hold NaN or infinity, for which its representation has no room.
+    pub(super) fn may_be_no_number(&self) -> bool {
+        matches!(self.codec, Codec::Decimal(_) | Codec::VariableDecimal) && !self.special_fails
+    }
+
     #[inline]
     pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
         let at = out.len();
@@ -117,12 +121,20 @@ impl Column {
         }
     }
 
-    /// Null for a decimal that is no number.
+    /// Null for what the representation has no room for.
     #[cold]
     fn write_special(&self, at: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
         if self.special_fails {
-            let reason = "NaN or infinity in a decimal; set `numeric.special` to `null`, or `decimal.handling.mode` to \
-                `string` or `double`";
+            let reason = match self.codec {
+                Codec::Timestamp(_) => {
+                    "a moment beyond 64 bits of nanoseconds; set `numeric.special` to `null`, or `time.precision.mode` to \
+                     `microseconds` or `isostring`"
+                }
+                _ => {
+                    "NaN or infinity in a decimal; set `numeric.special` to `null`, or `decimal.handling.mode` to `string` or \
+                     `double`"
+                }
+            };
             return Err(Refusal::Value(reason));
         }
         let null = self.null.as_ref().ok_or(Refusal::Misfit(MisfitKind::Null))?;

@@ -1,57 +1,109 @@
-//! Column defaults: constants are evaluated, anything else stands as the type's zero, as Debezium has it.
+//! Column defaults, of the types for which Debezium has them: a constant is evaluated; a call, whose value is another each time,
+//! stands as the type's zero.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use towpath_model::{Schema, Type, datum};
 
+use super::facts::ColumnFacts;
+use super::types::numeric_scale;
 use crate::value::{Codec, Written};
 
-/// The datum of a constant default, or none when the expression is no constant of a type that Debezium evaluates.
-pub(super) fn evaluate(expression: &str, type_name: &str, codec: &Codec) -> Option<Vec<u8>> {
-    let known = [
-        "bit", "varbit", "bool", "bpchar", "varchar", "text", "numeric", "float4", "float8", "int2", "int4", "int8",
-        "json", "jsonb", "xml",
-    ];
-    if !known.contains(&type_name) {
+/// The datum of a column's default, or none where the schema has none. `type_name` is the column's own type, not what a domain
+/// is made of.
+pub(super) fn evaluate(column: &ColumnFacts, type_name: &str, codec: &Codec, schema: &Schema) -> Option<Vec<u8>> {
+    // Connect's JSON has no place for a struct there.
+    if matches!(schema.kind, Type::Struct(_)) {
         return None;
     }
-    let constant = constant(expression)?;
-    // Debezium takes no constant in quotes for these, and what a null is shown as may depend on the default.
-    if matches!(type_name, "int4" | "numeric") && expression.contains('\'') {
-        return None;
-    }
-    let text = match (type_name, constant.as_str()) {
-        ("bool", "true") => "t",
-        ("bool", _) => "f",
-        (_, text) => text,
+    let of_enum = schema.name.as_deref() == Some("io.debezium.data.Enum") && matches!(schema.kind, Type::String);
+    let called = if of_enum { None } else { Some(of_call(type_name)?) };
+    let constant = match constant(column.default.as_deref()?)? {
+        Constant::Call => called?.to_owned(),
+        // The label of an enum always stands in quotes.
+        Constant::Bare(_) if of_enum => return None,
+        Constant::Bare(text) if type_name == "bool" => if text == "true" { "t" } else { "f" }.to_owned(),
+        Constant::Bare(text) => text.to_owned(),
+        Constant::Quoted(text) => text,
     };
+    // Whatever a numeric is shown as, a default that its scale would round, or that is no number, is left out.
+    if type_name == "numeric" {
+        let exact =
+            if column.modifier < 4 { Codec::VariableDecimal } else { Codec::Decimal(numeric_scale(column.modifier)) };
+        write(&exact, &constant)?;
+    }
+    write(codec, &constant)
+}
+
+/// The datum of a text, if it is one of the codec's type.
+pub(super) fn write(codec: &Codec, text: &str) -> Option<Vec<u8>> {
     let mut datum = Vec::new();
     matches!(codec.write(text.as_bytes(), &mut datum), Ok(Written::Value)).then_some(datum)
 }
 
-/// The constant in `42`, `true`, `'it''s'::text` or `B'101'::"bit"`.
-fn constant(expression: &str) -> Option<String> {
-    let Some(quote) = expression.find('\'') else {
-        let bare = expression.trim_start_matches('(').split("::").next()?.trim_end_matches(')');
-        let plain = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        return (plain && !bare.starts_with("CURRENT")).then(|| bare.to_owned());
-    };
-    if expression.get(..quote)?.contains('(') {
-        return None;
+/// What stands for the value of a call; none for types whose defaults Debezium leaves out.
+fn of_call(type_name: &str) -> Option<&'static str> {
+    Some(match type_name {
+        "bit" | "varbit" | "numeric" | "float4" | "float8" | "int2" | "int4" | "int8" => "0",
+        "bool" => "f",
+        "bpchar" | "varchar" | "text" | "xml" => "",
+        "json" | "jsonb" => "{}",
+        "uuid" => "00000000-0000-0000-0000-000000000000",
+        "date" => "1970-01-01",
+        "time" | "interval" => "00:00:00",
+        "timestamp" => "1970-01-01 00:00:00",
+        "timestamptz" => "1970-01-01 00:00:00+00",
+        _ => return None,
+    })
+}
+
+/// What an expression is.
+#[derive(Debug, PartialEq, Eq)]
+enum Constant<'a> {
+    /// `now()`, `CURRENT_DATE`, `nextval('t_id_seq'::regclass)`.
+    Call,
+    /// `42`, `true`.
+    Bare(&'a str),
+    /// `'it''s'::text`, `B'101'::"bit"`.
+    Quoted(String),
+}
+
+/// What an expression is, when it is no calculation.
+fn constant(expression: &str) -> Option<Constant<'_>> {
+    let expression = expression.trim();
+    if let Some(text) = expression.strip_prefix(['B', 'X']).unwrap_or(expression).strip_prefix('\'') {
+        return quoted(text).map(Constant::Quoted);
     }
+    let inner = expression.strip_prefix('(').unwrap_or(expression);
+    let name = inner.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte)).count();
+    let calls = name > 0 && inner.as_bytes().get(name) == Some(&b'(') && inner.contains(')');
+    let words = ["CURRENT_", "LOCALTIME", "SESSION_USER", "USER"];
+    if calls || words.iter().any(|word| expression.starts_with(word)) {
+        return Some(Constant::Call);
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    (!expression.is_empty() && expression.bytes().all(is_plain)).then_some(Constant::Bare(expression))
+}
+
+/// The constant whose quote was opened, if casts are all that follows it.
+fn quoted(text: &str) -> Option<String> {
     let mut constant = String::new();
-    let mut rest = expression.get(quote + 1..)?.chars().peekable();
+    let mut rest = text.chars();
     loop {
         match rest.next()? {
-            '\'' if rest.peek() == Some(&'\'') => {
-                rest.next();
-                constant.push('\'');
-            }
-            '\'' => return Some(constant),
+            '\'' => match rest.as_str().strip_prefix('\'') {
+                Some(after) => {
+                    constant.push('\'');
+                    rest = after.chars();
+                }
+                None => break,
+            },
             other => constant.push(other),
         }
     }
+    let casts = rest.as_str();
+    (casts.is_empty() || casts.starts_with("::") && !casts.contains('\'')).then_some(constant)
 }
 
 /// The datum that stands for a null where the schema allows none.
@@ -95,7 +147,7 @@ fn write_zero(schema: &Schema, out: &mut Vec<u8>) {
 /// When the bytes are not a datum of the schema.
 pub fn datum_to_json(schema: &Schema, reader: &mut datum::Reader<'_>) -> Result<Value, datum::Malformed> {
     if schema.optional && reader.long()? == schema.null_branch() {
-        return Ok(Value::Null);
+        return Ok(schema.default.clone().unwrap_or_default());
     }
     let float =
         |value: f64| if value.is_finite() { json!(value) } else { json!(value.to_string().replace("inf", "Infinity")) };
@@ -145,17 +197,25 @@ mod tests {
 
     #[test]
     fn constants_are_found_in_expressions() {
-        let check = |expression: &str, expected: Option<&str>| {
-            assert_eq!(constant(expression).as_deref(), expected, "{expression}");
+        let check = |expression: &str, expected: Option<Constant<'_>>| {
+            assert_eq!(constant(expression), expected, "{expression}");
         };
-        check("42", Some("42"));
-        check("'-1'::integer", Some("-1"));
-        check("'it''s'::text", Some("it's"));
-        check("B'101'::\"bit\"", Some("101"));
-        check("true", Some("true"));
-        check("nextval('t_id_seq'::regclass)", None);
-        check("now()", None);
-        check("CURRENT_TIMESTAMP", None);
-        check("gen_random_uuid()", None);
+        let quoted = |text: &str| Some(Constant::Quoted(text.to_owned()));
+        check("42", Some(Constant::Bare("42")));
+        check("'-1'::integer", quoted("-1"));
+        check("'it''s'::text", quoted("it's"));
+        check("'line\nbreak'::character varying(10)", quoted("line\nbreak"));
+        check("B'101'::\"bit\"", quoted("101"));
+        check("true", Some(Constant::Bare("true")));
+        check("nextval('t_id_seq'::regclass)", Some(Constant::Call));
+        check("now()", Some(Constant::Call));
+        check("(now() + '1 day'::interval)", Some(Constant::Call));
+        check("CURRENT_TIMESTAMP(3)", Some(Constant::Call));
+        check("gen_random_uuid()", Some(Constant::Call));
+        check("('a'::text || 'b'::text)", None);
+        check("'a'::text || 'b'::text", None);
+        check("(1 + 2)", None);
+        check("123.45::numeric(10,2)", None);
+        check("NULL::character varying", None);
     }
 }

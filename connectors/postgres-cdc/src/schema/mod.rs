@@ -18,7 +18,7 @@ pub use column::Column;
 pub use envelope::{STRING_SCHEMA, SharedSchemas, Source};
 pub use facts::{ColumnFacts, Misfit, MisfitKind, TableFacts, choose_key};
 pub use names::{Adjustment, Names};
-pub use table::Table;
+pub use table::{Key, Table};
 pub use types::{PgType, TypeKind, TypeRegistry};
 
 /// A datum as JsonConverter would show it, for the defaults of schemas and for tests.

@@ -3,7 +3,7 @@
 use towpath_model::Schema;
 
 use super::facts::ColumnFacts;
-use super::types::TypeRegistry;
+use super::types::{TypeRegistry, numeric_scale};
 
 /// The length of types that have none.
 const UNLIMITED: i32 = i32::MAX;
@@ -39,7 +39,7 @@ fn size(type_name: &str, modifier: i32) -> (i32, i32) {
         "float8" => (17, 17),
         "bool" | "char" => (1, 0),
         "numeric" if modifier < 4 => (0, 0),
-        "numeric" => ((modifier - 4) >> 16 & 0xffff, (((modifier - 4) & 0x7ff) ^ 1024) - 1024),
+        "numeric" => ((modifier - 4) >> 16 & 0xffff, numeric_scale(modifier)),
         "bpchar" | "varchar" => (limited(modifier - 4), 0),
         "bit" | "varbit" => (limited(modifier), 0),
         "date" => (13, 0),

@@ -9,7 +9,7 @@ use super::envelope::{envelope, named_struct};
 use super::facts::{Misfit, MisfitKind, TableFacts};
 use super::names::Names;
 use super::types::TypeRegistry;
-use crate::config::ValueSettings;
+use crate::config::{DecimalMode, ValueSettings};
 use crate::error::Error;
 use crate::wire::{Cell, Cells, ReplicaIdentity};
 
@@ -28,14 +28,38 @@ pub struct Table {
     pub identity: ReplicaIdentity,
     /// Its columns, in their order.
     pub columns: Vec<Column>,
-    /// Which of them are the key.
-    key: Vec<usize>,
-    /// The JSON text of the key's schema; none for a table without key.
-    pub key_schema: Option<Arc<str>>,
+    /// Its key.
+    pub key: Key,
+    /// The key of rows of which NaN or infinity is a part, where that can be: exact decimals are texts in it.
+    worded_key: Option<Box<Key>>,
     /// The JSON text of the envelope's schema.
     pub value_schema: Arc<str>,
     /// Schema and table as they stand in the source block.
     pub source_names: Vec<u8>,
+}
+
+/// The key of a table's records.
+#[derive(Clone, Debug)]
+pub struct Key {
+    columns: Vec<Column>,
+    /// The JSON text of its schema; none for a table without key.
+    pub schema: Option<Arc<str>>,
+}
+
+impl Key {
+    fn new(name: String, places: &[usize], columns: &[Column], fields: &[Field]) -> Self {
+        let of_key = places.iter().filter_map(|place| fields.get(*place).cloned()).collect();
+        let schema = (!places.is_empty()).then(|| named_struct(name, of_key).to_json().to_string().into());
+        Self { columns: places.iter().filter_map(|place| columns.get(*place).cloned()).collect(), schema }
+    }
+
+    /// Whether a part of it is NaN or infinity where only numbers can be.
+    fn has_no_number(&self, cells: &Cells, bytes: &[u8]) -> bool {
+        self.columns.iter().filter(|column| column.may_be_no_number()).any(|column| match cells.0.get(column.place) {
+            Some(Cell::Text(range)) => matches!(bytes.get(range.clone()), Some(b"NaN" | b"Infinity" | b"-Infinity")),
+            _ => false,
+        })
+    }
 }
 
 impl Table {
@@ -60,12 +84,22 @@ impl Table {
             columns.push(column);
         }
         let place = |name: &String| columns.iter().position(|column| column.name == *name);
-        let key: Vec<usize> = key_names.iter().filter_map(place).collect();
+        let places: Vec<usize> = key_names.iter().filter_map(place).collect();
         let named = |part: &str| names.schema_names.schema(&format!("{topic}.{part}"));
-        let key_schema = (!key.is_empty()).then(|| {
-            let fields = key.iter().filter_map(|index| fields.get(*index).cloned()).collect();
-            named_struct(named("Key"), fields).to_json().to_string().into()
-        });
+        let key = Key::new(named("Key"), &places, &columns, &fields);
+        let worded_key =
+            places.iter().any(|place| columns.get(*place).is_some_and(Column::may_be_no_number)).then(|| {
+                let in_words = ValueSettings { decimal: DecimalMode::String, ..settings.clone() };
+                let (mut columns, mut fields) = (columns.clone(), fields.clone());
+                for (column, field) in columns.iter_mut().zip(&mut fields) {
+                    let described = facts.columns.iter().find(|described| described.name == column.name);
+                    let worded = described.and_then(|described| Column::new(described, &path, types, names, &in_words));
+                    if let Some((worded, schema)) = worded {
+                        (*column, field.schema) = (worded, Arc::new(schema));
+                    }
+                }
+                Box::new(Key::new(named("Key"), &places, &columns, &fields))
+            });
         let row = named_struct(named("Value"), fields);
         let value_schema = envelope(named("Envelope"), &row).to_json().to_string().into();
         let mut source_names = Vec::new();
@@ -78,7 +112,7 @@ impl Table {
             identity: facts.identity,
             columns,
             key,
-            key_schema,
+            worded_key,
             value_schema,
             source_names,
             facts,
@@ -102,16 +136,22 @@ impl Table {
         Ok(())
     }
 
+    /// The key that a row is to have, so that no two rows share one.
+    #[inline]
+    pub fn key_of(&self, cells: &Cells, bytes: &[u8]) -> &Key {
+        match &self.worded_key {
+            Some(worded) if self.key.has_no_number(cells, bytes) => worded,
+            _ => &self.key,
+        }
+    }
+
     /// Writes the key of a row.
     ///
     /// # Errors
     /// When a value cannot be represented.
     #[inline]
-    pub fn write_key(&self, cells: &Cells, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        for column in self.key.iter().filter_map(|index| self.columns.get(*index)) {
-            self.write_column(column, cells, bytes, out)?;
-        }
-        Ok(())
+    pub fn write_key(&self, key: &Key, cells: &Cells, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        key.columns.iter().try_for_each(|column| self.write_column(column, cells, bytes, out))
     }
 
     /// Whether two rows differ in their keys, as far as the old one tells.
@@ -121,7 +161,7 @@ impl Table {
             Some(Cell::Null) => Some(None),
             Some(Cell::Unchanged | Cell::Absent) | None => None,
         };
-        self.key.iter().filter_map(|index| self.columns.get(*index)).any(|column| {
+        self.key.columns.iter().any(|column| {
             let values = text(old, column.place).zip(text(new, column.place));
             values.is_some_and(|(old, new)| old != new)
         })

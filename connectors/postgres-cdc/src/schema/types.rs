@@ -164,35 +164,37 @@ impl Mapping<'_> {
                 } else {
                     self.map_element(*element, modifier, depth - 1)?
                 };
-                // Debezium's enums in arrays cannot be null; they can once a null was seen.
+                // Debezium's enums and unknown types in arrays cannot be null; they can once a null was seen.
                 let of_enums = schema.name.as_deref() == Some("io.debezium.data.Enum");
-                let optional = nested || !of_enums || self.column.elements_optional;
+                let of_unknown = matches!(element, Codec::Opaque(_) | Codec::OpaqueShape(_));
+                let optional = nested || !(of_enums || of_unknown) || self.column.elements_optional;
                 let schema = if optional { schema.optional() } else { schema };
                 let array = Array { element, optional, delimiter: *delimiter };
                 Some((Codec::Array(Box::new(array)), Schema::new(Type::Array(Arc::new(schema)))))
             }
-            TypeKind::Base => {
-                base(&known.name, modifier, self.set).or_else(|| self.set.include_unknown.then(|| unknown(self.set)))
-            }
+            TypeKind::Base => base(&known.name, modifier, self.set)
+                .or_else(|| self.set.include_unknown.then(|| unknown(&known.name, self.set))),
             // Its values are still text, which says more than nothing does.
             TypeKind::Gone => Some((Codec::Text, Schema::new(Type::String))),
         }
     }
 
-    /// Arrays that Debezium cannot map are omitted as it omits them, unless unknown types are wanted.
+    /// Arrays that Debezium cannot map are omitted as it omits them, whether unknown types are wanted or not.
     fn map_element(&self, element: u32, modifier: i32, depth: usize) -> Option<(Codec, Schema)> {
         let omitted = ["money", "name", "interval", "varbit", "bit", "xml", "point", "refcursor"];
         let known = self.types.0.get(&element)?;
-        if !self.set.include_unknown && omitted.contains(&known.name.as_str()) {
+        if omitted.contains(&known.name.as_str()) {
             return None;
         }
         self.map(element, modifier, 0, depth)
     }
 }
 
-fn unknown(set: &ValueSettings) -> (Codec, Schema) {
-    // The text of the value, as bytes; represented as bytes are.
-    (Codec::Text, Schema::new(set.binary.kind()))
+/// The text of the value, as bytes; represented as bytes are.
+fn unknown(name: &str, set: &ValueSettings) -> (Codec, Schema) {
+    let is_shape = matches!(name, "box" | "circle" | "line" | "lseg" | "path" | "polygon");
+    let codec = if is_shape { Codec::OpaqueShape(set.binary) } else { Codec::Opaque(set.binary) };
+    (codec, Schema::new(set.binary.kind()))
 }
 
 fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema)> {
@@ -207,9 +209,12 @@ fn base(name: &str, modifier: i32, set: &ValueSettings) -> Option<(Codec, Schema
         "float8" => plain(Codec::Double, Type::Float64),
         "numeric" => Some(numeric(modifier, set)),
         "money" => {
+            let money_digits = usize::try_from(set.money_digits).unwrap_or(0);
             let (codec, schema) = match set.decimal {
                 DecimalMode::Precise => (Codec::MoneyDecimal(set.money_digits), decimal_schema(set.money_digits)),
-                DecimalMode::String => (Codec::Money(Box::new(Codec::DecimalText)), Schema::new(Type::String)),
+                DecimalMode::String => {
+                    (Codec::Money(Box::new(Codec::DecimalText(money_digits))), Schema::new(Type::String))
+                }
                 DecimalMode::Double => (Codec::Money(Box::new(Codec::Double)), Schema::new(Type::Float64)),
             };
             Some((codec, schema))
@@ -272,7 +277,10 @@ fn decimal_schema(scale: i32) -> Schema {
 
 fn numeric(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
     match set.decimal {
-        DecimalMode::String => (Codec::DecimalText, Schema::new(Type::String)),
+        DecimalMode::String => {
+            let digits = if modifier < 4 { 0 } else { usize::try_from(numeric_scale(modifier)).unwrap_or(0) };
+            (Codec::DecimalText(digits), Schema::new(Type::String))
+        }
         DecimalMode::Double => (Codec::Double, Schema::new(Type::Float64)),
         DecimalMode::Precise if modifier < 4 => {
             let field = |name: &str, kind| Field { name: name.into(), schema: Arc::new(Schema::new(kind)) };
@@ -282,14 +290,17 @@ fn numeric(modifier: i32, set: &ValueSettings) -> (Codec, Schema) {
             (Codec::VariableDecimal, schema)
         }
         DecimalMode::Precise => {
-            let packed = modifier - 4;
-            // The scale is the lower 11 bits, with a sign.
-            let scale = ((packed & 0x7ff) ^ 1024) - 1024;
-            let precision = (packed >> 16) & 0xffff;
+            let scale = numeric_scale(modifier);
+            let precision = ((modifier - 4) >> 16) & 0xffff;
             let schema = decimal_schema(scale).parameter("connect.decimal.precision", precision.to_string());
             (Codec::Decimal(scale), schema)
         }
     }
+}
+
+/// The scale of a numeric: the lower 11 bits, with a sign.
+pub(super) fn numeric_scale(modifier: i32) -> i32 {
+    (((modifier - 4) & 0x7ff) ^ 1024) - 1024
 }
 
 fn iso(codec: Codec, name: &str) -> (Codec, Schema) {

@@ -36,7 +36,9 @@ impl<'a> Changes<'a> {
             Message::Update(oid, cursor) => self.update(open, oid, cursor)?,
             Message::Delete(oid, cursor) => self.delete(open, oid, cursor)?,
             Message::Truncate(oids) => self.truncate(open, &oids)?,
-            Message::Logical { transactional: true, prefix, content } => self.message(Some(open), prefix, content, 0),
+            Message::Logical { transactional: true, prefix, content } => {
+                self.message(Some(open), prefix, content, 0);
+            }
             Message::Origin { lsn, name } => open.upstream = Some((name.to_owned(), Some(lsn))),
             Message::Type | Message::Logical { .. } => {}
             _ => return Err(Error::Protocol("a transaction inside of another")),
@@ -83,14 +85,20 @@ impl<'a> Changes<'a> {
         }
     }
 
-    /// A message of an application, in its transaction or outside of any.
-    pub(super) fn message(&mut self, open: Option<&mut Transaction>, prefix: &str, content: &[u8], now_us: i64) {
+    /// A message of an application, in its transaction or outside of any; answers whether it is a new one.
+    pub(super) fn message(
+        &mut self,
+        open: Option<&mut Transaction>,
+        prefix: &str,
+        content: &[u8],
+        now_us: i64,
+    ) -> bool {
         let transactional = open.is_some();
         let place = Position { lsn: self.lsn, ordinal: 0 };
         let origin = match open {
             Some(open) => {
                 if !self.counts(open) {
-                    return;
+                    return false;
                 }
                 self.origin(open, "MESSAGE")
             }
@@ -98,15 +106,16 @@ impl<'a> Changes<'a> {
             None if place > *self.position => {
                 *self.position = place;
                 *self.event = Event { lsn: self.lsn, xid: 0, ts_us: now_us, kind: "MESSAGE" };
-                let (last_commit, lsn) = (self.last_commit, self.lsn);
+                let (last_commit, lsn) = (Some(self.lsn), self.lsn);
                 Origin { ts_us: now_us, snapshot: "false", last_commit, lsn, xid: None, upstream: None }
             }
-            None => return,
+            None => return false,
         };
         if self.settings.messages.wants(prefix) {
             let message = LogicalMessage { prefix, content, transactional };
             self.writer.message(message, &origin, self.settings.values.binary);
         }
+        true
     }
 
     /// Whether the table is wanted.

@@ -67,7 +67,10 @@ impl Stream {
                     self.end(end_lsn, writer);
                 }
                 (Message::Logical { transactional: false, prefix, content }, None) => {
-                    changes.message(None, prefix, content, self.clock.now_ms() * 1000);
+                    // A message outside of transactions is complete in itself: what follows counts from it.
+                    if changes.message(None, prefix, content, self.clock.now_ms() * 1000) {
+                        self.last_commit = Some(lsn);
+                    }
                 }
                 (message, Some(open)) => changes.take_in(message, open)?,
                 (_, None) => {}

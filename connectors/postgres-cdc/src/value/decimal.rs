@@ -16,14 +16,29 @@ struct Parts<'a> {
     fraction: &'a [u8],
 }
 
-/// The text of a decimal, with the words that Debezium has for what is not finite.
-pub(super) fn as_text(text: &[u8]) -> &[u8] {
-    match text {
+/// Writes the text of a decimal with at least `digits` after the point, or the words that Debezium has for what is not finite.
+pub(super) fn write_text(text: &[u8], digits: usize, out: &mut Vec<u8>) {
+    let word: &[u8] = match text {
         b"NaN" => b"NAN",
         b"Infinity" => b"POSITIVE_INFINITY",
         b"-Infinity" => b"NEGATIVE_INFINITY",
-        finite => finite,
-    }
+        finite => {
+            let point = finite.iter().position(|byte| *byte == b'.');
+            let missing = digits.saturating_sub(point.map_or(0, |point| finite.len() - point - 1));
+            // The server shows all digits of a column's scale; constants in defaults may have fewer.
+            let mut padded = Vec::new();
+            let text = if missing == 0 {
+                finite
+            } else {
+                padded.extend_from_slice(finite);
+                padded.extend(point.is_none().then_some(b'.'));
+                padded.resize(padded.len() + missing, b'0');
+                &padded
+            };
+            return datum::write_bytes(out, text);
+        }
+    };
+    datum::write_bytes(out, word);
 }
 
 /// Writes the unscaled value at `scale`.

@@ -43,7 +43,8 @@ pub enum Fault {
 pub enum Written {
     /// The datum was appended.
     Value,
-    /// The type's representation has no room for this value, such as NaN in a decimal: it stands as null.
+    /// The type's representation has no room for this value, such as NaN in a decimal or a moment beyond 64 bits of nanoseconds:
+    /// it stands as null.
     Nothing,
 }
 
@@ -62,14 +63,18 @@ pub enum Codec {
     Decimal(i32),
     /// A decimal with its scale beside it.
     VariableDecimal,
-    /// A decimal as text.
-    DecimalText,
+    /// A decimal as text, with at least this many digits after the point.
+    DecimalText(usize),
     /// Money, which comes with signs and separators, as a decimal of this scale.
     MoneyDecimal(i32),
     /// Money as the text or number within.
     Money(Box<Codec>),
     /// Text as it stands.
     Text,
+    /// The text of a type without representation, as bytes.
+    Opaque(BinaryMode),
+    /// The same for a shape, whose numbers stand as Java writes them.
+    OpaqueShape(BinaryMode),
     /// A UUID, as text.
     Uuid,
     /// The type "char": one byte, which need not be UTF-8.
@@ -132,12 +137,14 @@ impl Codec {
         match self {
             Self::Integer => datum::write_long(out, parse_integer(text)?),
             Self::Text | Self::Uuid => write_text(text, out)?,
+            Self::Opaque(mode) => mode.write(text, out),
+            Self::OpaqueShape(mode) => mode.write(&spatial::as_java(text), out),
             Self::Boolean => datum::write_boolean(out, text == b"t"),
             Self::Float => datum::write_float(out, parse_float(text)?),
             Self::Double => datum::write_double(out, parse_float(text)?),
             Self::Decimal(scale) => return decimal::write(text, *scale, out),
             Self::VariableDecimal => return decimal::write_variable(text, out),
-            Self::DecimalText => datum::write_bytes(out, decimal::as_text(text)),
+            Self::DecimalText(digits) => decimal::write_text(text, *digits, out),
             Self::MoneyDecimal(scale) => decimal::write_money(&text::money(text), *scale, out)?,
             Self::Money(inner) => return inner.write(&text::money(text), out),
             Self::Char => text::write_char(text, out),
@@ -149,8 +156,8 @@ impl Codec {
             Self::Bit => datum::write_boolean(out, text == b"1"),
             Self::Bits => binary::write_bits(text, out)?,
             Self::Date => datum::write_long(out, i64::from(time::date(text)?)),
-            Self::Time(unit) => datum::write_long(out, unit.of_micros(time::time(text)?.into())?),
-            Self::Timestamp(unit) => datum::write_long(out, time::timestamp(text, *unit)?),
+            Self::Time(unit) => return Ok(write_moment(unit.of_micros(time::time(text)?.into()), out)),
+            Self::Timestamp(unit) => return Ok(write_moment(time::timestamp(text, *unit)?, out)),
             Self::DateText => time::write_date_text(text, out)?,
             Self::TimeText => time::write_time_text(text, out)?,
             Self::TimestampText => time::write_timestamp_text(text, out)?,
@@ -179,21 +186,44 @@ impl Codec {
         }
     }
 
+    /// The text of the value that stands for a null where none may be, if it does not follow from the schema.
+    pub fn zero(&self) -> Option<&'static str> {
+        match self {
+            Self::Hstore => Some(""),
+            Self::DecimalText(_) => Some("0"),
+            Self::Money(inner) => inner.zero(),
+            Self::Point => Some("(0,0)"),
+            // A collection without a shape.
+            Self::Geometry => Some("010700000000000000"),
+            _ => None,
+        }
+    }
+
     /// What stands for a large value that the server did not send, in a column of this kind.
     pub fn write_placeholder(&self, placeholder: &[u8], out: &mut Vec<u8>) -> Written {
         match self {
-            Self::Text | Self::Char | Self::Enum(_) | Self::Hstore | Self::DecimalText => {
-                datum::write_bytes(out, placeholder);
-            }
+            Self::Text | Self::Char | Self::Enum(_) | Self::DecimalText(_) => datum::write_bytes(out, placeholder),
+            Self::Hstore => text::write_object([(placeholder, Some(placeholder))], out),
             Self::Uuid => datum::write_bytes(out, text::named_uuid(placeholder).as_bytes()),
             Self::HstoreMap => text::write_map([(placeholder, Some(placeholder))], out),
-            Self::Bytes(mode) => mode.write(placeholder, out),
+            // Debezium's hexadecimal mode shows the placeholder as it is, so that it can be told from data.
+            Self::Bytes(BinaryMode::Hex) | Self::Opaque(BinaryMode::Hex) | Self::OpaqueShape(BinaryMode::Hex) => {
+                datum::write_bytes(out, placeholder);
+            }
+            Self::Bytes(mode) | Self::Opaque(mode) | Self::OpaqueShape(mode) => mode.write(placeholder, out),
             Self::Masked(mask) => mask.write_placeholder(placeholder, out),
             Self::Array(array) => return array.write_placeholder(placeholder, out),
             _ => return Written::Nothing,
         }
         Written::Value
     }
+}
+
+#[inline]
+fn write_moment(moment: Option<i64>, out: &mut Vec<u8>) -> Written {
+    let Some(moment) = moment else { return Written::Nothing };
+    datum::write_long(out, moment);
+    Written::Value
 }
 
 #[inline]

@@ -25,6 +25,35 @@ pub(super) fn write_point(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A shape with its numbers as Java writes them, which is how Debezium comes by its text: `(2.0,1.0E10)`.
+pub(super) fn as_java(text: &[u8]) -> Vec<u8> {
+    let mut written = Vec::with_capacity(text.len() * 2);
+    for piece in text.split_inclusive(|byte| b"()[]{}<>,".contains(byte)) {
+        let (number, mark) = match piece.split_last() {
+            Some((mark, number)) if b"()[]{}<>,".contains(mark) => (number, Some(*mark)),
+            _ => (piece, None),
+        };
+        match std::str::from_utf8(number).ok().and_then(|number| number.parse::<f64>().ok()) {
+            Some(value) => written.extend_from_slice(java_double(value).as_bytes()),
+            None => written.extend_from_slice(number),
+        }
+        written.extend(mark);
+    }
+    written
+}
+
+fn java_double(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e7).contains(&value.abs()) {
+        return format!("{value:?}");
+    }
+    if !value.is_finite() {
+        return value.to_string().replace("inf", "Infinity");
+    }
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    format!("{digits}{}E{exponent}", if digits.contains('.') { "" } else { ".0" })
+}
+
 /// PostGIS's extended well-known binary in hexadecimal digits, as it is; the reference system, which it may name, beside it.
 pub(super) fn write_geometry(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     const FAULT: Fault = Fault::Text("not a shape in hexadecimal form");

@@ -22,10 +22,17 @@ pub(super) fn write_char(text: &[u8], out: &mut Vec<u8>) {
 
 /// `"k"=>"v", "n"=>NULL` as a JSON object.
 pub(super) fn write_hstore(text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    let entries = hstore(text)?.into_iter().map(|(key, value)| (key, value.into()));
+    let entries = hstore(text)?;
+    write_object(entries.iter().map(|(key, value)| (key.as_bytes(), value.as_ref().map(String::as_bytes))), out);
+    Ok(())
+}
+
+/// Keys and values as a JSON object.
+pub(super) fn write_object<'a>(entries: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>, out: &mut Vec<u8>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let entries = entries.into_iter().map(|(key, value)| (text(key), value.map(text).into()));
     let object: serde_json::Map<String, serde_json::Value> = entries.collect();
     datum::write_bytes(out, serde_json::Value::Object(object).to_string().as_bytes());
-    Ok(())
 }
 
 /// The same as a map.

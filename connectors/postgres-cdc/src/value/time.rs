@@ -6,9 +6,9 @@ use super::{Fault, write_short_string};
 
 const FAULT: Fault = Fault::Text("not a date or time of the ISO form");
 
-/// What Debezium has for `infinity` in a timestamp, in whatever unit it counts.
-const INFINITY: i64 = 9_223_372_036_825_200_000;
-const MINUS_INFINITY: i64 = -9_223_372_036_832_400_000;
+/// What Debezium has for `infinity` in a timestamp, in milliseconds.
+const INFINITY_MS: i64 = 9_223_372_036_825_200;
+const MINUS_INFINITY_MS: i64 = -9_223_372_036_832_400;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -22,18 +22,27 @@ pub enum Unit {
 }
 
 impl Unit {
-    pub(super) fn of_micros(self, micros: i128) -> Result<i64, Fault> {
+    /// So many microseconds; none when 64 bits do not reach them, as happens with nanoseconds before 1677 and after 2262.
+    pub(super) fn of_micros(self, micros: i128) -> Option<i64> {
         let value = match self {
             Self::Millis => micros.div_euclid(1000),
             // Microseconds reach to the year 294247, some thirty years less than the server does.
             Self::Micros => micros.min(i64::MAX.into()),
             Self::Nanos => micros * 1000,
         };
-        i64::try_from(value).map_err(|_| {
-            Fault::Text(
-                "a timestamp beyond 64 bits of nanoseconds; set `time.precision.mode` to `microseconds` or `isostring`",
-            )
-        })
+        i64::try_from(value).ok()
+    }
+
+    /// Debezium's moment for infinity; in nanoseconds, of which 64 bits do not reach it, the last one there is.
+    fn of_infinity(self, is_negative: bool) -> i64 {
+        match (self, is_negative) {
+            (Self::Millis, false) => INFINITY_MS,
+            (Self::Millis, true) => MINUS_INFINITY_MS,
+            (Self::Micros, false) => INFINITY_MS * 1000,
+            (Self::Micros, true) => MINUS_INFINITY_MS * 1000,
+            (Self::Nanos, false) => i64::MAX,
+            (Self::Nanos, true) => i64::MIN,
+        }
     }
 }
 
@@ -109,21 +118,22 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     (places > 0).then_some((micros * 10i64.pow(6 - places), digits.get(places as usize..).unwrap_or_default()))
 }
 
-pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<i64, Fault> {
+/// Since 1970, in the unit; none when it is beyond 64 bits.
+pub(super) fn timestamp(text: &[u8], unit: Unit) -> Result<Option<i64>, Fault> {
     if let Some((civil, seconds, rest)) = plain(text)
         && let Some((micros, [])) = fraction(rest)
     {
-        return unit.of_micros(i128::from((civil.days() * 86_400 + seconds) * 1_000_000 + micros));
+        return Ok(unit.of_micros(i128::from((civil.days() * 86_400 + seconds) * 1_000_000 + micros)));
     }
     match text {
-        b"infinity" => return Ok(INFINITY),
-        b"-infinity" => return Ok(MINUS_INFINITY),
+        b"infinity" => return Ok(Some(unit.of_infinity(false))),
+        b"-infinity" => return Ok(Some(unit.of_infinity(true))),
         _ => {}
     }
     let (text, before_era) = split_era(text);
     let (civil, rest) = civil(text, before_era)?;
     let [b' ', rest @ ..] = rest else { return Err(FAULT) };
-    unit.of_micros(i128::from(civil.days()) * i128::from(DAY_US) + i128::from(time(rest)?))
+    Ok(unit.of_micros(i128::from(civil.days()) * i128::from(DAY_US) + i128::from(time(rest)?)))
 }
 
 /// `2018-06-20Z`.

@@ -1,6 +1,7 @@
 //! The connector against a real server: what a user would see in the log.
 
 mod chaos;
+mod defaults;
 mod large;
 mod looks;
 mod modes;

@@ -178,7 +178,17 @@ fn messages_of_applications_become_records() {
         (message, &xid),
         (json!({"prefix": "order", "content": "aW5zaWRl"}), &log.records[2].value["source"]["txId"])
     );
-    assert!(log.records[..2].iter().all(|record| record.topic == "shop.message"));
+    assert!(log.records[..2].iter().all(|record| record.topic == "shop.message" && record.headers.is_empty()));
+    assert!(log.records[2..].iter().all(|record| record.headers.len() == 4));
+    let sequence = |record: &Record| record.value["source"]["sequence"].clone();
+    let lsn = &log.records[0].value["source"]["lsn"];
+    // A message outside of transactions is complete in itself: what follows counts from it.
+    assert_eq!(sequence(&log.records[0]), format!("[\"{lsn}\",\"{lsn}\"]"));
+    assert!(
+        sequence(&log.records[1]).to_string().starts_with(&format!("\"[\\\"{lsn}\\\"")),
+        "{}",
+        sequence(&log.records[1])
+    );
     let source = &log.records[0].value["source"];
     assert_eq!((&source["schema"], &source["table"], &source["snapshot"]), (&json!(""), &json!(""), &json!("false")));
 }

@@ -75,6 +75,55 @@ fn old_rows_follow_the_replica_identity() {
 }
 
 #[test]
+fn a_delete_without_a_key_has_a_tombstone_too() {
+    let database = Database::new();
+    database.run("CREATE TABLE t (v text); ALTER TABLE t REPLICA IDENTITY FULL");
+    let log = changes(&database, &[], &["INSERT INTO t VALUES ('a'); DELETE FROM t"], 3);
+    assert_eq!(log.ops(), "cdt");
+    assert_eq!((&log.records[2].key, &log.records[2].value), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn what_cannot_be_null_and_was_not_sent_is_the_zero_of_its_type() {
+    let database = Database::new();
+    database.run("CREATE EXTENSION hstore");
+    database.run(
+        "CREATE TABLE t (id int PRIMARY KEY, p point NOT NULL, h hstore NOT NULL, n numeric(6,2) NOT NULL, m money NOT NULL, \
+         d int NOT NULL DEFAULT 7)",
+    );
+    let sql = ["INSERT INTO t VALUES (1, '(1,2)', 'k=>v', 1.5, 2)", "DELETE FROM t"];
+    let log = changes(&database, &[("decimal.handling.mode", "string")], &sql, 3);
+    let expected = json!({
+        "id": 1, "p": {"x": 0.0, "y": 0.0, "wkb": "AQEAAAAAAAAAAAAAAAAAAAAAAAAA", "srid": null}, "h": "{}", "n": "0.00",
+        "m": "0.00", "d": 7,
+    });
+    assert_eq!(log.records[1].value["before"], expected);
+}
+
+#[test]
+fn keys_that_are_no_numbers_tell_rows_apart() {
+    let database = Database::new();
+    database.run("CREATE TABLE t (n numeric, f numeric(6,2), v int, PRIMARY KEY (n, f))");
+    database.run("INSERT INTO t VALUES ('NaN', 1.5, 0), (2, 'NaN', 0), (2, 2.5, 0)");
+    let (config, host, mut log) = (config(&database, &[]), Arc::new(Native::default()), Log::default());
+    let mut task = open(&config, &log, &host);
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 3);
+    database.run("INSERT INTO t VALUES ('Infinity', 1, 0)");
+    database.run("UPDATE t SET v = 1 WHERE n = 'NaN'");
+    database.run("UPDATE t SET n = 5, v = 2 WHERE n = 'NaN'");
+    database.run("DELETE FROM t WHERE n = 'Infinity'");
+    poll_until(&mut task, &mut log, 100, |log| log.records.len() == 10);
+    let keys: Vec<&Value> = log.records.iter().map(|record| &record.key).collect();
+    let (nan, infinite) = (json!({"n": "NAN", "f": "1.50"}), json!({"n": "POSITIVE_INFINITY", "f": "1.00"}));
+    let plain = |n: &str, f: &str| json!({"n": {"scale": 0, "value": n}, "f": f});
+    let (five, other) = (plain("BQ==", "AJY="), json!({"n": "2", "f": "NAN"}));
+    assert_eq!(keys, [&nan, &other, &plain("Ag==", "APo="), &infinite, &nan, &nan, &nan, &five, &infinite, &infinite]);
+    assert_eq!(log.ops(), "rrrcudtcdt");
+    assert!(log.records[5].headers.contains(&("__debezium.newkey".to_owned(), five)));
+    assert!(log.records[7].headers.contains(&("__debezium.oldkey".to_owned(), nan)));
+}
+
+#[test]
 fn a_large_value_that_was_not_touched_is_a_placeholder() {
     let database = Database::new();
     let table = "(id int PRIMARY KEY, t text, b bytea, j jsonb, a text[], i int[], n int)";

@@ -1,7 +1,7 @@
 //! A private PostgreSQL on a free port, stopped and removed when the last test lets go of it.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -145,9 +145,21 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
+/// Where the server's programs are: `TOWPATH_PG_BIN`, or those of the newest version that is installed.
+fn programs() -> PathBuf {
+    if let Some(named) = std::env::var_os("TOWPATH_PG_BIN") {
+        return named.into();
+    }
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed, or TOWPATH_PG_BIN names it");
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let newest = versions.flatten().map(|entry| entry.path()).max_by_key(number);
+    newest.expect("a version is installed").join("bin")
+}
+
 fn postgres(program: &str, arguments: &[&str]) {
-    let path = format!("/usr/lib/postgresql/15/bin/{program}");
+    let path = programs().join(program);
     let output =
-        Command::new("runuser").args(["-u", "postgres", "--", &path]).args(arguments).output().expect("it runs");
+        Command::new("runuser").args(["-u", "postgres", "--"]).arg(&path).args(arguments).output().expect("it runs");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
