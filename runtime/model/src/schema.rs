@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// A Connect schema.
@@ -116,7 +118,51 @@ impl Schema {
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| SchemaError { path: "$".into(), reason: error.to_string() })?;
-        Self::from_json(&value)
+        let mut schema = Self::from_json(&value)?;
+        if schema.has_default_fraction()
+            && let Ok(spelt) = serde_json::from_str(text)
+        {
+            schema.respell(&spelt);
+        }
+        Ok(schema)
+    }
+
+    /// Whether a default somewhere in it is a floating-point number.
+    fn has_default_fraction(&self) -> bool {
+        match &self.kind {
+            Type::Float32 | Type::Float64 => self.default.is_some(),
+            Type::Array(items) => items.has_default_fraction(),
+            Type::Map(keys, values) => keys.has_default_fraction() || values.has_default_fraction(),
+            Type::Struct(fields) => fields.iter().any(|field| field.schema.has_default_fraction()),
+            _ => false,
+        }
+    }
+
+    /// Reads such defaults again from their digits: serde_json reads long ones only nearly.
+    fn respell(&mut self, spelt: &Spelt<'_>) {
+        let inner = |schema: &mut Arc<Self>, spelt: Option<&Spelt<'_>>| {
+            if let Some((schema, spelt)) = Arc::get_mut(schema).zip(spelt) {
+                schema.respell(spelt);
+            }
+        };
+        match &mut self.kind {
+            Type::Float32 | Type::Float64 => {
+                if let Some(number) = spelt.default.and_then(|digits| digits.get().parse::<f64>().ok()) {
+                    self.default = Some(number.into());
+                }
+            }
+            Type::Array(items) => inner(items, spelt.items.as_deref()),
+            Type::Map(keys, values) => {
+                inner(keys, spelt.keys.as_deref());
+                inner(values, spelt.values.as_deref());
+            }
+            Type::Struct(fields) => {
+                for (field, spelt) in fields.iter_mut().zip(&spelt.fields) {
+                    inner(&mut field.schema, Some(spelt));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Reads the JSON form.
@@ -191,6 +237,21 @@ impl Type {
             Self::Struct(_) => "struct",
         }
     }
+}
+
+/// The defaults of a schema as they are spelt.
+#[derive(Deserialize)]
+struct Spelt<'a> {
+    #[serde(borrow, default)]
+    default: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    items: Option<Box<Spelt<'a>>>,
+    #[serde(borrow, default)]
+    keys: Option<Box<Spelt<'a>>>,
+    #[serde(borrow, default)]
+    values: Option<Box<Spelt<'a>>>,
+    #[serde(borrow, default)]
+    fields: Vec<Spelt<'a>>,
 }
 
 fn from_json(value: &Value, path: &str) -> Result<Schema, SchemaError> {
@@ -273,6 +334,14 @@ mod tests {
         assert_eq!(schema.to_json().to_string(), text);
         assert_eq!(schema.fields()[0].schema.null_branch(), 1);
         assert_eq!(schema.fields()[1].schema.null_branch(), 0);
+    }
+
+    #[test]
+    fn defaults_are_read_to_the_last_digit() {
+        let text = r#"{"type":"struct","fields":[{"type":"double","optional":false,"default":9155753147537.365,"field":"d"}],"optional":false}"#;
+        let schema = Schema::parse(text).expect("a schema");
+        assert_eq!(schema.fields()[0].schema.default, Some(9_155_753_147_537.365.into()));
+        assert_eq!(schema.to_json().to_string(), text);
     }
 
     #[test]
