@@ -6,7 +6,10 @@ use towpath_model::datum::Reader;
 use towpath_model::{Schema, Type};
 
 use crate::fault::Fault;
-use crate::json::{write_base64, write_double, write_float, write_string};
+use crate::json::{DECIMAL, decimal_scale, decimal_text, write_base64, write_double, write_float, write_string};
+use crate::transform::{DateFormat, Temporal};
+
+const DAY_MS: i64 = 86_400_000;
 
 /// The two ways of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,9 @@ fn write_value(
         return Ok(());
     }
     let quoted = embedded && style == Style::Values;
+    if write_logical(schema, reader, style, out)? {
+        return Ok(());
+    }
     match &schema.kind {
         Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => {
             out.extend_from_slice(itoa::Buffer::new().format(reader.long()?).as_bytes());
@@ -119,6 +125,28 @@ fn write_value(
     Ok(())
 }
 
+/// Writes a value of Connect's logical types as the Java object that stands for it there; answers whether it is one.
+fn write_logical(schema: &Schema, reader: &mut Reader<'_>, style: Style, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    if schema.name.as_deref() == Some(DECIMAL) && matches!(schema.kind, Type::Bytes) {
+        out.extend_from_slice(decimal_text(reader.bytes()?, decimal_scale(schema)).as_bytes());
+        return Ok(true);
+    }
+    let Some(temporal) = Temporal::of(schema).filter(|_| matches!(schema.kind, Type::Int32 | Type::Int64)) else {
+        return Ok(false);
+    };
+    let millis = temporal.millis(reader.long()?);
+    // `Values` writes a time for whatever lies before the second day of 1970, and a date for midnight.
+    let pattern = match style {
+        Style::Java => "EEE MMM dd HH:mm:ss 'UTC' yyyy",
+        Style::Values if millis < DAY_MS => "HH:mm:ss.SSS'Z'",
+        Style::Values if millis % DAY_MS == 0 => "yyyy-MM-dd",
+        Style::Values => "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
+    };
+    let format = DateFormat::new(pattern).map_err(Fault::transform)?;
+    out.extend_from_slice(format.text(millis).as_bytes());
+    Ok(true)
+}
+
 fn write_list(
     reader: &mut Reader<'_>,
     style: Style,
@@ -151,5 +179,48 @@ fn unquoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     if out.get(start) == Some(&b'"') {
         out.pop();
         out.remove(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use towpath_model::datum::{write_bytes, write_long};
+
+    use super::{Style, write};
+
+    /// What Java's `Values.convertToString` and `Struct.toString` give for a struct of this one value.
+    fn check(kind: &str, name: &str, datum: impl Fn(&mut Vec<u8>), [values, java]: [&str; 2]) {
+        let schema = format!(
+            r#"{{"type":"struct","optional":false,"fields":[{{"type":"{kind}","optional":false,"field":"k","name":"org.apache.kafka.connect.data.{name}","version":1,"parameters":{{"scale":"3"}}}}]}}"#
+        );
+        let schema = towpath_model::Schema::parse(&schema).expect("a schema");
+        let mut bytes = Vec::new();
+        datum(&mut bytes);
+        for (style, expected) in [(Style::Values, values), (Style::Java, java)] {
+            let mut out = Vec::new();
+            assert!(write(&schema, &bytes, style, &mut out).expect("a datum"));
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn logical_values_stand_as_the_java_objects_that_they_are() {
+        let long = |value: i64| move |out: &mut Vec<u8>| write_long(out, value);
+        check(
+            "bytes",
+            "Decimal",
+            |out| write_bytes(out, &[0x05, 0xa1, 0xe5]),
+            [r#"{"k":369.125}"#, "Struct{k=369.125}"],
+        );
+        check("int32", "Date", long(10_958), [r#"{"k":2000-01-02}"#, "Struct{k=Sun Jan 02 00:00:00 UTC 2000}"]);
+        check("int32", "Date", long(0), [r#"{"k":00:00:00.000Z}"#, "Struct{k=Thu Jan 01 00:00:00 UTC 1970}"]);
+        check("int32", "Time", long(3_723_004), [r#"{"k":01:02:03.004Z}"#, "Struct{k=Thu Jan 01 01:02:03 UTC 1970}"]);
+        check(
+            "int64",
+            "Timestamp",
+            long(951_782_400_500),
+            [r#"{"k":2000-02-29T00:00:00.500Z}"#, "Struct{k=Tue Feb 29 00:00:00 UTC 2000}"],
+        );
+        check("int64", "Timestamp", long(-1), [r#"{"k":23:59:59.999Z}"#, "Struct{k=Wed Dec 31 23:59:59 UTC 1969}"]);
     }
 }

@@ -144,13 +144,15 @@ fn unwrap(extra: &[(&str, &str)]) -> Converted {
 }
 
 #[test]
-fn unwrapping_gives_rows_and_one_tombstone_for_each_delete() {
-    let converted = unwrap(&[]);
-    assert_eq!(
-        values(&converted),
-        [Some(r#"{"id":1,"name":"a"}"#.into()), Some(r#"{"id":1,"name":"b\""}"#.into()), None]
-    );
-    assert_eq!((converted.origins, converted.filtered), (vec![0, 1, 2], 1));
+fn unwrapping_gives_rows_and_a_null_or_a_tombstone_for_each_delete() {
+    for (mode, delete) in [("tombstone", Some("null")), ("delete-to-tombstone", None)] {
+        let converted = unwrap(&[("transforms.unwrap.delete.tombstone.handling.mode", mode)]);
+        let expected = [Some(r#"{"id":1,"name":"a"}"#), Some(r#"{"id":1,"name":"b\""}"#), delete];
+        assert_eq!(values(&converted), expected.map(|text| text.map(str::to_owned)));
+        assert_eq!((converted.origins, converted.filtered), (vec![0, 1, 2], 1));
+    }
+    let with_schema = unwrap(&[("value.converter.schemas.enable", "true")]);
+    assert_eq!(values(&with_schema)[2], Some(format!(r#"{{"schema":{ROW},"payload":null}}"#)));
 }
 
 #[test]
@@ -180,9 +182,10 @@ fn unwrapping_handles_deletes_as_told() {
 }
 
 #[test]
-fn unwrapped_rows_keep_their_schema() {
+fn unwrapped_rows_keep_their_schema_and_are_never_null() {
     let plain = unwrap(&[("value.converter.schemas.enable", "true")]);
-    let expected = format!(r#"{{"schema":{ROW},"payload":{{"id":1,"name":"a"}}}}"#);
+    let schema = ROW.replace(r#""optional":true,"name":"shop"#, r#""optional":false,"name":"shop"#);
+    let expected = format!(r#"{{"schema":{schema},"payload":{{"id":1,"name":"a"}}}}"#);
     assert_eq!(values(&plain)[0].as_deref(), Some(expected.as_str()));
 }
 

@@ -28,8 +28,8 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
         string,
         "tombstone",
         Importance::Medium,
-        "What becomes of deletes and of the tombstones after them: drop both; one tombstone for each delete; rewrite the \
-         delete as the old row with __deleted, without or with the tombstone.",
+        "What becomes of deletes and of the tombstones after them: drop both; a null under the row's schema for each delete, or \
+         a tombstone without schema; rewrite the delete as the old row with __deleted, without or with the tombstone.",
     );
     mode.valid_values = Mode::NAMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut legacy = optional_key(
@@ -81,7 +81,10 @@ struct Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delete {
     Drop,
+    /// A null of the row's schema.
     Tombstone,
+    /// A null without schema.
+    ToTombstone,
     Rewrite,
 }
 
@@ -89,7 +92,7 @@ impl Mode {
     const NAMES: [(&'static str, Self); 5] = [
         ("drop", Self { delete: Delete::Drop, keep_tombstones: false }),
         ("tombstone", Self { delete: Delete::Tombstone, keep_tombstones: false }),
-        ("delete-to-tombstone", Self { delete: Delete::Tombstone, keep_tombstones: false }),
+        ("delete-to-tombstone", Self { delete: Delete::ToTombstone, keep_tombstones: false }),
         ("rewrite", Self { delete: Delete::Rewrite, keep_tombstones: false }),
         ("rewrite-with-tombstone", Self { delete: Delete::Rewrite, keep_tombstones: true }),
     ];
@@ -217,6 +220,12 @@ impl ExtractNewRecordState {
             (Some(row), _) => (row, false),
             (None, Delete::Drop) => return Ok(Outcome::Drop),
             (None, Delete::Tombstone) => {
+                // A null with the row's schema, as in Debezium: JsonConverter writes it as a null, others as a tombstone.
+                write_long(&mut self.scratch, shape.row.null_branch());
+                let form = Form::connect(draft.schema(&shape.null_schema));
+                return Ok(Outcome::Replace { form, present: true, headers });
+            }
+            (None, Delete::ToTombstone) => {
                 let form = draft.form(record.value.form);
                 return Ok(Outcome::Replace { form, present: false, headers });
             }
@@ -225,17 +234,12 @@ impl ExtractNewRecordState {
                 None => return Err(Fault::transform("a delete without the row before it cannot be rewritten")),
             },
         };
-        if !shape.extended {
-            // Without added fields the row keeps its schema, branch and all.
-            self.scratch.extend_from_slice(field(shape.after));
-        } else {
-            self.scratch.extend_from_slice(row);
-            if rewrite {
-                write_long(&mut self.scratch, 1);
-                write_bytes(&mut self.scratch, if deleted { b"true" } else { b"false" });
-            }
-            shape.append_fields(&self.ranges, bytes, &mut self.scratch)?;
+        self.scratch.extend_from_slice(row);
+        if rewrite {
+            write_long(&mut self.scratch, 1);
+            write_bytes(&mut self.scratch, if deleted { b"true" } else { b"false" });
         }
+        shape.append_fields(&self.ranges, bytes, &mut self.scratch)?;
         Ok(Outcome::Replace { form: Form::connect(draft.schema(&shape.row_schema)), present: true, headers })
     }
 
@@ -264,7 +268,9 @@ impl ExtractNewRecordState {
         let (row, deleted) = match (present("after"), self.mode.delete) {
             (Some(row), _) => (row, false),
             (None, Delete::Drop) => return Ok(Outcome::Drop),
-            (None, Delete::Tombstone) => return Ok(Outcome::Replace { form: Form::JSON, present: false, headers }),
+            (None, Delete::Tombstone | Delete::ToTombstone) => {
+                return Ok(Outcome::Replace { form: Form::JSON, present: false, headers });
+            }
             (None, Delete::Rewrite) => match present("before") {
                 Some(row) => (row, true),
                 None => return Err(Fault::transform("a delete without the row before it cannot be rewritten")),

@@ -43,11 +43,13 @@ use std::collections::BTreeSet;
 use towpath_model::{Batch, Config, ConfigKey, Importance, ValueType};
 
 pub(crate) use self::chain::Chain;
+pub(crate) use self::date_format::DateFormat;
 pub(crate) use self::part::Added;
 pub(crate) use self::predicate::types as predicates;
 use self::predicate::{Condition, Predicate};
 use self::registry::built_in;
 pub(crate) use self::registry::types;
+pub(crate) use self::scalar::Temporal;
 use crate::draft::Rewritten;
 use crate::error::Error;
 use crate::keys::default_key;

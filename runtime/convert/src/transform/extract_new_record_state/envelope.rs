@@ -120,8 +120,8 @@ pub(super) struct Shape {
     pub(super) row: Arc<Schema>,
     /// The schema of what comes out.
     pub(super) row_schema: Arc<str>,
-    /// Whether what comes out has more fields than the row.
-    pub(super) extended: bool,
+    /// The schema of a null that stands for a deleted row.
+    pub(super) null_schema: Arc<str>,
     fields: Vec<Located>,
     /// For each header reference that the envelope has: its place and the schema of the header.
     headers: Vec<(usize, Located, Arc<str>)>,
@@ -156,15 +156,15 @@ impl Shape {
                 located.push(found);
             }
         }
-        let extended = !more.is_empty();
-        let row_schema = if extended { structs::extended(&row, more)? } else { row.to_json().to_string().into() };
+        let null_schema = row.to_json().to_string().into();
+        let row_schema = structs::extended(&row, more)?;
         let found_headers = headers.iter().enumerate().filter_map(|(index, reference)| {
             let found = reference.locate(&envelope)?;
             let schema = structs::made_optional(&found.schema).to_json().to_string().into();
             Some((index, found, schema))
         });
         let headers = found_headers.collect();
-        Ok(Some(Self { before, after, op, row, row_schema, extended, fields: located, headers, envelope }))
+        Ok(Some(Self { before, after, op, row, row_schema, null_schema, fields: located, headers, envelope }))
     }
 
     /// The operation's letter.
