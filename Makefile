@@ -46,8 +46,8 @@ peers: ## Fetch Apache Kafka, Connect and Debezium, to compare with (needs Java 
 test: build ## Run all tests
 	@cargo test --release --workspace --no-fail-fast
 
-differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES)
-	@$(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)
+differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES, PG=16|17|18)
+	@$(if $(PG),TOWPATH_PG_BIN=$$(tests/peers/postgres.sh $(PG))) $(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)
 
 compat: build ## Let real Kafka clients use the log (needs Python; kcat from the system's packages)
 	@tests/compat/run.sh $(TARGET)

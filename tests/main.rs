@@ -1,7 +1,8 @@
 //! What a user would notice, tested against the built binary and real servers.
 //!
 //! Kinds of tests, found rather than listed: `cases/<name>/` (a folder per behaviour, no Rust), `findings/<name>/` (a mistake in a
-//! configuration and what is said of it, no Rust) and `examples/<name>/run.sh` (every story is run to its end). Beside them `crash/`
+//! configuration and what is said of it, no Rust) and `examples/<name>/run.sh` (every story is run to its end),
+//! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `crash/`
 //! kills the worker, at random and at named points, `chaos/` spoils what it works with, and `hostile/` gives it plugins that
 //! misbehave. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
@@ -10,6 +11,7 @@ mod chaos;
 mod crash;
 mod findings;
 mod hostile;
+mod recordings;
 mod runner;
 mod stories;
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let mut trials = runner::trials(&servers);
     trials.extend(findings::trials());
     trials.extend(stories::trials());
+    trials.extend(recordings::trials());
     trials.extend(crash::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());

@@ -33,6 +33,9 @@ struct Entry {
     /// What Towpath's text matches; anything when missing.
     #[serde(default)]
     towpath: Option<String>,
+    /// By how much of themselves two numbers may differ, and whole ones by one besides; any text will do when missing.
+    #[serde(default)]
+    within: Option<f64>,
 }
 
 struct Correction {
@@ -43,6 +46,7 @@ struct Correction {
     path: Option<Regex>,
     debezium: Option<Regex>,
     towpath: Option<Regex>,
+    within: Option<f64>,
 }
 
 /// The list.
@@ -78,6 +82,7 @@ impl Correction {
             debezium: regex(entry.debezium)?,
             towpath: regex(entry.towpath)?,
             phase: entry.phase,
+            within: entry.within,
             id: entry.id,
         })
     }
@@ -90,5 +95,13 @@ impl Correction {
             && fits(&self.path, &difference.path.join("."))
             && fits(&self.debezium, &difference.theirs)
             && fits(&self.towpath, &difference.ours)
+            && self.within.is_none_or(|within| are_near(&difference.theirs, &difference.ours, within))
     }
+}
+
+/// Whether two numbers differ by no more than a part of themselves, or whole ones by no more than one.
+fn are_near(theirs: &str, ours: &str, within: f64) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    let slack = if theirs.contains('.') { 0.0 } else { 1.0 };
+    number(theirs).zip(number(ours)).is_some_and(|(theirs, ours)| (theirs - ours).abs() <= within * ours.abs() + slack)
 }

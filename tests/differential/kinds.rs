@@ -19,7 +19,31 @@ pub(crate) struct Kind {
     any: Option<fn(&mut StdRng) -> String>,
 }
 
+/// Calls that make a default of a type, the same each time.
+const CALLS: [(&str, &str); 10] = [
+    ("int4", "abs(-3)"),
+    ("float8", "sqrt(4)"),
+    ("numeric10p2", "abs(-3.5)"),
+    ("text", "lower('X')"),
+    ("bool", "starts_with('abc', 'a')"),
+    ("date", "make_date(2020, 1, 31)"),
+    ("time", "make_time(8, 15, 23.5)"),
+    ("timestampnear", "make_timestamp(2020, 1, 31, 8, 15, 23.5)"),
+    ("interval", "make_interval(days => 3)"),
+    ("jsonb", "jsonb_build_object()"),
+];
+
 impl Kind {
+    /// A default as an expression: a constant with or without its type, or a call.
+    pub(crate) fn default(&self, rng: &mut StdRng) -> String {
+        let call = CALLS.iter().find(|(tag, _)| *tag == self.tag).map(|(_, call)| *call);
+        match rng.random_range(0..4) {
+            0 => call.map_or_else(|| self.value(rng), str::to_owned),
+            1 => self.value(rng),
+            _ => format!("{}::{}", self.value(rng), self.sql),
+        }
+    }
+
     /// A value as a string constant of SQL.
     pub(crate) fn value(&self, rng: &mut StdRng) -> String {
         let text = match self.any {
@@ -36,7 +60,17 @@ pub(crate) fn kind(tag: &str) -> Option<&'static Kind> {
 }
 
 /// Kinds of which Debezium makes null of some or all values: a column of these that may not be null stops it.
-const NULLED: [&str; 14] = [
+const NULLED: [&str; 24] = [
+    "timestamp",
+    "timestamp0",
+    "timestamp3",
+    "int4dim3",
+    "name_array",
+    "xml_array",
+    "point_array",
+    "varbit_array",
+    "dom_array",
+    "box_array",
     "timetz",
     "timetz3",
     "bit_array",
@@ -335,6 +369,12 @@ pub(crate) const KINDS: &[Kind] = &[
     ),
     plain("timetz3", "timetz(3)", &["11:12:11.789456+00", "13:00+02", "12:00:00.5-03"]),
     with("timestamp", "timestamp", any_timestamp, TIMESTAMPS),
+    with(
+        "timestampnear",
+        "timestamp",
+        |rng| format!("{}-06-15 {}", rng.random_range(1678..2262), any_time(rng)),
+        &["1970-01-01 00:00", "1969-12-31 23:59:59.999999", "2018-06-20 15:13:16.945104"],
+    ),
     with("timestamp3", "timestamp(3)", any_timestamp, TIMESTAMPS),
     with("timestamp0", "timestamp(0)", any_timestamp, TIMESTAMPS),
     with("timestamptz", "timestamptz", |rng| any_timestamp(rng) + "+03", TIMESTAMPS),
@@ -406,6 +446,16 @@ pub(crate) const KINDS: &[Kind] = &[
     plain("interval_array", "interval[]", &["{1 day}"]),
     plain("bit_array", "bit(3)[]", &["{101}"]),
     plain("enum_array", "mood[]", &["{sad,it's}", "{}"]),
+    plain("dom_array", "positive[]", &["{1,2}", "{}"]),
+    plain("box_array", "box[]", &["{(2,2),(1,1);(3,3),(0,0)}"]),
+    plain("xid_array", "xid[]", &["{700,7}", "{}"]),
+    plain("name_array", "name[]", &["{a}"]),
+    plain("xml_array", "xml[]", &["{<a/>}"]),
+    plain("point_array", "point[]", &["{\"(1,2)\"}"]),
+    plain("varbit_array", "bit varying[]", &["{101}"]),
+    plain("ltree_array", "ltree[]", &["{a.b,c}"]),
+    plain("hstore_array", "hstore[]", &["{\"\\\"k\\\"=>\\\"v\\\"\"}"]),
+    plain("int4dim3", "int[][][]", &["{{{1},{2}},{{3},{4}}}"]),
     plain("int4dim2", "int[][]", &["{{1,2},{3,4}}"]),
     plain("textdim2", "text[][]", &["{{a,NULL},{c,d}}"]),
 ];

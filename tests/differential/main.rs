@@ -22,16 +22,18 @@ mod side;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::{Parser, Subcommand};
 use rand::RngExt;
 use tokio::signal::unix::{SignalKind, signal};
 use towpath_tests::{Deadline, Peers, PeersOptions, Postgres, PostgresOptions};
 
+use crate::compare::Report;
 use crate::corrections::Corrections;
 use crate::profile::Profile;
 use crate::record::Likeness;
 use crate::recording::Recording;
+use crate::round::Outcome;
 use crate::workload::Size;
 
 /// Compares Towpath with Debezium.
@@ -145,7 +147,7 @@ async fn run(arguments: Run) -> Result<bool> {
     let first = arguments.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     let over = Deadline::after(std::time::Duration::from_secs(arguments.minutes * 60));
     let peers = Peers::start(&PeersOptions::default()).await?;
-    let postgres = Postgres::start(PostgresOptions::default()).await?;
+    let postgres = Postgres::start(server()).await?;
     let mut all_clean = true;
     for round in 0..arguments.rounds {
         if over.is_over() {
@@ -156,18 +158,16 @@ async fn run(arguments: Run) -> Result<bool> {
         let profile = Profile::named(name)?;
         let script = workload::generate(seed, arguments.size.with(&profile));
         let outcomes = round::run(&postgres, Some(&peers), &profile, &script, &format!("diff{round}")).await;
+        let compared = outcomes.and_then(|outcomes| compare_sides(&outcomes, &corrections));
         let repeat = format!("repeat: towpath-differential run --rounds 1 --seed {seed} --profiles {name}");
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
+        let report = match compared {
+            Ok(report) => report,
             Err(error) => {
                 println!("seed {seed} profile {name}: BROKEN OFF: {error:#}\n{repeat}");
                 all_clean = false;
                 continue;
             }
         };
-        let [theirs, ours] = outcomes.as_slice() else { continue };
-        let (theirs, ours) = (theirs.topics(Likeness::SameServer)?, ours.topics(Likeness::SameServer)?);
-        let report = compare::compare(&theirs, &ours, &corrections);
         all_clean &= report.is_clean();
         let verdict = if report.is_clean() { "equal" } else { "DIFFERENT" };
         println!(
@@ -183,11 +183,22 @@ async fn run(arguments: Run) -> Result<bool> {
     Ok(all_clean)
 }
 
+/// A server that also takes transactions in two phases.
+fn server() -> PostgresOptions {
+    PostgresOptions { settings: vec!["max_prepared_transactions = 10".to_owned()], ..PostgresOptions::default() }
+}
+
+fn compare_sides(outcomes: &[Outcome], corrections: &Corrections) -> Result<Report> {
+    let [theirs, ours] = outcomes else { bail!("a side is missing") };
+    let (theirs, ours) = (theirs.topics(Likeness::SameServer)?, ours.topics(Likeness::SameServer)?);
+    Ok(compare::compare(&theirs, &ours, corrections))
+}
+
 async fn record(arguments: Record) -> Result<bool> {
     let profile = Profile::named(&arguments.profile)?;
     let script = workload::generate(arguments.seed, arguments.size.with(&profile));
     let peers = Peers::start(&PeersOptions::default()).await?;
-    let postgres = Postgres::start(PostgresOptions::default()).await?;
+    let postgres = Postgres::start(server()).await?;
     let outcomes = round::run(&postgres, Some(&peers), &profile, &script, recording::PREFIX).await?;
     peers.stop().await?;
     postgres.stop().await?;
@@ -210,7 +221,7 @@ async fn record(arguments: Record) -> Result<bool> {
 async fn replay(folder: &std::path::Path) -> Result<bool> {
     let recording = Recording::read(folder)?;
     let profile = Profile::named(&recording.profile)?;
-    let postgres = Postgres::start(PostgresOptions::default()).await?;
+    let postgres = Postgres::start(server()).await?;
     let outcomes = round::run(&postgres, None, &profile, &recording.script, recording::PREFIX).await?;
     postgres.stop().await?;
     let ours = outcomes.first().map(|ours| ours.topics(Likeness::OtherServer)).transpose()?.unwrap_or_default();

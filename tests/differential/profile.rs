@@ -34,9 +34,14 @@ impl Profile {
         })
     }
 
-    /// The SQL that makes the publication.
-    pub(crate) fn publish(&self) -> String {
-        format!("create publication {PUBLICATION} for all tables with (publish_via_partition_root = {})", self.root)
+    /// The SQL that makes the publication on a server of this version.
+    pub(crate) fn publish(&self, version: u32) -> String {
+        // From 18 on a table with the identity FULL can only be changed when all its columns are published.
+        let generated = if version >= 180_000 { ", publish_generated_columns = stored" } else { "" };
+        format!(
+            "create publication {PUBLICATION} for all tables with (publish_via_partition_root = {}{generated})",
+            self.root
+        )
     }
 
     /// The configuration of a connector.

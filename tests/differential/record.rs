@@ -64,7 +64,14 @@ impl Record {
         blank(&mut parsed.headers, &["__debezium.context.runId"]);
         let value = unwrapped(&mut parsed.value);
         // When a record was made.
-        blank(value, &["ts_ms", "ts_us", "ts_ns"]);
+        blank(value, &["ts_ms", "ts_us", "ts_ns", "__ts_ms"]);
+        if in_snapshot {
+            blank(value, &["__source_snapshot"]);
+        }
+        if likeness == Likeness::OtherServer {
+            blank(value, &["__lsn", "__transaction"]);
+            blank(&mut parsed.headers, &["__source_ts_ms"]);
+        }
         let is_message = value.get("message").is_some();
         if let Some(source) = value.get_mut("source") {
             if is_message && source.get("txId").is_some_and(Node::is_null) {
@@ -139,7 +146,12 @@ fn headers(list: &str) -> Result<Node> {
     for item in items {
         let name = item.get("key").and_then(Node::text).context("a header without a name")?;
         let value = match item.get("value").and_then(Node::text) {
-            Some(text) if text.starts_with(['{', '[']) => Node::parse(&text)?,
+            // What Kafka writes there is not always JSON: dates stand without quotes.
+            Some(text)
+                if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok_and(|_| text.starts_with(['{', '['])) =>
+            {
+                Node::parse(&text)?
+            }
             Some(text) => Node::Scalar(serde_json::to_string(&text)?),
             None => item.get("value").cloned().unwrap_or_else(Node::null),
         };

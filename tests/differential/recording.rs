@@ -1,16 +1,21 @@
 //! A workload with what Debezium made of it, kept in a folder.
 //!
 //! ```text
-//! recording.json   the profile, and the command that made the recording
-//! script.jsonl     the workload, one step a line
-//! schemas.jsonl    Connect schemas, each once
-//! records.jsonl    [topic, phase, key, value, headers] a line; {"#":7} stands for the schema in line 7
+//! recording.json      the profile, and the command that made the recording
+//! script.jsonl.gz     the workload, one step a line
+//! schemas.jsonl.gz    Connect schemas, each once
+//! records.jsonl.gz    [topic, phase, key, value, headers] a line; {"#":7} stands for the schema in line 7
 //! ```
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::json::Node;
@@ -40,7 +45,7 @@ impl Recording {
         std::fs::create_dir_all(folder)?;
         let head = Head { profile: self.profile.clone(), command: self.command.clone() };
         std::fs::write(folder.join("recording.json"), serde_json::to_string_pretty(&head)? + "\n")?;
-        self.script.write(&folder.join("script.jsonl"))?;
+        write(folder, "script", &self.script.to_text()?)?;
         let (mut schemas, mut lines) = (Vec::new(), String::new());
         for (name, topic) in &self.topics {
             let snapshot = topic.snapshot.iter().map(|record| ("snapshot", record));
@@ -54,19 +59,17 @@ impl Recording {
         for schema in &schemas {
             writeln!(text, "{schema}")?;
         }
-        std::fs::write(folder.join("schemas.jsonl"), text)?;
-        std::fs::write(folder.join("records.jsonl"), lines).context("writing the records")
+        write(folder, "schemas", &text)?;
+        write(folder, "records", &lines)
     }
 
     pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let read = |name: &str| {
-            std::fs::read_to_string(folder.join(name))
-                .with_context(|| format!("reading {name} in {}", folder.display()))
-        };
-        let Head { profile, command } = serde_json::from_str(&read("recording.json")?)?;
-        let schemas = read("schemas.jsonl")?.lines().map(Node::parse).collect::<Result<Vec<_>>>()?;
+        let head = std::fs::read_to_string(folder.join("recording.json"))
+            .with_context(|| format!("reading the recording in {}", folder.display()))?;
+        let Head { profile, command } = serde_json::from_str(&head)?;
+        let schemas = read(folder, "schemas")?.lines().map(Node::parse).collect::<Result<Vec<_>>>()?;
         let mut topics = Topics::new();
-        for line in read("records.jsonl")?.lines() {
+        for line in read(folder, "records")?.lines() {
             let Node::Array(parts) = Node::parse(line)? else { bail!("no record: {line}") };
             let [name, phase, key, value, headers] = parts.try_into().map_err(|_| anyhow!("no record: {line}"))?;
             let record = Record { key: whole(key, &schemas)?, value: whole(value, &schemas)?, headers };
@@ -77,8 +80,23 @@ impl Recording {
                 _ => bail!("no phase: {line}"),
             }
         }
-        Ok(Self { profile, command, script: Script::read(&folder.join("script.jsonl"))?, topics })
+        Ok(Self { profile, command, script: Script::parse(&read(folder, "script")?)?, topics })
     }
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let file = File::create(folder.join(format!("{name}.jsonl.gz")))?;
+    let mut packed = GzEncoder::new(file, Compression::best());
+    packed.write_all(text.as_bytes())?;
+    packed.finish().map(drop).with_context(|| format!("writing {name} in {}", folder.display()))
+}
+
+fn read(folder: &Path, name: &str) -> Result<String> {
+    let mut text = String::new();
+    let file = File::open(folder.join(format!("{name}.jsonl.gz")));
+    let unpacked = file.and_then(|file| GzDecoder::new(file).read_to_string(&mut text));
+    unpacked.with_context(|| format!("reading {name} in {}", folder.display()))?;
+    Ok(text)
 }
 
 /// A payload with the number of its schema in the schema's place.

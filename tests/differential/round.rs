@@ -68,20 +68,30 @@ async fn perform<'a>(
             Step::Prepare(sql) => sessions.prepare(sql).await?,
             Step::Sql(session, sql) => sessions.run(*session, sql).await?,
             Step::Start => {
-                sessions.prepare(&place.profile.publish()).await?;
+                let version = sessions.version().await?;
+                sessions.prepare(&place.profile.publish(version)).await?;
                 if let Some(peers) = peers {
                     sides.push(Side::debezium(peers, place).await?);
                 }
                 sides.push(Side::towpath(place).await?);
-                for side in sides.iter() {
-                    streaming(&sessions, side).await?;
-                }
+                all_streaming(&sessions, sides).await?;
                 settle(&mut sessions, sides, &mut progress).await?;
                 for side in sides.iter_mut() {
                     outcomes.push(Outcome { snapshot: side.counts().await?, ..Outcome::default() });
                 }
             }
             Step::Settle => settle(&mut sessions, sides, &mut progress).await?,
+            Step::Stop => {
+                for side in sides.iter_mut() {
+                    side.stop().await?;
+                }
+            }
+            Step::Resume => {
+                for side in sides.iter_mut() {
+                    side.resume().await?;
+                }
+                all_streaming(&sessions, sides).await?;
+            }
         }
     }
     ensure!(!sides.is_empty(), "the script never starts the connectors");
@@ -92,16 +102,18 @@ async fn perform<'a>(
     Ok(outcomes)
 }
 
-/// Waits until the snapshot is over and the slot is read.
-async fn streaming(sessions: &Sessions<'_>, side: &Side<'_>) -> Result<()> {
-    let slot = side.name();
+/// Waits until each snapshot is over and each slot is read.
+async fn all_streaming(sessions: &Sessions<'_>, sides: &[Side<'_>]) -> Result<()> {
     let query = "select 1 from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid \
                  where slot_name = $1 and r.state = 'streaming'";
-    let deadline = Deadline::after(STREAMING_WITHIN);
-    while sessions.superuser().query_opt(query, &[&slot]).await?.is_none() {
-        side.must_run().await?;
-        ensure!(!deadline.is_over(), "{slot} does not stream");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    for side in sides {
+        let slot = side.name();
+        let deadline = Deadline::after(STREAMING_WITHIN);
+        while sessions.superuser().query_opt(query, &[&slot]).await?.is_none() {
+            side.must_run().await?;
+            ensure!(!deadline.is_over(), "{slot} does not stream");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,6 @@
 //! transaction open while others commit.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -26,6 +25,10 @@ pub(crate) enum Step {
     Start,
     /// Everything so far must have arrived before the script goes on.
     Settle,
+    /// The connectors are stopped.
+    Stop,
+    /// They go on where they were.
+    Resume,
 }
 
 /// A workload.
@@ -35,21 +38,20 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Reads a file of [`Self::write`].
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    /// Reads what [`Self::to_text`] gives.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let steps = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         Ok(Self { steps })
     }
 
-    /// Writes one line a step.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    /// One line a step.
+    pub(crate) fn to_text(&self) -> Result<String> {
         let mut text = String::new();
         for step in &self.steps {
             text.push_str(&serde_json::to_string(step)?);
             text.push('\n');
         }
-        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+        Ok(text)
     }
 }
 
@@ -69,6 +71,12 @@ impl<'a> Sessions<'a> {
 
     pub(crate) fn superuser(&self) -> &Client {
         &self.superuser
+    }
+
+    /// The server's version, as 150018.
+    pub(crate) async fn version(&self) -> Result<u32> {
+        let row = self.superuser.query_one("select current_setting('server_version_num')::int", &[]).await?;
+        Ok(u32::try_from(row.get::<_, i32>(0))?)
     }
 
     /// Runs SQL of the superuser.

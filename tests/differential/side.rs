@@ -18,8 +18,18 @@ const POLL_MS: &str = "5";
 
 /// One of them.
 pub(crate) enum Side<'a> {
-    Debezium { peers: &'a Peers, kafka: Kafka, prefix: String },
-    Towpath { folder: Folder, worker: Worker, options: WorkerOptions, prefix: String },
+    Debezium {
+        peers: &'a Peers,
+        kafka: Kafka,
+        prefix: String,
+    },
+    /// Its worker is none while it is stopped.
+    Towpath {
+        folder: Folder,
+        worker: Option<Worker>,
+        options: WorkerOptions,
+        prefix: String,
+    },
 }
 
 /// Where the workload takes place.
@@ -48,7 +58,7 @@ impl<'a> Side<'a> {
         let config = profile.connector(postgres, database, prefix, "towpath");
         let pipeline = json!({"name": prefix, "config": config});
         std::fs::write(options.pipelines.join("differential.json"), pipeline.to_string())?;
-        let worker = Worker::start(&options).await?;
+        let worker = Some(Worker::start(&options).await?);
         Ok(Self::Towpath { folder, worker, options, prefix: prefix.to_owned() })
     }
 
@@ -101,7 +111,7 @@ impl<'a> Side<'a> {
                 Ok(counts)
             }
             Self::Towpath { worker, prefix, .. } => {
-                let topics = worker.rest().get("/v1/topics").await?;
+                let topics = worker.as_ref().context("it is stopped")?.rest().get("/v1/topics").await?;
                 let topics = topics.as_array().context("no list of topics")?.iter();
                 let counted = topics.filter_map(|topic| {
                     Some((topic.get("name")?.as_str()?.to_owned(), topic.get("records")?.as_u64()?))
@@ -131,7 +141,9 @@ impl<'a> Side<'a> {
         match self {
             Self::Debezium { peers, prefix, .. } => peers.delete(&prefix).await?,
             Self::Towpath { worker, folder, .. } => {
-                worker.stop().await?;
+                if let Some(worker) = worker {
+                    worker.stop().await?;
+                }
                 folder.remove()?;
             }
         }
@@ -143,11 +155,30 @@ impl<'a> Side<'a> {
         .await
     }
 
+    /// Stops it in an orderly way.
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        match self {
+            Self::Debezium { peers, prefix, .. } => peers.stop_connector(prefix).await,
+            Self::Towpath { worker, .. } => worker.take().context("it is stopped already")?.stop().await.map(drop),
+        }
+    }
+
+    /// Lets it go on after a stop.
+    pub(crate) async fn resume(&mut self) -> Result<()> {
+        match self {
+            Self::Debezium { peers, prefix, .. } => peers.resume_connector(prefix).await,
+            Self::Towpath { worker, options, .. } => {
+                *worker = Some(Worker::start(options).await?);
+                Ok(())
+            }
+        }
+    }
+
     /// Fails when its connector has failed.
     pub(crate) async fn must_run(&self) -> Result<()> {
         let rest = match self {
             Self::Debezium { peers, .. } => peers.rest(),
-            Self::Towpath { worker, .. } => worker.rest(),
+            Self::Towpath { worker, .. } => worker.as_ref().context("it is stopped")?.rest(),
         };
         let (states, status) = rest.states(self.prefix()).await?;
         let status = status.to_string();

@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
 use crate::kinds::{KINDS, Kind, kind};
 
 /// Every table has a column of numbers by which the workload finds its rows, whatever its key is.
 const ROW: &str = "n";
+
+/// The bounds of the partition with the lower numbers.
+const LOW: &str = "from (minvalue) to (40)";
 
 /// What a part of a key is made of. Its value follows from the number of the row, so that keys never collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,20 +92,37 @@ impl Column {
         let name = match rng.random_range(0..12) {
             0 => format!("{} {number} Q", kind.tag),
             1 => format!("{}_{number}_É-.", kind.tag),
+            2 => format!("{}_{number} it's $1 \\ ✓😀", kind.tag),
             _ => format!("{}_{number}", kind.tag),
         };
-        let default = rng.random_ratio(1, 5).then(|| kind.value(rng));
+        let default = rng.random_ratio(1, 5).then(|| kind.default(rng));
         let not_null = rng.random_ratio(1, 4) && kind.may_be_required();
         Self { name, kind, shape: Shape::Plain, not_null, default }
     }
 
     fn large(rng: &mut StdRng, number: u32) -> Option<Self> {
-        let tag = ["text", "bytea", "jsonb", "text_array", "varchar_array", "hstore", "json", "citext"]
-            [rng.random_range(0..8)];
-        let kind = kind(tag)?;
-        (tag != "varchar_array").then(|| Self {
+        const TAGS: [&str; 16] = [
+            "text",
+            "bytea",
+            "jsonb",
+            "text_array",
+            "hstore",
+            "json",
+            "citext",
+            "int4_array",
+            "int8_array",
+            "uuid_array",
+            "date_array",
+            "bytea_array",
+            "jsonb_array",
+            "xml",
+            "tsvector",
+            "ltree",
+        ];
+        let tag = TAGS[rng.random_range(0..TAGS.len())];
+        Some(Self {
             name: format!("{tag}_{number}_large"),
-            kind,
+            kind: kind(tag)?,
             shape: Shape::Large,
             not_null: rng.random_ratio(1, 3),
             default: None,
@@ -124,6 +145,17 @@ impl Column {
                 "jsonb" | "json" => format!("to_{}b({text})::{}", "json", self.kind.sql),
                 "text_array" => format!("array[{text}, 'x']"),
                 "hstore" => format!("hstore('large', {text})"),
+                "int4_array" => "array(select generate_series(1, 1000))".to_owned(),
+                "int8_array" => "array(select generate_series(1, 1000)::bigint)".to_owned(),
+                "uuid_array" => format!("array(select md5('{seed}' || i)::uuid from generate_series(1, 300) i)"),
+                "date_array" => "array(select date '2000-01-01' + i from generate_series(1, 1000) i)".to_owned(),
+                "bytea_array" => format!("array[decode({text}, 'hex')]"),
+                "jsonb_array" => format!("array[to_jsonb({text})]"),
+                "xml" => format!("('<a>' || {text} || '</a>')::xml"),
+                "tsvector" => {
+                    format!("(select string_agg(md5('{seed}' || i), ' ') from generate_series(1, 90) i)::tsvector")
+                }
+                "ltree" => format!("(select string_agg(md5('{seed}' || i), '.') from generate_series(1, 90) i)::ltree"),
                 _ => text,
             };
         }
@@ -137,7 +169,7 @@ impl Column {
             return sql;
         }
         if let Some(default) = &self.default {
-            let _ = write!(sql, " default {default}::{}", self.kind.sql);
+            let _ = write!(sql, " default {default}");
         }
         if self.not_null {
             sql.push_str(" not null");
@@ -160,7 +192,11 @@ pub(crate) enum Identity {
 pub(crate) struct Table {
     pub(crate) schema: &'static str,
     pub(crate) name: String,
+    /// Columns of which a key can be made, besides the number of the row.
+    parts: Vec<KeyPart>,
     pub(crate) key: Vec<KeyPart>,
+    /// The name of the key's constraint.
+    key_name: String,
     pub(crate) columns: Vec<Column>,
     pub(crate) identity: Identity,
     pub(crate) partitioned: bool,
@@ -198,7 +234,8 @@ impl Table {
             _ => format!("t{number}"),
         };
         let schema = if rng.random_ratio(1, 6) { "Odd Schema" } else { "public" };
-        Self { schema, name, key, columns, identity, partitioned }
+        let parts = key.iter().copied().filter(|part| *part != KeyPart::Row).collect();
+        Self { schema, key_name: format!("key {number}"), name, parts, key, columns, identity, partitioned }
     }
 
     pub(crate) fn quoted(&self) -> String {
@@ -216,20 +253,18 @@ impl Table {
 
     /// The SQL that makes it.
     pub(crate) fn create(&self) -> Vec<String> {
-        let parts: Vec<KeyPart> = self.key.iter().copied().filter(|part| *part != KeyPart::Row).collect();
         let mut lines: Vec<String> = vec![format!("{ROW} int not null")];
         // The columns of the key stand neither first nor in the key's order.
         lines.extend(self.columns.iter().map(Column::definition));
-        lines.extend(parts.iter().rev().map(|part| format!("{} {}", quoted(part.name()), part.sql())));
+        lines.extend(self.parts.iter().rev().map(|part| format!("{} {}", quoted(part.name()), part.sql())));
         if !self.key.is_empty() {
-            let names: Vec<String> = self.key.iter().map(|part| quoted(part.name())).collect();
-            lines.push(format!("primary key ({})", names.join(", ")));
+            lines.push(self.primary_key());
         }
         let table = self.quoted();
         let by = if self.partitioned { " partition by range (n)" } else { "" };
         let mut sql = vec![format!("create table {table} ({}){by}", lines.join(", "))];
         if self.partitioned {
-            for (suffix, bounds) in [("low", "from (minvalue) to (40)"), ("high", "from (40) to (maxvalue)")] {
+            for (suffix, bounds) in [("low", LOW), ("high", "from (40) to (maxvalue)")] {
                 let leaf = self.leaf(suffix);
                 sql.push(format!("create table {leaf} partition of {table} for values {bounds}"));
             }
@@ -239,6 +274,35 @@ impl Table {
         }
         sql.extend(self.identify());
         sql
+    }
+
+    fn primary_key(&self) -> String {
+        let names: Vec<String> = self.key.iter().map(|part| quoted(part.name())).collect();
+        format!("constraint {} primary key ({})", quoted(&self.key_name), names.join(", "))
+    }
+
+    /// Makes its key of other columns; the SQL that does so, or none where it has no key.
+    pub(crate) fn change_key(&mut self, rng: &mut StdRng, number: u32) -> Option<String> {
+        if self.key.is_empty() || self.partitioned {
+            return None;
+        }
+        let mut candidates = vec![KeyPart::Row];
+        candidates.extend(&self.parts);
+        candidates.shuffle(rng);
+        candidates.truncate(rng.random_range(1..=candidates.len()));
+        self.key = candidates;
+        let drop = format!("drop constraint {}", quoted(&self.key_name));
+        self.key_name = format!("key {number}");
+        Some(format!("alter table {} {drop}, add {}", self.quoted(), self.primary_key()))
+    }
+
+    /// Takes a partition out and puts it back.
+    pub(crate) fn reattach(&self) -> Vec<String> {
+        let (table, leaf) = (self.quoted(), self.leaf("low"));
+        vec![
+            format!("alter table {table} detach partition {leaf}"),
+            format!("alter table {table} attach partition {leaf} for values {LOW}"),
+        ]
     }
 
     /// The SQL that sets its identity. Partitions have one of their own.
@@ -270,11 +334,11 @@ impl Table {
     pub(crate) fn insert(&self, rng: &mut StdRng, rows: &[u32]) -> String {
         let written: Vec<&Column> = self.columns.iter().filter(|column| column.shape != Shape::Generated).collect();
         let mut names = vec![ROW.to_owned()];
-        names.extend(self.key_besides_row().map(|part| quoted(part.name())));
+        names.extend(self.parts.iter().map(|part| quoted(part.name())));
         names.extend(written.iter().map(|column| quoted(&column.name)));
         let values = rows.iter().map(|row| {
             let mut values = vec![row.to_string()];
-            values.extend(self.key_besides_row().map(|part| part.value(*row)));
+            values.extend(self.parts.iter().map(|part| part.value(*row)));
             values.extend(written.iter().map(|column| column.value(rng)));
             format!("({})", values.join(", "))
         });
@@ -301,16 +365,12 @@ impl Table {
     /// Gives a row another number, and so another key, and another partition perhaps.
     pub(crate) fn rekey(&self, row: u32, to: u32) -> String {
         let mut assignments = vec![format!("{ROW} = {to}")];
-        assignments.extend(self.key_besides_row().map(|part| format!("{} = {}", quoted(part.name()), part.value(to))));
+        assignments.extend(self.parts.iter().map(|part| format!("{} = {}", quoted(part.name()), part.value(to))));
         format!("update {} set {} where {}", self.quoted(), assignments.join(", "), of(&[row]))
     }
 
     pub(crate) fn delete(&self, rows: &[u32]) -> String {
         format!("delete from {} where {}", self.quoted(), of(rows))
-    }
-
-    fn key_besides_row(&self) -> impl Iterator<Item = KeyPart> {
-        self.key.iter().copied().filter(|part| *part != KeyPart::Row)
     }
 }
 

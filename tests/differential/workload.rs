@@ -36,6 +36,8 @@ pub(crate) fn generate(seed: u64, size: Size) -> Script {
         next_row: 1,
         next_table: 0,
         moods: 0,
+        prepared: 0,
+        stopped: false,
         open: Default::default(),
         full: size.full,
     };
@@ -44,6 +46,7 @@ pub(crate) fn generate(seed: u64, size: Size) -> Script {
         writer.step();
     }
     writer.settle();
+    writer.replicated();
     writer.large(size.large);
     Script { steps: writer.steps }
 }
@@ -59,6 +62,9 @@ struct Writer {
     next_row: u32,
     next_table: u32,
     moods: u32,
+    prepared: u32,
+    /// Whether the connectors are stopped.
+    stopped: bool,
     /// For each session with an open transaction: its rows at the beginning and at each savepoint.
     open: [Vec<Vec<BTreeSet<u32>>>; SESSIONS as usize],
     full: bool,
@@ -123,6 +129,9 @@ impl Writer {
             self.settle();
             return self.change_tables();
         }
+        if self.chance(1, 120) {
+            return self.pause();
+        }
         match self.rng.random_range(0..10) {
             0..3 => self.transaction(session),
             _ => self.change_rows(session),
@@ -157,11 +166,21 @@ impl Writer {
                     self.roll_back(own);
                 }
             }
-            _ => {
-                self.sql(session, "commit");
-                self.open[own].clear();
-            }
+            _ => self.commit(session),
         }
+    }
+
+    /// Commits, now and then in two phases.
+    fn commit(&mut self, session: u8) {
+        if self.chance(1, 6) {
+            self.prepared += 1;
+            let name = format!("prepared {}", self.prepared);
+            self.sql(session, format!("prepare transaction '{name}'"));
+            self.sql(session, format!("commit prepared '{name}'"));
+        } else {
+            self.sql(session, "commit");
+        }
+        self.open[usize::from(session)].clear();
     }
 
     fn roll_back(&mut self, own: usize) {
@@ -213,24 +232,55 @@ impl Writer {
     fn settle(&mut self) {
         for session in 0..SESSIONS {
             if !self.open[usize::from(session)].is_empty() {
-                self.sql(session, "commit");
-                self.open[usize::from(session)].clear();
+                self.commit(session);
             }
         }
-        if self.steps.last() != Some(&Step::Settle) {
+        self.catch_up();
+    }
+
+    fn catch_up(&mut self) {
+        if !self.stopped && self.steps.last() != Some(&Step::Settle) {
             self.steps.push(Step::Settle);
         }
     }
 
-    /// Changes the tables themselves. Everything before has arrived, so that no side can mistake the new shape for the old one.
+    /// Stops the connectors while rows are changed, and tables before them or with transactions open over both.
+    fn pause(&mut self) {
+        let holds_transactions = self.chance(1, 2);
+        if holds_transactions {
+            self.catch_up();
+        } else {
+            self.settle();
+        }
+        self.steps.push(Step::Stop);
+        self.stopped = true;
+        if !holds_transactions {
+            (0..self.rng.random_range(1..4)).for_each(|_| self.change_tables());
+        }
+        for _ in 0..self.rng.random_range(3..12) {
+            let session = self.rng.random_range(0..SESSIONS);
+            if self.chance(1, 3) { self.transaction(session) } else { self.change_rows(session) }
+        }
+        self.steps.push(Step::Resume);
+        self.stopped = false;
+    }
+
+    /// Changes the tables themselves. Everything before has arrived, so that no side can mistake the new shape for the old one; while
+    /// the connectors are stopped, no row is changed on the way.
     fn change_tables(&mut self) {
         let index = self.rng.random_range(0..self.tables.len());
         let number = 100 + self.next_row;
         self.next_row += 1;
-        match self.rng.random_range(0..14) {
+        match self.rng.random_range(0..20) {
             0 => self.create_table(),
-            1 | 2 => self.truncate(index),
-            3 => self.add_mood(),
+            13 => self.change_key(index, number),
+            14 if !self.stopped => self.require_column(index),
+            15 => self.recreate_table(index),
+            16 => self.move_table(index),
+            17 => self.reattach(index),
+            18 => self.rename_mood(),
+            1 | 2 if !self.stopped => self.truncate(index),
+            3 if !self.stopped => self.add_mood(),
             4..7 => self.add_column(index, number),
             7 => self.drop_column(index),
             8 => self.rename_column(index, number),
@@ -249,7 +299,8 @@ impl Writer {
             tables.push(other);
         }
         let names: Vec<String> = tables.iter().map(|table| self.tables[*table].quoted()).collect();
-        self.sql(0, format!("truncate {}", names.join(", ")));
+        let how = ["", " restart identity", " cascade"][self.rng.random_range(0..3)];
+        self.sql(0, format!("truncate {}{how}", names.join(", ")));
         for table in tables {
             self.rows[table] = Default::default();
         }
@@ -271,6 +322,72 @@ impl Writer {
         }
     }
 
+    fn rename_mood(&mut self) {
+        if self.moods > 0 {
+            let (from, to) = (self.moods, self.moods + 1);
+            self.moods = to;
+            self.sql(0, format!("alter type mood rename value 'new {from}' to 'new {to}'"));
+        }
+    }
+
+    fn change_key(&mut self, index: usize, number: u32) {
+        let sql = self.tables[index].change_key(&mut self.rng, number);
+        sql.into_iter().for_each(|sql| self.sql(0, sql));
+    }
+
+    /// Forbids null in a column.
+    fn require_column(&mut self, index: usize) {
+        let Some(column) = self.some_column(index) else { return };
+        let found = &self.tables[index].columns[column];
+        if found.not_null || !found.kind.may_be_required() || !self.tables[index].may_change() {
+            return;
+        }
+        let (name, value) = (quoted(&found.name), found.kind.value(&mut self.rng));
+        let table = self.tables[index].quoted();
+        self.sql(0, format!("update {table} set {name} = {value} where {name} is null"));
+        self.catch_up();
+        self.alter(index, &format!("alter column {name} set not null"));
+        self.tables[index].columns[column].not_null = true;
+    }
+
+    /// Drops a table and makes another one of its name.
+    fn recreate_table(&mut self, index: usize) {
+        let old = &self.tables[index];
+        let (schema, name) = (old.schema, old.name.clone());
+        if old.partitioned || old.identity == Identity::Index {
+            return;
+        }
+        let drop = format!("drop table {}", old.quoted());
+        self.sql(0, drop);
+        let mut table = Table::random(&mut self.rng, self.next_table, self.full);
+        self.next_table += 1;
+        if !table.partitioned && table.identity != Identity::Index {
+            (table.schema, table.name) = (schema, name);
+        }
+        for sql in table.create() {
+            self.sql(0, sql);
+        }
+        self.tables[index] = table;
+        self.rows[index] = Default::default();
+    }
+
+    /// Moves a table to the other schema.
+    fn move_table(&mut self, index: usize) {
+        let table = &self.tables[index];
+        if table.partitioned || table.identity == Identity::Index {
+            return;
+        }
+        let to = if table.schema == "public" { "Odd Schema" } else { "public" };
+        self.alter(index, &format!("set schema {}", quoted(to)));
+        self.tables[index].schema = to;
+    }
+
+    fn reattach(&mut self, index: usize) {
+        if self.tables[index].partitioned {
+            self.tables[index].reattach().into_iter().for_each(|sql| self.sql(0, sql));
+        }
+    }
+
     fn alter(&mut self, index: usize, what: &str) {
         let sql = format!("alter table {} {what}", self.tables[index].quoted());
         self.sql(0, sql);
@@ -279,7 +396,7 @@ impl Writer {
     fn add_column(&mut self, index: usize, number: u32) {
         let mut column = Column::random(&mut self.rng, number);
         if column.not_null && column.default.is_none() {
-            column.default = Some(column.kind.value(&mut self.rng));
+            column.default = Some(column.kind.default(&mut self.rng));
         }
         self.alter(index, &format!("add column {}", column.definition()));
         self.tables[index].columns.push(column);
@@ -308,21 +425,32 @@ impl Writer {
 
     /// Gives a column a type that holds all its values, and a name that fits.
     fn widen_column(&mut self, index: usize, number: u32) {
-        const WIDER: [(&str, &str); 5] = [
+        const WIDER: [(&str, &str); 12] = [
             ("int2", "int4"),
             ("int4", "int8"),
             ("varchar10", "text"),
             ("numeric10p2", "numeric"),
             ("timestamp3", "timestamp"),
+            ("float4", "float8"),
+            ("date", "timestamp"),
+            ("json", "jsonb"),
+            ("uuid", "text"),
+            ("int4_array", "int8_array"),
+            ("varchar_array", "text_array"),
+            ("inet", "text"),
         ];
         let columns = &self.tables[index].columns;
-        let found = (0..columns.len()).find_map(|column| {
+        let mut plain = (0..columns.len()).filter(|column| columns[*column].shape == Shape::Plain);
+        let found = plain.find_map(|column| {
             let wider = WIDER.iter().find(|(from, _)| *from == columns[column].kind.tag)?.1;
             Some((column, kind(wider)?))
         });
         let Some((column, wider)) = found else { return };
         let from = self.tables[index].columns[column].name.clone();
         let to = format!("{}_{number}", wider.tag);
+        // The default of another type would be a calculation.
+        self.alter(index, &format!("alter column {} drop default", quoted(&from)));
+        self.tables[index].columns[column].default = None;
         self.alter(index, &format!("alter column {} type {}", quoted(&from), wider.sql));
         self.alter(index, &format!("rename column {} to {}", quoted(&from), quoted(&to)));
         let column = &mut self.tables[index].columns[column];
@@ -334,9 +462,9 @@ impl Writer {
         let Some(column) = self.some_column(index) else { return };
         let kind = self.tables[index].columns[column].kind;
         let name = quoted(&self.tables[index].columns[column].name);
-        let default = self.rng.random_bool(0.6).then(|| kind.value(&mut self.rng));
+        let default = self.rng.random_bool(0.6).then(|| kind.default(&mut self.rng));
         match &default {
-            Some(value) => self.alter(index, &format!("alter column {name} set default {value}::{}", kind.sql)),
+            Some(value) => self.alter(index, &format!("alter column {name} set default {value}")),
             None => self.alter(index, &format!("alter column {name} drop default")),
         }
         self.tables[index].columns[column].default = default;
@@ -370,6 +498,22 @@ impl Writer {
         let name = format!("renamed{number}");
         self.alter(index, &format!("rename to {}", quoted(&name)));
         self.tables[index].name = name;
+    }
+
+    /// A transaction that came from another server, and one that did not.
+    fn replicated(&mut self) {
+        self.sql(0, "create table replicated (id int primary key)");
+        for sql in [
+            "select pg_replication_origin_create('elsewhere') where not exists \
+             (select from pg_replication_origin where roname = 'elsewhere')",
+            "select pg_replication_origin_session_setup('elsewhere')",
+            "begin; select pg_replication_origin_xact_setup('0/1234', '2020-01-01 10:00+00'); \
+             insert into replicated values (1), (2); commit",
+            "select pg_replication_origin_session_reset()",
+        ] {
+            self.steps.push(Step::Prepare(sql.to_owned()));
+        }
+        self.sql(0, "insert into replicated values (3)");
     }
 
     /// One large transaction with a savepoint that is rolled back, while another one commits inside of its time.

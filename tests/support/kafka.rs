@@ -4,6 +4,7 @@
 //! and writes nothing, so that looking does not change what is measured.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -12,7 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::LogRecord;
+use crate::{Deadline, LogRecord};
 
 const FETCH: (i16, i16) = (1, 4);
 const LIST_OFFSETS: (i16, i16) = (2, 1);
@@ -23,6 +24,11 @@ const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 const FETCH_BYTES: i32 = 4 << 20;
 const FETCH_WAIT_MS: i32 = 500;
+const UNKNOWN_TOPIC: i16 = 3;
+const NO_LEADER: i16 = 5;
+const NOT_LEADER: i16 = 6;
+const LEADER_WITHIN: Duration = Duration::from_secs(10);
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Offset and length, which stand before the part of a batch that the length counts.
 const BATCH_PREFIX: usize = 12;
@@ -119,9 +125,21 @@ impl Kafka {
         request.put_i32(NO_REPLICA);
         put_partition(&mut request, topic, partition);
         request.put_i64(which);
-        let mut answer = self.ask(LIST_OFFSETS, &request).await?;
-        open_partition(&mut answer)?;
-        accept(answer.try_get_i16()?)?;
+        let deadline = Deadline::after(LEADER_WITHIN);
+        let mut answer = loop {
+            let mut answer = self.ask(LIST_OFFSETS, &request).await?;
+            open_partition(&mut answer)?;
+            match answer.try_get_i16()? {
+                // A topic is listed a moment before its partition has a leader.
+                UNKNOWN_TOPIC | NO_LEADER | NOT_LEADER if !deadline.is_over() => {
+                    tokio::time::sleep(LEADER_PAUSE).await;
+                }
+                error => {
+                    accept(error)?;
+                    break answer;
+                }
+            }
+        };
         skip(&mut answer, 8)?;
         Ok(answer.try_get_i64()?)
     }

@@ -104,6 +104,11 @@ impl Peers {
     pub async fn create(&self, name: &str, config: &BTreeMap<String, String>) -> Result<()> {
         let body = serde_json::to_value(config)?;
         self.ask(Method::PUT, &format!("/connectors/{name}/config"), Some(&body)).await?;
+        self.settled(name).await
+    }
+
+    /// Waits until a connector and its tasks are RUNNING.
+    async fn settled(&self, name: &str) -> Result<()> {
         let what = format!("{name} RUNNING");
         let settled = eventually(&what, RUNNING_WITHIN, || async {
             let (states, status) = self.rest.states(name).await?;
@@ -114,6 +119,23 @@ impl Peers {
         let (states, status) = settled.await?;
         ensure!(!states.iter().any(|state| state == "FAILED"), "{name} has failed: {status}");
         Ok(())
+    }
+
+    /// Stops a connector and waits until its tasks are gone.
+    pub async fn stop_connector(&self, name: &str) -> Result<()> {
+        self.ask(Method::PUT, &format!("/connectors/{name}/stop"), None).await?;
+        eventually(&format!("{name} STOPPED"), RUNNING_WITHIN, || async {
+            let (states, status) = self.rest.states(name).await?;
+            let is_stopped = states.iter().all(|state| state == "STOPPED");
+            if is_stopped { Ok(()) } else { Err(anyhow!("its status is {status}")) }
+        })
+        .await
+    }
+
+    /// Lets a stopped connector go on.
+    pub async fn resume_connector(&self, name: &str) -> Result<()> {
+        self.ask(Method::PUT, &format!("/connectors/{name}/resume"), None).await?;
+        self.settled(name).await
     }
 
     /// Deletes a connector. Its slot and its topics stay.
