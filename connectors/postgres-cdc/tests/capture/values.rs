@@ -246,3 +246,40 @@ fn columns_that_are_not_wanted_or_not_known_are_left_out() {
         assert_eq!(record.after(), &json!({"id": 1, "v": 3}));
     }
 }
+
+#[test]
+fn generated_columns_are_in_both_phases_or_in_neither() {
+    let database = Database::new();
+    let version: u32 = database.value("SHOW server_version_num").parse().expect("a number");
+    // Before 18 no publication has them, and there are no virtual ones.
+    let cases: &[(&str, &str, &[&str])] = if version >= 180_000 {
+        &[
+            (" WITH (publish_generated_columns = none)", ", w int GENERATED ALWAYS AS (id * 3) VIRTUAL", &["id", "v"]),
+            (" WITH (publish_generated_columns = stored)", ", w int GENERATED ALWAYS AS (id * 3)", &["id", "s", "v"]),
+        ]
+    } else {
+        &[("", "", &["id", "v"])]
+    };
+    for (with, more, expected) in cases {
+        let database = Database::new();
+        database.run(&format!(
+            "CREATE TABLE t (id int PRIMARY KEY, s int GENERATED ALWAYS AS (id * 2) STORED{more}, v int)"
+        ));
+        database.run("INSERT INTO t (id, v) VALUES (1, 5)");
+        database.run(&format!("CREATE PUBLICATION own FOR TABLE t{with}"));
+        let named = [("publication.name", "own"), ("publication.autocreate.mode", "disabled")];
+        let (config, host, mut log) = (config(&database, &named), Arc::new(Native::default()), Log::default());
+        let mut task = open(&config, &log, &host);
+        poll_until(&mut task, &mut log, 100, |log| log.records.len() == 1);
+        database.run("INSERT INTO t (id, v) VALUES (2, 6)");
+        poll_until(&mut task, &mut log, 100, |log| log.records.len() == 2);
+        for record in &log.records {
+            let fields: Vec<&str> = record.after().as_object().expect("a row").keys().map(String::as_str).collect();
+            assert_eq!(fields, *expected, "{with}");
+            assert!(
+                !expected.contains(&"s")
+                    || record.after()["s"].as_i64() == record.after()["id"].as_i64().map(|id| id * 2)
+            );
+        }
+    }
+}
