@@ -58,7 +58,7 @@ impl<'a> Side<'a> {
         let config = profile.connector(postgres, database, prefix, "towpath");
         let pipeline = json!({"name": prefix, "config": config});
         std::fs::write(options.pipelines.join("differential.json"), pipeline.to_string())?;
-        let worker = Some(Worker::start(&options).await?);
+        let worker = Some(start(&options, prefix).await?);
         Ok(Self::Towpath { folder, worker, options, prefix: prefix.to_owned() })
     }
 
@@ -167,8 +167,8 @@ impl<'a> Side<'a> {
     pub(crate) async fn resume(&mut self) -> Result<()> {
         match self {
             Self::Debezium { peers, prefix, .. } => peers.resume_connector(prefix).await,
-            Self::Towpath { worker, options, .. } => {
-                *worker = Some(Worker::start(options).await?);
+            Self::Towpath { worker, options, prefix, .. } => {
+                *worker = Some(start(options, prefix).await?);
                 Ok(())
             }
         }
@@ -193,6 +193,14 @@ impl<'a> Side<'a> {
             Self::Debezium { prefix, .. } | Self::Towpath { prefix, .. } => prefix,
         }
     }
+}
+
+/// Starts a worker and waits until it knows its connector.
+async fn start(options: &WorkerOptions, name: &str) -> Result<Worker> {
+    let worker = Worker::start(options).await?;
+    eventually("the connector's status", CAUGHT_UP_WITHIN, || async { worker.rest().states(name).await.map(drop) })
+        .await?;
+    Ok(worker)
 }
 
 /// Whether a topic belongs to the connector with this prefix.

@@ -432,7 +432,7 @@ impl Writer {
             ("numeric10p2", "numeric"),
             ("timestamp3", "timestamp"),
             ("float4", "float8"),
-            ("date", "timestamp"),
+            ("date", "text"),
             ("json", "jsonb"),
             ("uuid", "text"),
             ("int4_array", "int8_array"),
