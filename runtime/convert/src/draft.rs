@@ -138,7 +138,12 @@ impl Draft {
 
     /// Ends the record.
     pub(crate) fn end(&mut self, record: &Record<'_>) {
-        self.builder.end(record.timestamp, record.offset);
+        self.end_at(record, record.timestamp);
+    }
+
+    /// Ends the record, with another timestamp. A batch has timestamps for all records or for none.
+    pub(crate) fn end_at(&mut self, record: &Record<'_>, timestamp: Option<i64>) {
+        self.builder.end(timestamp, record.offset);
         self.origins.push(record.index as u32);
     }
 

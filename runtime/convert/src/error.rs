@@ -23,6 +23,14 @@ impl Error {
         Self { key: key.into(), code: "config.unknown_predicate", reason: reason.into() }
     }
 
+    pub(crate) fn language(key: impl Into<String>, language: &str) -> Self {
+        let reason = format!(
+            "expressions of {language} need a JVM or an engine that is not here. Write `language: cel`; a condition such as \
+             value.op == 'u' stays as it is, and has(value.after) asks for what may be missing"
+        );
+        Self { key: key.into(), code: "convert.expression_language", reason }
+    }
+
     pub(crate) fn class(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { key: key.into(), code: "convert.unknown_class", reason: reason.into() }
     }

@@ -66,6 +66,35 @@ impl SourcePath {
     }
 }
 
+/// From a topic to a topic: converters, transforms, converters. What the transforms of a source or a sink do, without either.
+pub struct Rehearsal {
+    inward: Inward,
+    chain: Chain,
+    outward: Outward,
+}
+
+impl Rehearsal {
+    /// Makes the path that `config` (resolved) describes; `plugins` holds the transforms of [`plugin_transforms`] by alias.
+    ///
+    /// # Errors
+    /// When a converter or transform is unknown or its settings are at fault.
+    pub fn new(config: &Config, plugins: HashMap<String, Box<dyn Transform>>) -> Result<Self, Error> {
+        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes])?;
+        Ok(Self { inward, chain: Chain::new(config, plugins)?, outward: Outward::new(config)? })
+    }
+
+    /// Converts a batch of bytes into bytes.
+    ///
+    /// # Errors
+    /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
+    pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
+        let mut trace = Trace::new(records.len());
+        let read = self.inward.apply(records, &mut trace);
+        let transformed = self.chain.apply(&read, &mut trace).await?.unwrap_or(read);
+        Ok(self.outward.apply(&transformed, trace))
+    }
+}
+
 /// From the log to a sink connector: converters, then transforms.
 pub struct SinkPath {
     inward: Inward,

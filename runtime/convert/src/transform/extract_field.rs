@@ -90,6 +90,10 @@ impl Reshape for ExtractField {
         Ok(Written::Json)
     }
 
+    fn unfit_null(&self, fault: &Fault) -> Result<Written, Fault> {
+        Err(fault.clone())
+    }
+
     fn null(&mut self, of: Option<Of<'_, Shape>>, out: &mut Out) -> Result<Written, Fault> {
         Ok(of.map_or(Written::Same, |of| of.shape.null(out)))
     }

@@ -117,6 +117,10 @@ impl Reshape for HeaderFrom {
         Ok(Written::Json)
     }
 
+    fn unfit_null(&self, fault: &Fault) -> Result<Written, Fault> {
+        Err(fault.clone())
+    }
+
     fn null(&mut self, of: Option<Of<'_, Shape>>, _: &mut Out) -> Result<Written, Fault> {
         Err(structs::null_found(self.purpose(), of.is_some()))
     }

@@ -202,6 +202,10 @@ impl Reshape for MaskField {
         Ok(Written::Json)
     }
 
+    fn unfit_null(&self, fault: &Fault) -> Result<Written, Fault> {
+        Err(fault.clone())
+    }
+
     fn null(&mut self, of: Option<Of<'_, Shape>>, _: &mut Out) -> Result<Written, Fault> {
         Err(structs::null_found(PURPOSE, of.is_some()))
     }

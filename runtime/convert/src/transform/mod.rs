@@ -8,10 +8,14 @@
 //! Chain ─▶ Condition (predicate) ─▶ Rewrite ─▶ …      Rewrite: topics and headers as columns, or OfPart ─▶ Reshape, payload by payload
 //! ```
 
+mod by_logical_table_router;
 mod cast;
 mod chain;
 mod date_format;
 mod drop_headers;
+mod envelope;
+mod event_router;
+mod expression;
 mod extract_field;
 mod extract_new_record_state;
 mod field_path;

@@ -65,6 +65,12 @@ pub(crate) trait Reshape: Send {
     /// Rewrites a JSON document that is no null.
     fn json(&mut self, text: &str, record: &Record<'_>, out: &mut Out) -> Result<Written, Fault>;
 
+    /// What becomes of a null under a schema that could not be compiled. As in Connect, most do not look at it.
+    fn unfit_null(&self, fault: &Fault) -> Result<Written, Fault> {
+        let _ = fault;
+        Ok(Written::Same)
+    }
+
     /// What becomes of a null, with or without a schema.
     fn null(&mut self, of: Option<Of<'_, Self::Shape>>, out: &mut Out) -> Result<Written, Fault> {
         let _ = (of, out);
@@ -79,7 +85,8 @@ pub(crate) struct Of<'a, S> {
     pub(crate) datum: &'a [u8],
 }
 
-type Compiled<T> = Arc<(Schema, <T as Reshape>::Shape)>;
+/// A schema, and what was compiled from it or why that cannot be.
+type Compiled<T> = Arc<(Schema, Result<<T as Reshape>::Shape, Fault>)>;
 
 /// A [`Reshape`] at work on one part of each record.
 pub(crate) struct OfPart<T: Reshape> {
@@ -123,7 +130,7 @@ impl<T: Reshape> OfPart<T> {
             Encoding::Connect => {
                 let transform = &self.transform;
                 let compile = |schema: Schema| {
-                    let shape = transform.compile(&schema)?;
+                    let shape = transform.compile(&schema);
                     Ok(Arc::new((schema, shape)))
                 };
                 (self.shapes.get(batch, payload.form.schema, compile)?.clone(), bytes)
@@ -134,11 +141,12 @@ impl<T: Reshape> OfPart<T> {
             }
         };
         let (schema, shape) = &*compiled;
-        let of = Of { schema, shape, datum };
-        if schema.optional && Reader::new(datum).long()? == schema.null_branch() {
-            self.transform.null(Some(of), &mut self.out)
-        } else {
-            self.transform.datum(of, record, &mut self.out)
+        let is_null = schema.optional && Reader::new(datum).long()? == schema.null_branch();
+        match (is_null, shape) {
+            (true, Ok(shape)) => self.transform.null(Some(Of { schema, shape, datum }), &mut self.out),
+            (true, Err(fault)) => self.transform.unfit_null(fault),
+            (false, Ok(shape)) => self.transform.datum(Of { schema, shape, datum }, record, &mut self.out),
+            (false, Err(fault)) => Err(fault.clone()),
         }
     }
 
@@ -147,7 +155,7 @@ impl<T: Reshape> OfPart<T> {
             return Ok(compiled.clone());
         }
         let schema = Schema::parse(BYTES_SCHEMA).map_err(|error| Fault::schema(error.to_string()))?;
-        let shape = self.transform.compile(&schema)?;
+        let shape = self.transform.compile(&schema);
         Ok(self.plain_bytes.insert(Arc::new((schema, shape))).clone())
     }
 

@@ -2,8 +2,11 @@
 
 use towpath_model::ConfigKey;
 
+use super::by_logical_table_router::ByLogicalTableRouter;
 use super::cast::Cast;
 use super::drop_headers::DropHeaders;
+use super::event_router::EventRouter;
+use super::expression::Scripted;
 use super::extract_field::ExtractField;
 use super::extract_new_record_state::ExtractNewRecordState;
 use super::filter::Filter;
@@ -21,9 +24,9 @@ use super::timestamp_converter::TimestampConverter;
 use super::timestamp_router::TimestampRouter;
 use super::value_to_key::ValueToKey;
 use super::{
-    Rewrite, Settings, cast, drop_headers, extract_field, extract_new_record_state, flatten, header_from, hoist_field,
-    insert_field, insert_header, mask_field, regex_router, replace_field, set_schema_metadata, timestamp_converter,
-    timestamp_router, value_to_key,
+    Rewrite, Settings, by_logical_table_router, cast, drop_headers, event_router, expression, extract_field,
+    extract_new_record_state, flatten, header_from, hoist_field, insert_field, insert_header, mask_field, regex_router,
+    replace_field, set_schema_metadata, timestamp_converter, timestamp_router, value_to_key,
 };
 use crate::TransformType;
 use crate::error::Error;
@@ -137,6 +140,32 @@ const FAMILIES: &[&[BuiltIn]] = &[
         keys: extract_new_record_state::keys,
         make: |settings| Ok(Box::new(ExtractNewRecordState::new(settings)?)),
     }],
+    &[
+        BuiltIn {
+            names: &["EventRouter", "io.debezium.transforms.outbox.EventRouter"],
+            doc: "Makes events of the rows of an outbox table.",
+            keys: event_router::keys,
+            make: |settings| Ok(Box::new(EventRouter::new(settings)?)),
+        },
+        BuiltIn {
+            names: &["ByLogicalTableRouter", "io.debezium.transforms.ByLogicalTableRouter"],
+            doc: "Lets several tables share a topic.",
+            keys: by_logical_table_router::keys,
+            make: |settings| Ok(Box::new(ByLogicalTableRouter::new(settings)?)),
+        },
+        BuiltIn {
+            names: &["io.debezium.transforms.Filter"],
+            doc: "Keeps the records for which a condition holds.",
+            keys: expression::filter_keys,
+            make: |settings| Ok(Box::new(Scripted::filter(settings)?)),
+        },
+        BuiltIn {
+            names: &["ContentBasedRouter", "io.debezium.transforms.ContentBasedRouter"],
+            doc: "Renames topics by an expression.",
+            keys: expression::router_keys,
+            make: |settings| Ok(Box::new(Scripted::router(settings)?)),
+        },
+    ],
 ];
 
 /// The built-in transforms.

@@ -138,7 +138,7 @@ fn components_that_contradict_themselves_end_the_task() {
 }
 
 /// A sink's records with JSON values and these headers, after a chain.
-fn chained(settings: &[(&str, &str)], values: &[(&str, &[&str])]) -> Vec<String> {
+pub(super) fn chained(settings: &[(&str, &str)], values: &[(&str, &[&str])]) -> Vec<String> {
     let mut builder = BatchBuilder::default();
     let topic = builder.topic("orders");
     builder.run(Run { records: 0, topic, origin: topic, partition: 0, key: Form::BYTES, value: Form::BYTES });

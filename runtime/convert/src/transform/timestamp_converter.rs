@@ -297,6 +297,10 @@ impl Reshape for TimestampConverter {
         Ok(Written::Json)
     }
 
+    fn unfit_null(&self, fault: &Fault) -> Result<Written, Fault> {
+        if self.field.is_empty() { Err(fault.clone()) } else { Ok(Written::Same) }
+    }
+
     fn null(&mut self, of: Option<Of<'_, Shape>>, out: &mut Out) -> Result<Written, Fault> {
         let Some(of) = of else { return Ok(Written::Same) };
         let is_whole = self.field.is_empty();

@@ -260,6 +260,12 @@ pub(super) const CODES: &[Code] = &[
         "Look at who wrote the record. errors.tolerance and a dead letter queue let the others pass.",
     ),
     code(
+        "convert.expression_language",
+        Input,
+        "A condition or expression is written for a script engine that is not here.",
+        "Write it in CEL, with `language: cel`; most conditions stay as they are.",
+    ),
+    code(
         "convert.form",
         Input,
         "The converter or sink does not take payloads of this kind.",

@@ -1,6 +1,8 @@
 //! From one type to another, as Java does it: numbers wrap when they become smaller integers, floating-point numbers stop at the
 //! ends of the integers' range and lose their fraction, texts must be numbers as Java spells them.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -12,6 +14,11 @@ use crate::transform::date_format::DateFormat;
 use crate::transform::scalar::{Scalar, Temporal};
 
 const DAY_MS: i64 = 86_400_000;
+/// Times, days, moments.
+static FORMATS: LazyLock<[DateFormat; 3]> = LazyLock::new(|| {
+    ["HH:mm:ss.SSS'Z'", "yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"]
+        .map(|pattern| DateFormat::new(pattern).expect("the pattern is one of Java's"))
+});
 
 /// Casts a value; `temporal` says that an integer is a point in time.
 pub(super) fn cast(value: Scalar<'_>, temporal: Option<Temporal>, target: Target) -> Result<Scalar<'_>, Fault> {
@@ -106,12 +113,12 @@ fn to_text(value: Scalar<'_>, temporal: Option<Temporal>) -> String {
         (Scalar::Integer(stored), Some(temporal)) => {
             let ms = temporal.millis(stored);
             // Connect tells times, days and moments apart by the number alone.
-            let pattern = match ms {
-                ms if ms < DAY_MS => "HH:mm:ss.SSS'Z'",
-                ms if ms % DAY_MS == 0 => "yyyy-MM-dd",
-                _ => "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
+            let format = match ms {
+                ms if ms < DAY_MS => 0,
+                ms if ms % DAY_MS == 0 => 1,
+                _ => 2,
             };
-            DateFormat::new(pattern).map(|format| format.text(ms)).unwrap_or_default()
+            FORMATS[format].text(ms)
         }
         (Scalar::Integer(value), None) => value.to_string(),
         (Scalar::Boolean(value), _) => value.to_string(),
