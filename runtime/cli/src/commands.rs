@@ -21,6 +21,7 @@ mod signals;
 mod status;
 mod stop;
 mod tail;
+mod test;
 mod topics;
 
 /// Moves data between systems and a durable log: connectors as sandboxed WASM components, pipelines as YAML files in a folder.
@@ -37,6 +38,7 @@ enum Command {
     Run(run::Arguments),
     Log(log::Arguments),
     Check(check::Arguments),
+    Test(test::Arguments),
     Explain(explain::Arguments),
     Status(status::Arguments),
     Topics(topics::Arguments),
@@ -58,6 +60,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Log(arguments) => log::run(&arguments),
             Command::Check(arguments) => wait(check::run(arguments)),
+            Command::Test(arguments) => wait(test::run(arguments)),
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Status(arguments) => wait(status::run(arguments)),
             Command::Topics(arguments) => wait(topics::run(arguments)),

@@ -5,10 +5,12 @@
 //! pipeline of CI: references to secrets need not lead anywhere there, and nothing is dialled.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use towpath_config::{Finding, Folder, Policy, Reading, Severity};
+use towpath_model::Plugins;
 use towpath_worker::{Checker, Limits, Reach, Secrets};
 
 use crate::failure::{Failure, Fault, Result};
@@ -37,14 +39,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let (dir, file) = split(&arguments.path)?;
-    let mut reading = Folder::read(&dir).map_err(Failure::environment)?;
-    if let Some(file) = &file {
-        narrow(&mut reading, file);
-    }
-    let plugins = plugins::open_to_check(&arguments.plugins, &dir)?;
-    let checker = Checker::new(plugins, Secrets::default(), Limits::default());
-    reading.check_with(|document| checker.look(document));
+    let Looked { mut reading, checker, .. } = look(&arguments.path, &arguments.plugins)?;
     let reach =
         if arguments.offline { Reach::Offline } else { Reach::Online(Duration::from_secs(arguments.timeout.max(1))) };
     let accepted = reading.documents.iter().filter(|document| !document.rejected);
@@ -62,6 +57,26 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Some(_) if errors().all(|finding: &Finding| finding.passing) => Err(Failure::shown(Fault::Environment)),
         Some(_) => Err(Failure::shown(Fault::Input)),
     }
+}
+
+/// Files, what they say by themselves, and what it takes to say more.
+pub(super) struct Looked {
+    pub(super) reading: Reading,
+    pub(super) plugins: Arc<dyn Plugins>,
+    pub(super) checker: Checker,
+}
+
+/// Looks at the files of a folder, or at one file of it, alone.
+pub(super) fn look(path: &Path, options: &plugins::Options) -> Result<Looked> {
+    let (dir, file) = split(path)?;
+    let mut reading = Folder::read(&dir).map_err(Failure::environment)?;
+    if let Some(file) = &file {
+        narrow(&mut reading, file);
+    }
+    let plugins: Arc<dyn Plugins> = plugins::open_to_check(options, &dir)?;
+    let checker = Checker::new(Arc::clone(&plugins), Secrets::default(), Limits::default());
+    reading.check_with(|document| checker.look(document));
+    Ok(Looked { reading, plugins, checker })
 }
 
 fn summary(reading: &Reading) -> String {
