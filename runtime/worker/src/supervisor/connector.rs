@@ -44,9 +44,9 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(name: ConnectorName, stored: Stored, restarts: Restarts) -> Self {
+    pub(super) fn new(name: ConnectorName, stored: Stored, restarts: Restarts, numbers: u64) -> Self {
         Self {
-            machine: Machine::new(stored.target, restarts),
+            machine: Machine::new(stored.target, restarts, numbers),
             name,
             stored,
             planned: None,

@@ -31,6 +31,8 @@ use crate::task::{Failure, Notice, Outcome, Shared, Task, Wanted};
 
 /// The least time between two new plans that a connector asks for itself.
 const WISH_PAUSE: Duration = Duration::from_secs(10);
+/// How many plans, starts and waits a connector may number before the numbers of the next one begin.
+const NUMBERS_OF_ONE: u64 = 1 << 40;
 /// Notices of tasks that may wait for the supervisor.
 const NOTICES_MAX: usize = 256;
 
@@ -68,6 +70,8 @@ pub(crate) struct Supervisor {
     pub(super) configs: ConfigStore,
     memories: HashMap<TaskId, TaskMemory>,
     pub(super) connectors: BTreeMap<ConnectorName, Connector>,
+    /// From where the next connector numbers what it begins.
+    numbers: u64,
     tasks: JoinSet<Ended>,
     /// The tasks that run, so that what is cut off is known by name.
     running: HashMap<tokio::task::Id, Running>,
@@ -92,6 +96,7 @@ impl Supervisor {
         let (notices_in, notices) = mpsc::channel(NOTICES_MAX);
         let mut supervisor = Self {
             connectors: BTreeMap::new(),
+            numbers: 0,
             tasks: JoinSet::new(),
             running: HashMap::new(),
             overdue: FuturesUnordered::new(),
@@ -150,7 +155,8 @@ impl Supervisor {
         let of_file = matches!(stored.owner.owner, crate::answers::Owner::File { .. });
         let class = stored.config.get("connector.class").unwrap_or_default();
         let plugin = self.shared.plugins.find(class).ok();
-        let mut connector = Connector::new(name.clone(), stored, self.config.restarts.clone());
+        let mut connector = Connector::new(name.clone(), stored, self.config.restarts.clone(), self.numbers);
+        self.numbers += NUMBERS_OF_ONE;
         connector.plugin = plugin;
         connector.held = restored && of_file && self.config.folder;
         let held = connector.held;
@@ -225,7 +231,9 @@ impl Supervisor {
     }
 
     async fn plan_ended(&mut self, (name, plan, planned): PlanEnded) {
-        let Some(connector) = self.connectors.get_mut(&name) else { return };
+        // A plan that was overtaken, or is of a connector that was deleted, says nothing any more.
+        let awaiting = self.connectors.get_mut(&name).filter(|connector| connector.machine.awaits(plan));
+        let Some(connector) = awaiting else { return };
         match planned {
             Ok((planned, findings)) => {
                 connector.findings = findings;
@@ -258,7 +266,7 @@ impl Supervisor {
         let meters = self.shared.board.meters(&id);
         let memory = self.memories.entry(id.clone()).or_default();
         let now_ms = u64::try_from(self.shared.clock.now_ms()).unwrap_or(0);
-        if memory.epoch > 0 && start > 1 {
+        if memory.epoch > 0 {
             meters.restarts.add(1);
         }
         // Epochs grow also across restarts of the worker whose last records were lost.

@@ -142,12 +142,19 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(target: TargetState, restarts: Restarts) -> Self {
-        Self { restarts, target, plan: Plan::Due, plan_attempt: 0, tasks: Vec::new(), deleting: false, numbers: 0 }
+    /// A connector of which nothing runs. Its plans, starts and waits are numbered from `numbers` on: whoever bears the name of one
+    /// that was deleted must not take what was meant for that one for its own.
+    pub(crate) fn new(target: TargetState, restarts: Restarts, numbers: u64) -> Self {
+        Self { restarts, target, plan: Plan::Due, plan_attempt: 0, tasks: Vec::new(), deleting: false, numbers }
     }
 
     pub(crate) fn target(&self) -> TargetState {
         self.target
+    }
+
+    /// Whether this is the plan that is waited for, and not one that was overtaken by another.
+    pub(crate) fn awaits(&self, plan: u64) -> bool {
+        self.plan == Plan::UnderWay(plan)
     }
 
     /// Whether a plan stands.
@@ -278,7 +285,7 @@ impl Machine {
     }
 
     fn planned(&mut self, plan: u64, tasks: u32) -> Vec<Action> {
-        if self.plan != Plan::UnderWay(plan) {
+        if !self.awaits(plan) {
             return vec![];
         }
         self.plan = Plan::Made;
@@ -294,7 +301,7 @@ impl Machine {
     }
 
     fn plan_failed(&mut self, plan: u64, fault: Fault) -> Vec<Action> {
-        if self.plan != Plan::UnderWay(plan) {
+        if !self.awaits(plan) {
             return vec![];
         }
         let again = fault.restart && self.plan_attempt < self.restarts.budget;

@@ -173,6 +173,9 @@ impl Plugin for FakePlugin {
     }
 
     async fn plan(&self, config: &Config, _: &Redactor, max_tasks: u32) -> Result<Vec<Config>, ConnectorError> {
+        if config.get("fake.mode") == Some("slow") {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
         let tasks = self.script.tasks.lock().unwrap().unwrap_or(max_tasks);
         self.script.write(format!("plan {tasks}"));
         Ok((0..tasks).map(|_| config.clone()).collect())

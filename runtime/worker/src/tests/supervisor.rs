@@ -138,6 +138,33 @@ async fn deleting_drains_and_keeps_offsets_and_the_name_is_free_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_meant_for_a_deleted_connector_does_not_meet_the_next_of_its_name() {
+    let rig = Rig::new().await;
+    rig.create("s", "source", &[]).await;
+    until_running(&rig, "s").await;
+    rig.handle.delete(name("s")).await.expect("deleted");
+    rig.create("s", "source", &[]).await;
+    until_running(&rig, "s").await;
+    // The grace of the first one's task is over by then.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(is_running(&rig, "s"), "{:?}", rig.status("s"));
+    assert_eq!((lines(&rig, "open s-0"), lines(&rig, "close s-0")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_was_overtaken_changes_nothing() {
+    let rig = Rig::new().await;
+    rig.create("s", "source", &[("fake.mode", "slow"), ("tasks.max", "3")]).await;
+    rig.handle.put_config(name("s"), config("source", &[("fake.mode", "quick")])).await.expect("sound");
+    until_running(&rig, "s").await;
+    rig.until("both plans", |rig| lines(rig, "plan") == 2).await;
+    rig.handle.restart_task(TaskId { connector: name("s"), task: 0 }).await.expect("restarted");
+    rig.until("opened again", |rig| lines(rig, "open s-0") == 2).await;
+    let last = rig.source().contexts.lock().unwrap().last().map(|context| context.config.clone());
+    assert_eq!(last.expect("a start").get("fake.mode"), Some("quick"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_keeps_failing_waits_longer_each_time_and_has_a_budget() {
     let mut worker = WorkerConfig::default();
     worker.restarts.budget = 3;

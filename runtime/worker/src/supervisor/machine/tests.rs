@@ -7,7 +7,7 @@ fn restarts() -> Restarts {
 }
 
 fn machine() -> Machine {
-    Machine::new(TargetState::Started, restarts())
+    Machine::new(TargetState::Started, restarts(), 0)
 }
 
 /// A machine with so many running tasks, and their starts.
