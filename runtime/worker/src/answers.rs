@@ -86,8 +86,17 @@ pub struct ConnectorStatus {
 impl ConnectorStatus {
     /// Records a second over all tasks.
     pub fn records_per_second(&self) -> f64 {
+        self.over_all_tasks(|metrics| metrics.records_per_second)
+    }
+
+    /// Bytes a second over all tasks.
+    pub fn bytes_per_second(&self) -> f64 {
+        self.over_all_tasks(|metrics| metrics.bytes_per_second)
+    }
+
+    fn over_all_tasks(&self, read: impl Fn(&TaskMetrics) -> f64) -> f64 {
         // The sum of no floating-point numbers is -0.
-        self.tasks.iter().map(|task| task.metrics.records_per_second).sum::<f64>() + 0.0
+        self.tasks.iter().map(|task| read(&task.metrics)).sum::<f64>() + 0.0
     }
 
     /// Records that the sink has not yet delivered, or none for a source.

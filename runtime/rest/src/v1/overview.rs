@@ -180,7 +180,7 @@ impl ConnectorOverview {
         Self {
             records_total: sum(|task| task.metrics.records_total),
             records_per_second,
-            bytes_per_second: status.tasks.iter().map(|task| task.metrics.bytes_per_second).sum(),
+            bytes_per_second: status.bytes_per_second(),
             lag_records: status.lag_records(),
             lag_ms: worst(|task| task.metrics.source_lag_ms),
             lag_bytes: worst(|task| task.metrics.source_lag_bytes),
