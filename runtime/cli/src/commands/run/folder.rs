@@ -57,7 +57,7 @@ impl FolderFollower {
         let reading = match reading {
             Ok(reading) => reading,
             Err(error) => {
-                tracing::error!(%error, "the folder cannot be read; what runs goes on");
+                tracing::error!(error = %Failure::environment(error), "the folder cannot be read; what runs goes on");
                 return Ok(false);
             }
         };
