@@ -164,7 +164,7 @@ pub struct TableFile {
     pub blocks: u64,
     /// About how many rows it holds; zero when the catalog does not know.
     pub rows: f64,
-    /// Whether it has values that may be stored apart, and so may be left out of changes.
+    /// Whether it has values that are stored apart, and so may be left out of changes.
     pub toasted: bool,
 }
 

@@ -38,7 +38,8 @@ impl Catalog {
         };
         let sql = format!(
             "SELECT c.oid, n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0), s.blocks, \
-             CASE WHEN c.relpages > 0 THEN c.reltuples * s.blocks / c.relpages ELSE c.reltuples END, c.reltoastrelid <> 0 \
+             CASE WHEN c.relpages > 0 THEN c.reltuples * s.blocks / c.relpages ELSE c.reltuples END, \
+             coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) > 0 \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (SELECT \
              coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint AS blocks) s \
              WHERE {which} ORDER BY 2, 3"
