@@ -120,6 +120,11 @@ impl Error {
         }
     }
 
+    /// Whether the server lacks the publication for changes that it is to decode. It looks for it as it was when they were made.
+    pub fn is_undecodable(&self) -> bool {
+        matches!(self, Self::Server { error, .. } if error.code == "42704" && error.message.contains("publication"))
+    }
+
     /// The SQLSTATE, when the server reported the error.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {

@@ -13,11 +13,14 @@ use crate::offset::parse_lsn;
 use crate::safety::{none_wanted, publication_missing};
 use crate::wire::{Answer, Row};
 
-/// Makes the publication, or brings it in step with the filters, where the configuration says so.
+/// Whoever holds a table for longer is not waited for. Vacuuming by itself gives way after a second.
+const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '5s'; ";
+
+/// Makes the publication, or brings it in step with the filters, where the configuration says so. Answers with what it ran.
 ///
 /// # Errors
 /// When it is missing and may not be made, or the role may not make it.
-pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<(), Error> {
+pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<Option<String>, Error> {
     let name = escape_identifier(&settings.publication);
     let existing = catalog.publication(&settings.publication)?;
     let options = if settings.via_root && catalog.version() >= 130_000 {
@@ -31,22 +34,22 @@ pub fn ensure_publication(catalog: &mut Catalog, settings: &Settings) -> Result<
         (AutoCreate::NoTables, None) => format!("CREATE PUBLICATION {name}{options}"),
         (AutoCreate::Filtered, existing) => {
             if existing.as_ref().is_some_and(|publication| publication.all_tables) {
-                return Ok(());
+                return Ok(None);
             }
             let wanted = wanted_tables(catalog, settings)?;
             let list = table_list(wanted.iter().map(|(schema, table)| (schema, table)));
             match existing {
                 None => format!("CREATE PUBLICATION {name} FOR TABLE {list}{options}"),
-                Some(_) if published_exactly(catalog, settings, &wanted)? => return Ok(()),
+                Some(_) if published_exactly(catalog, settings, &wanted)? => return Ok(None),
                 Some(_) => format!("ALTER PUBLICATION {name} SET TABLE {list}"),
             }
         }
-        (_, Some(_)) => return Ok(()),
+        (_, Some(_)) => return Ok(None),
     };
-    match catalog.query(&sql) {
-        Ok(_) => Ok(()),
+    match catalog.query(&format!("{LOCK_WAIT}{sql}")) {
+        Ok(_) => Ok(Some(sql)),
         // Somebody made it between the look and the attempt.
-        Err(error) if error.sqlstate() == Some("42710") => Ok(()),
+        Err(error) if error.sqlstate() == Some("42710") => Ok(None),
         Err(error) if error.sqlstate() == Some("42501") => {
             let reason = Reason::coded("postgres.publication_right", error.to_string());
             let remedy = format!("Have a superuser, or the tables' owner, run {sql};");

@@ -26,7 +26,7 @@ use crate::envelope::Writer;
 use crate::error::Error;
 use crate::network::{Host, Level};
 use crate::offset::{Event, Offset, Position, SnapshotState, Stored, TableProgress, main_partition, table_partition};
-use crate::safety::SlotWatch;
+use crate::safety::Watch;
 use crate::schema::{SharedSchemas, Source};
 use crate::snapshot::{Report, Snapshot, Step, Turn};
 use crate::stream::{Limits, Start, Stream};
@@ -77,8 +77,8 @@ pub struct Task {
     system: Option<String>,
     /// What is durable: the server may forget what lies before.
     durable: u64,
-    /// Tells in time that the server will not keep log for ever.
-    slot_watch: SlotWatch,
+    /// Tells in time that the server will not keep log for ever, or does not publish what is wanted.
+    watch: Watch,
     /// The snapshot that every start takes in mode `always` is still due.
     always_due: bool,
     keeping: Keeping,
@@ -123,7 +123,7 @@ impl Task {
         let durable = stored.offset.as_ref().map_or(0, |offset| offset.position.lsn);
         Ok(Self {
             catalog: Catalog::new(host.clone(), clock.clone(), settings.login.clone()),
-            slot_watch: SlotWatch::default(),
+            watch: Watch::default(),
             always_due: settings.snapshot == SnapshotMode::Always,
             wall: Wall::new(clock.clone()),
             writer: writer(&settings, run),
@@ -148,7 +148,7 @@ impl Task {
     /// When the server cannot be reached, refuses, or sends what cannot be represented.
     pub fn poll(&mut self, limits: Limits) -> Result<Polled, Error> {
         let deadline = self.clock.monotonic() + limits.wait;
-        self.watch_slot();
+        self.look_around();
         loop {
             self.writer.set_now(self.wall.now());
             // Whatever fails leaves the task down, with its connections gone.
@@ -163,7 +163,7 @@ impl Task {
                 }
                 Err(error) => {
                     self.writer.discard();
-                    if !self.can_do_without_streaming(&error) {
+                    if !self.can_do_without_streaming(&error) && !self.begins_anew(&error) {
                         return Err(error);
                     }
                     self.wait_for_slot();
@@ -382,7 +382,7 @@ impl Task {
     /// # Errors
     /// When one broke; the next poll connects again.
     pub fn keep_alive(&mut self) -> Result<(), Error> {
-        self.watch_slot();
+        self.look_around();
         let kept = match &mut self.phase {
             Phase::Streaming(stream) => stream.tell(false),
             Phase::Heading { stream, snapshot } => stream.tell(false).and_then(|()| snapshot.keep_alive()),
@@ -397,11 +397,11 @@ impl Task {
         kept
     }
 
-    /// A slot that falls behind while nothing goes wrong is lost all the same.
-    fn watch_slot(&mut self) {
+    /// Not everything that will go wrong goes wrong with the stream.
+    fn look_around(&mut self) {
         if !matches!(self.phase, Phase::Down | Phase::Finished) {
-            let now = self.clock.monotonic();
-            self.slot_watch.look(now, &mut self.catalog, &self.settings, self.host.as_ref());
+            let (now, streams) = (self.clock.monotonic(), matches!(self.phase, Phase::Streaming(_)));
+            self.watch.look(now, &mut self.catalog, &self.settings, self.host.as_ref(), streams);
         }
     }
 

@@ -157,8 +157,13 @@ fn of_server(said: &ServerError, error: &Error, login: &Login) -> Fault {
         "55000" | "0A000" if says("recovery") => {
             fault(Refused, "database.hostname", "postgres.standby", message, "Connect to the primary.")
         }
-        "42704" if says("publication") => {
-            let remedy = "Make it again; changes that were made while it was missing cannot be decoded, and take a new snapshot.";
+        _ if error.is_undecodable() => {
+            let name = message.split('"').nth(1).map(escape_identifier).unwrap_or_default();
+            let remedy = format!(
+                "Changes that were made while it was missing cannot be decoded. Run CREATE PUBLICATION {name} FOR TABLE …; unless \
+                 `publication.autocreate.mode` makes it, and set `snapshot.mode` to `when_needed` for a new snapshot, or reset the connector's \
+                 offsets."
+            );
             fault(Refused, "publication.name", "postgres.publication_missing", message, remedy)
         }
         "42704" if says("replication slot") => {

@@ -7,15 +7,17 @@
 //! | `publication` | that it is there or may be made, and holds what is wanted |
 //! | `slot` | whose it is, who uses it, what the server has kept for it |
 //! | `tables` | rights to read, replica identities |
+//! | `watch` | slot and publication again, while a stream runs |
 //!
 //! Each fault has a code, says whether it passes by itself, and carries the SQL or setting that mends it. `validate` and the start of a
-//! task use the same looks; nothing here changes anything.
+//! task use the same looks; nothing here changes anything but what `setup` may.
 
 mod diagnosis;
 mod publication;
 mod server;
 mod slot;
 mod tables;
+mod watch;
 
 use std::time::Duration;
 
@@ -29,9 +31,9 @@ use crate::setup::is_wanted;
 pub use diagnosis::diagnose;
 pub(crate) use publication::publication_missing;
 pub(crate) use server::server_faults;
-pub use slot::SlotWatch;
 pub(crate) use slot::{slot_busy, slot_faults, slot_gone, slot_lost, slot_moved};
 pub(crate) use tables::none_wanted;
+pub use watch::Watch;
 
 /// A server that does not answer for so long while a configuration is looked at will not do so soon.
 const ANSWER_MAX: Duration = Duration::from_secs(8);

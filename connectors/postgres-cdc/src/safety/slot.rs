@@ -1,14 +1,11 @@
-//! The slot: whose it is, who uses it, and whether the server still holds what it needs. [`SlotWatch`] looks again while it streams.
-
-use std::time::Duration;
+//! The slot: whose it is, who uses it, and whether the server still holds what it needs. `watch` looks again while it streams.
 
 use postgres_protocol::escape::escape_literal;
 use towpath_model::{Fault, Gravity};
 
 use super::fault;
-use crate::catalog::{Catalog, Owner, Slot};
+use crate::catalog::{Owner, Slot};
 use crate::config::{Settings, SnapshotMode};
-use crate::network::{Host, Level};
 use crate::offset::show_lsn;
 
 /// What is wrong with a slot, whoever uses it.
@@ -86,7 +83,7 @@ fn gap(settings: &Settings, code: &'static str, what: String, stored: u64) -> Fa
 }
 
 /// The server will soon throw away what the slot needs.
-fn at_risk(slot: &Slot, settings: &Settings) -> Option<Fault> {
+pub(super) fn at_risk(slot: &Slot, settings: &Settings) -> Option<Fault> {
     let name = &settings.slot;
     let remedy = "Let the connector catch up, or run ALTER SYSTEM SET max_slot_wal_keep_size = '…'; with a larger value and then \
         SELECT pg_reload_conf();";
@@ -108,38 +105,15 @@ fn at_risk(slot: &Slot, settings: &Settings) -> Option<Fault> {
 
 /// Of what the server keeps for a slot so much is left when it is said, and said again.
 const RISK_PERCENT: [i64; 3] = [50, 25, 10];
-/// How often a slot that streams is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Tells in time that the server will not keep log for ever.
-#[derive(Debug, Default)]
-pub struct SlotWatch {
-    due: Duration,
-    /// How many of the thresholds have been told.
-    told: usize,
-}
-
-impl SlotWatch {
-    /// Looks when it is due. A look that fails is made up for by the next.
-    pub fn look(&mut self, now: Duration, catalog: &mut Catalog, settings: &Settings, host: &dyn Host) {
-        if now < self.due {
-            return;
+/// How many of the thresholds a slot has crossed.
+pub(super) fn thresholds_crossed(slot: &Slot) -> usize {
+    match (slot.wal_status.as_str(), slot.safe_bytes.zip(slot.keep_bytes)) {
+        ("unreserved", _) => RISK_PERCENT.len(),
+        (_, Some((left, of))) => {
+            let percent = left.max(0).saturating_mul(100).checked_div(of).unwrap_or(100);
+            RISK_PERCENT.iter().filter(|threshold| percent <= **threshold).count()
         }
-        self.due = now + LOOK_EVERY;
-        let Ok(Some(slot)) = catalog.slot(&settings.slot) else { return };
-        let crossed = match (slot.wal_status.as_str(), slot.safe_bytes.zip(slot.keep_bytes)) {
-            ("unreserved", _) => RISK_PERCENT.len(),
-            (_, Some((left, of))) => {
-                let percent = left.max(0).saturating_mul(100).checked_div(of).unwrap_or(100);
-                RISK_PERCENT.iter().filter(|threshold| percent <= **threshold).count()
-            }
-            _ => 0,
-        };
-        if crossed > self.told
-            && let Some(fault) = at_risk(&slot, settings)
-        {
-            host.log(Level::Warn, format_args!("{} [postgres.slot_at_risk]", fault.reason));
-        }
-        self.told = crossed;
+        _ => 0,
     }
 }

@@ -22,7 +22,9 @@ impl Task {
         if let Some(fault) = faults.into_iter().find(|fault| fault.gravity == Gravity::Error) {
             return Err(fault.into());
         }
-        setup::ensure_publication(&mut self.catalog, &self.settings)?;
+        if let Some(sql) = setup::ensure_publication(&mut self.catalog, &self.settings)? {
+            self.host.log(Level::Info, format_args!("ran {sql}"));
+        }
         let slot = self.catalog.slot(&self.settings.slot)?;
         if let Some(slot) = &slot {
             self.check_slot(slot)?;
@@ -134,6 +136,18 @@ impl Task {
             return if state == SnapshotState::Running { self.make(Purpose::Passing) } else { self.stream(None) };
         }
         Err(Fault::error("slot.name", reason).into())
+    }
+
+    /// Whether a new snapshot takes the place of a stream that can never go on: what was written while the publication was missing
+    /// cannot be decoded, also not when it is there again.
+    pub(super) fn begins_anew(&mut self, error: &Error) -> bool {
+        if self.settings.snapshot != SnapshotMode::WhenNeeded || self.offset.is_none() || !error.is_undecodable() {
+            return false;
+        }
+        self.host.log(Level::Warn, format_args!("{error}. A new snapshot is taken, as `snapshot.mode` says"));
+        self.offset = None;
+        self.ledger.clear();
+        true
     }
 
     fn stand_at(&mut self, lsn: u64, snapshot: SnapshotState) {

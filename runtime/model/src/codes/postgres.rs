@@ -110,8 +110,8 @@ pub(super) const CODES: &[Code] = &[
     code(
         "postgres.publication_missing",
         Environment,
-        "The publication is not there and may not be made.",
-        "CREATE PUBLICATION … FOR TABLE …; or change publication.autocreate.mode.",
+        "The publication is not there and may not be made, or was missing when changes were made, which cannot be decoded then.",
+        "CREATE PUBLICATION … FOR TABLE …; or change publication.autocreate.mode. For what cannot be decoded, set snapshot.mode to when_needed.",
     ),
     code(
         "postgres.publication_operations",
