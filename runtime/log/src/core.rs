@@ -367,7 +367,7 @@ impl Core {
 
     /// Ends the engine: nothing more is taken, all that waits fails, and whoever watches is told.
     pub(crate) fn fail(&self, error: Error) {
-        tracing::error!(%error, "the log has failed; it must be opened anew");
+        tracing::error!(error = error.told(), "the log has failed; it must be opened anew");
         self.close_with(error.clone());
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();

@@ -23,14 +23,12 @@ use crate::engine::{
     PartitionOffsets, Topic, Topics,
 };
 use crate::error::Error;
+use crate::maintenance;
 use crate::metrics::LogMetrics;
 use crate::open::{self, LockFile};
 use crate::sync::{lock, read};
 use crate::topic_config::TopicSettings;
 use crate::vfs::Vfs;
-
-/// While the disk is full, space is looked for this often.
-const SPACE_PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The embedded log: one directory, one process.
 pub struct Embedded {
@@ -63,8 +61,8 @@ impl Embedded {
         };
         let mut threads = lock(&embedded.threads);
         threads.push(spawn("log-journal", journal_thread)?);
-        threads.push(spawn("log-maintenance", maintenance_thread)?);
-        threads.push(spawn("log-compaction", compaction_thread)?);
+        threads.push(spawn("log-maintenance", maintenance::thread)?);
+        threads.push(spawn("log-compaction", maintenance::compaction_thread)?);
         drop(threads);
         Ok(embedded)
     }
@@ -241,75 +239,6 @@ fn journal_thread(core: &Core) {
             core.mark();
             marked = true;
         }
-    }
-}
-
-fn maintenance_thread(core: &Core) {
-    log_failure("journal", core.prepare_journal());
-    let mut retention_due = core.clock.monotonic() + core.config.retention_interval;
-    loop {
-        let disk_full = lock(&core.sequencer).disk_full.is_some();
-        let wait = if disk_full { SPACE_PROBE_INTERVAL } else { core.config.checkpoint_interval };
-        let wait = wait.min(until_deadline(core));
-        {
-            let chores = lock(&core.chores);
-            let idle =
-                |chores: &mut crate::core::Chores| !chores.stop && chores.journal_bytes < core.config.checkpoint_bytes;
-            let waited =
-                core.chore.wait_timeout_while(chores, wait, |chores| idle(chores) && !wakes_early(core, disk_full));
-            if waited.unwrap_or_else(PoisonError::into_inner).0.stop {
-                return;
-            }
-        }
-        if core.check_open().is_err() {
-            return;
-        }
-        let now = core.clock.monotonic();
-        if disk_full || now >= retention_due {
-            retention_due = now + core.config.retention_interval;
-            log_failure("retention", core.retain().map(|_| ()));
-        }
-        log_failure("checkpoint", core.checkpoint(false));
-        log_failure("transactions", core.expire_transactions());
-        core.look_for_space();
-        lock(&core.chores).compact = true;
-        core.compaction.notify_all();
-    }
-}
-
-/// Compacts on its own, so that neither commits nor checkpoints wait for a large topic.
-fn compaction_thread(core: &Core) {
-    loop {
-        {
-            let idle = |chores: &mut crate::core::Chores| !chores.stop && !chores.compact;
-            let waited = core.compaction.wait_while(lock(&core.chores), idle);
-            let mut chores = waited.unwrap_or_else(PoisonError::into_inner);
-            if chores.stop {
-                return;
-            }
-            chores.compact = false;
-        }
-        if core.check_open().is_err() {
-            return;
-        }
-        log_failure("compaction", core.compact().map(|_| ()));
-    }
-}
-
-/// How long until a transaction will have been open for too long.
-fn until_deadline(core: &Core) -> Duration {
-    let left = core.next_transaction_deadline_ms().map(|deadline| deadline.saturating_sub(core.clock.now_ms()).max(1));
-    left.map_or(Duration::MAX, |left| Duration::from_millis(left.unsigned_abs()))
-}
-
-/// Whether the disk has become full since the wait began.
-fn wakes_early(core: &Core, was_full: bool) -> bool {
-    !was_full && lock(&core.sequencer).disk_full.is_some()
-}
-
-fn log_failure(what: &str, outcome: Result<(), Error>) {
-    if let Err(error) = outcome {
-        tracing::warn!(what, %error, "maintenance of the log did not succeed and is tried again");
     }
 }
 

@@ -132,6 +132,14 @@ impl Error {
         }
     }
 
+    /// The message with the system's reason, where there is one, for those who do not follow sources.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Io { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
+    }
+
     /// What the file system answered, with what was being done.
     pub(crate) fn io(context: impl Into<String>, source: std::io::Error) -> Self {
         let context = context.into();

@@ -29,6 +29,7 @@ mod fetch_batches;
 mod group;
 mod journal;
 mod leader_epochs;
+mod maintenance;
 mod metrics;
 mod open;
 mod partition;

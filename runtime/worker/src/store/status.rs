@@ -4,6 +4,7 @@
 //! Nobody waits for these records. The book holds the newest value of each key, so it is bounded by the number of tasks, and
 //! one writer takes all of it in one commit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,11 +61,13 @@ pub(crate) struct StatusBook {
     worker_id: Arc<str>,
     pending: Mutex<IndexMap<String, Option<Vec<u8>>>>,
     changed: Notify,
+    /// Whether the log refused the last time, which is said once.
+    refused: AtomicBool,
 }
 
 impl StatusBook {
     pub(crate) fn new(topic: String, worker_id: Arc<str>) -> Self {
-        Self { topic, worker_id, pending: Mutex::default(), changed: Notify::new() }
+        Self { topic, worker_id, pending: Mutex::default(), changed: Notify::new(), refused: AtomicBool::default() }
     }
 
     /// The state of a connector.
@@ -124,8 +127,13 @@ impl StatusBook {
         }
         let entries = taken.iter().map(|(key, value)| (key.as_bytes(), value.as_deref()));
         let commit = Commit { records: vec![records::batch(&self.topic, entries)], ..Commit::default() };
-        let Err(error) = log.commit_atomic(commit).await else { return true };
-        tracing::warn!(topic = self.topic, %error, "status was not written");
+        let Err(error) = log.commit_atomic(commit).await else {
+            self.refused.store(false, Ordering::Relaxed);
+            return true;
+        };
+        if !self.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(topic = self.topic, %error, "status cannot be written and is kept until it can");
+        }
         let mut pending = self.lock();
         for (key, value) in taken {
             // What has come since is newer.
