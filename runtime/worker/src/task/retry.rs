@@ -22,6 +22,7 @@ pub(super) struct Retrying {
     meters: Arc<Meters>,
     status: Arc<StatusBook>,
     backoff: Backoff,
+    delay_max: Duration,
     state: Option<RetryState>,
 }
 
@@ -41,14 +42,14 @@ impl Retrying {
             meters: task.meters.clone(),
             status: task.shared.status.clone(),
             backoff,
+            delay_max: settings.delay_max,
             state: resumed,
         }
     }
 
     /// How long the first call still has to wait, because an earlier start was told so.
     pub(super) fn resumed_wait(&self) -> Option<Duration> {
-        let left = self.state.as_ref()?.next_ms - self.clock.now_ms();
-        u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_millis)
+        left(self.state.as_ref()?.next_ms, self.clock.now_ms(), self.delay_max)
     }
 
     /// Time since the first failure of the chain.
@@ -92,5 +93,24 @@ impl Retrying {
             self.meters.set_retry(None);
             self.status.remember(&self.task, self.epoch, None);
         }
+    }
+}
+
+/// What is left of a wait that an earlier start began. The clock may have been set back since: no wait is longer than waits get.
+fn left(next_ms: i64, now_ms: i64, most: Duration) -> Option<Duration> {
+    let left = u64::try_from(next_ms.saturating_sub(now_ms)).ok().filter(|left| *left > 0)?;
+    Some(Duration::from_millis(left).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_resumed_and_a_clock_that_was_set_back_does_not_stretch_it() {
+        let left = |next_ms, now_ms| left(next_ms, now_ms, Duration::from_secs(60)).map(|left| left.as_millis());
+        assert_eq!(left(5_000, 2_000), Some(3_000));
+        assert_eq!((left(5_000, 5_000), left(5_000, 9_000)), (None, None));
+        assert_eq!(left(400 * 86_400_000, 0), Some(60_000));
     }
 }
