@@ -12,15 +12,15 @@ use crate::crash::{LARGE_ORDERS, Scene, busy};
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 const NAMED_WITHIN: Duration = Duration::from_secs(60);
 /// Room for the log of a short run, and little more.
-const WORKERS: &str = "size=256m,mode=0700";
+pub(super) const WORKERS: &str = "size=256m,mode=0700";
 const DATABASES: &str = "size=400m,mode=0755";
 
 /// A small file system, for as long as this lives.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounts it over a folder; none, with the reason, where that is not permitted.
-    fn over(folder: &Path, size: &str) -> Result<Result<Self, String>> {
+    pub(super) fn over(folder: &Path, size: &str) -> Result<Result<Self, String>> {
         std::fs::create_dir_all(folder)?;
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(folder).output();
         Ok(match mount {
@@ -31,7 +31,7 @@ impl SmallDisk {
     }
 
     /// Takes all the room that is left.
-    fn fill(&self) -> Result<()> {
+    pub(super) fn fill(&self) -> Result<()> {
         let filler = std::fs::File::create(self.filler())?;
         let mut left = 1_u64 << 30;
         let mut at = 0;
@@ -46,7 +46,7 @@ impl SmallDisk {
     }
 
     /// Gives the room back.
-    fn clear(&self) -> Result<()> {
+    pub(super) fn clear(&self) -> Result<()> {
         Ok(std::fs::remove_file(self.filler())?)
     }
 
@@ -102,21 +102,46 @@ pub(super) async fn full(seed: u64) -> Result<()> {
 
 async fn fill_and_clear(disk: &SmallDisk, scene: &Scene, worker: &Worker) -> Result<()> {
     scene.recovers().await.context("with room")?;
-    for _ in 0..2 {
+    for size in [51, 52] {
         disk.fill()?;
-        // What was set aside before is used up soon.
-        scene.client().batch_execute(LARGE_ORDERS).await?;
-        scene.client().batch_execute(LARGE_ORDERS).await?;
-        eventually("the full disk to be named", NAMED_WITHIN, || async {
-            let overview = worker.rest().get("/v1/status").await?.to_string();
-            let named = overview.contains("log.disk_full");
-            named.then_some(()).ok_or_else(|| anyhow!("nothing is said of it in {overview}"))
+        is_named(scene, worker).await?;
+        // What is changed meanwhile is not taken, is said not to be, and is taken when there is room.
+        let hooks = scene.options().pipelines.join("shop-hooks.yaml");
+        let text = std::fs::read_to_string(&hooks)?;
+        let text = text.lines().map(|line| match line.starts_with("batch.max.size") {
+            true => format!("batch.max.size: {size}\n"),
+            false => format!("{line}\n"),
+        });
+        let fresh = hooks.with_extension("new");
+        std::fs::write(&fresh, text.collect::<String>())?;
+        std::fs::rename(fresh, hooks)?;
+        eventually("the change to be refused", NAMED_WITHIN, || async {
+            let said = std::fs::read_to_string(&scene.options().output)?;
+            let times = said.matches("the folder is not applied").count();
+            ensure!(times >= size - 50, "it is said {times} times");
+            Ok(())
         })
         .await?;
         disk.clear()?;
         scene.recovers().await.context("with room again")?;
+        eventually("the change to be taken", NAMED_WITHIN, || async {
+            let config = worker.rest().get("/connectors/shop-hooks/config").await?;
+            ensure!(config.get("batch.max.size") == Some(&size.to_string().into()), "its configuration is {config}");
+            Ok(())
+        })
+        .await?;
     }
     Ok(())
+}
+
+/// Uses up what was set aside before the disk was full, until the source is held and says so.
+pub(super) async fn is_named(scene: &Scene, worker: &Worker) -> Result<()> {
+    eventually("the full disk to be named", NAMED_WITHIN, || async {
+        scene.client().batch_execute(LARGE_ORDERS).await?;
+        let said = worker.rest().get("/v1/connectors/shop-cdc").await?.to_string();
+        said.contains("log.disk_full").then_some(()).ok_or_else(|| anyhow!("nothing is said of it in {said}"))
+    })
+    .await
 }
 
 /// The database's disk is full for a while: those who write to it wait, and the worker waits with them.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use towpath_model::Coded;
+use towpath_model::{Blame, Coded, find_code};
 
 /// A command's result.
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -40,6 +40,17 @@ impl Failure {
         Self { fault: Fault::Ours, error: error.into(), shown: false }
     }
 
+    /// Whoever is at fault by the code of the error of ours in it; Towpath, where it has none.
+    pub(crate) fn by_code(error: impl Into<anyhow::Error>) -> Self {
+        let failure = Self::ours(error);
+        let fault = match find_code(&failure.code()).map(|code| code.blame) {
+            Some(Blame::Input) => Fault::Input,
+            Some(Blame::Environment) => Fault::Environment,
+            Some(Blame::Data | Blame::Plugin | Blame::Ours) | None => Fault::Ours,
+        };
+        Self { fault, ..failure }
+    }
+
     /// The user's input is at fault.
     pub(crate) fn input(message: impl fmt::Display) -> Self {
         Self { fault: Fault::Input, error: anyhow::anyhow!("{message}"), shown: false }
@@ -72,7 +83,8 @@ impl Failure {
             let config = error.downcast_ref::<towpath_config::Error>().map(Coded::code);
             let log = error.downcast_ref::<towpath_log::Error>().map(Coded::code);
             let rest = error.downcast_ref::<towpath_rest::Error>().map(towpath_rest::Error::code);
-            host.or(config).or(log).or(rest).map(str::to_owned)
+            let worker = error.downcast_ref::<towpath_worker::Error>().map(towpath_worker::Error::code);
+            host.or(config).or(log).or(rest).or(worker).map(str::to_owned)
         };
         self.error.chain().find_map(coded).unwrap_or_else(|| match self.fault {
             Fault::Ours => "cli.internal".to_owned(),
@@ -84,7 +96,12 @@ impl Failure {
     /// Says so and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.shown {
-            eprintln!("error[{}]: {:#}", self.code(), self.error);
+            let code = self.code();
+            eprintln!("error[{code}]: {:#}", self.error);
+            // What says no more than whose fault it is has no more to say about what to do.
+            if let Some(known) = find_code(&code).filter(|_| !code.starts_with("cli.")) {
+                eprintln!("  = help: {}", known.remedy);
+            }
         }
         ExitCode::from(self.fault as u8)
     }

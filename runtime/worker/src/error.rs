@@ -91,8 +91,8 @@ pub enum Error {
     #[error("The worker is shutting down")]
     ShuttingDown,
     /// The log refused.
-    #[error("the log refused: {0}")]
-    Log(#[source] Arc<towpath_log::Error>),
+    #[error("the log refused: {}", .0.told())]
+    Log(Arc<towpath_log::Error>),
     /// A record of the worker's own topics cannot be read.
     #[error("the record with key {key} in {topic} cannot be read: {reason}")]
     State {

@@ -115,7 +115,7 @@ async fn serve(arguments: &Arguments, screen: &Arc<Screen>) -> Result<()> {
 async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
     match folder.apply().await {
         Err(failure) => failure,
-        Ok(false) if strict => Failure::shown(Fault::Input),
+        Ok(true) if strict => Failure::shown(Fault::Input),
         Ok(_) => folder.follow().await,
     }
 }

@@ -7,13 +7,18 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use towpath_config::{Finding, Folder, Severity, Step, Watch, WatchOptions};
 use towpath_worker::{Applied, Handle};
 
 use crate::failure::{Failure, Result};
 use crate::screen::Screen;
+
+/// After so long what the worker could not take is given to it again.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows the folder.
 pub(super) struct FolderFollower {
@@ -26,6 +31,8 @@ pub(super) struct FolderFollower {
     /// What was found of connectors when they were planned, as far as it has been told.
     told_of_plans: Vec<Finding>,
     sources: BTreeMap<PathBuf, String>,
+    /// When the folder is applied again although nothing has changed.
+    again_at: Option<Instant>,
 }
 
 impl FolderFollower {
@@ -47,25 +54,36 @@ impl FolderFollower {
             told: Vec::new(),
             told_of_plans: Vec::new(),
             sources: BTreeMap::new(),
+            again_at: None,
         })
     }
 
-    /// Applies the folder as it is. Says whether every file was accepted.
+    /// Applies the folder as it is. Says whether a file was refused.
     pub(super) async fn apply(&mut self) -> Result<bool> {
+        self.again_at = None;
         let dir = self.dir.clone();
         let reading = tokio::task::spawn_blocking(move || Folder::read(&dir)).await.map_err(Failure::ours)?;
         let reading = match reading {
             Ok(reading) => reading,
             Err(error) => {
                 tracing::error!(error = %Failure::environment(error), "the folder cannot be read; what runs goes on");
-                return Ok(false);
+                return Ok(true);
             }
         };
         self.sources.clone_from(&reading.sources);
-        let applied = self.worker.apply_folder(reading).await.map_err(Failure::ours)?;
-        let accepted = applied.findings.iter().all(|finding| finding.severity != Severity::Error);
+        let applied = match self.worker.apply_folder(reading).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                // A worker that has ended is heard of elsewhere; any other goes on with what runs.
+                let code = error.code();
+                tracing::error!(code, %error, "the folder is not applied and is tried again; what runs goes on");
+                self.again_at = Some(Instant::now() + AGAIN_AFTER);
+                return Ok(false);
+            }
+        };
+        let refused = applied.findings.iter().any(|finding| finding.severity == Severity::Error);
         self.tell(applied);
-        Ok(accepted)
+        Ok(refused)
     }
 
     /// Applies every change, until the worker takes none any more.
@@ -76,6 +94,11 @@ impl FolderFollower {
             tokio::select! {
                 // The watcher lives as long as this; should its thread end all the same, the folder stays as it was applied.
                 Some(()) = self.changes.recv() => {
+                    if let Err(failure) = self.apply().await {
+                        return failure;
+                    }
+                }
+                () = sleep_until(self.again_at.unwrap_or_else(Instant::now)), if self.again_at.is_some() => {
                     if let Err(failure) = self.apply().await {
                         return failure;
                     }

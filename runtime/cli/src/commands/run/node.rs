@@ -82,8 +82,7 @@ impl Node {
         let mut log_failed = self.log.failed();
         tokio::select! {
             Ok(reason) = log_failed.wait_for(Option::is_some) => {
-                let reason = reason.as_ref().map_or_else(String::new, ToString::to_string);
-                Failure::ours(anyhow::anyhow!("the log has failed and recovers at the next start: {reason}"))
+                log_has_failed(reason.as_ref())
             }
             ended = &mut self.working => ended_early("the worker", ended),
             ended = &mut self.serving => ended_early("the REST server", ended),
@@ -103,8 +102,7 @@ impl Node {
         tokio::select! {
             drained = &mut self.working => part("the worker", drained)?,
             Ok(reason) = log_failed.wait_for(Option::is_some) => {
-                let reason = reason.as_ref().map_or_else(String::new, ToString::to_string);
-                return Err(Failure::ours(anyhow::anyhow!("the log has failed and recovers at the next start: {reason}")));
+                return Err(log_has_failed(reason.as_ref()));
             }
         }
         Addresses::remove(&self.data_dir);
@@ -113,7 +111,7 @@ impl Node {
         }
         self.close_rest.send_replace(true);
         part("the REST server", (&mut self.serving).await)?;
-        self.log.close().await.map_err(|error| Failure::ours(error).context("cannot close the log"))
+        self.log.close().await.map_err(|error| Failure::by_code(error).context("cannot close the log"))
     }
 }
 
@@ -159,8 +157,16 @@ type Ended<E> = Result<Result<(), E>, JoinError>;
 fn part<E: std::error::Error + Send + Sync + 'static>(what: &'static str, ended: Ended<E>) -> Result<()> {
     match ended {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::ours(error).context(format!("{what} failed"))),
+        Ok(Err(error)) => Err(Failure::by_code(error).context(format!("{what} failed"))),
         Err(panicked) => Err(Failure::ours(panicked).context(format!("{what} failed"))),
+    }
+}
+
+fn log_has_failed(reason: Option<&towpath_log::Error>) -> Failure {
+    let what = "the log has failed and recovers at the next start";
+    match reason {
+        Some(reason) => Failure::by_code(reason.clone()).context(what),
+        None => Failure::ours(anyhow::anyhow!(what)),
     }
 }
 
