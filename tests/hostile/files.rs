@@ -112,6 +112,23 @@ async fn tampered(mut scene: Scene) -> Result<()> {
     scene.close().await
 }
 
+/// A component that takes more to be compiled than it may harms nobody else.
+pub(super) async fn are_compiled_within_bounds(servers: &Servers) -> Result<()> {
+    let flags = ["--compile-memory-mb", "16"];
+    let mut scene = Scene::open(servers, "hostile_compile", &[], &flags).await?;
+    let plugins = scene.options.pipelines.join("plugins");
+    put(&plugins, SOURCE, &std::fs::read(component(SOURCE)?)?)?;
+    scene
+        .rows_arrive_until("the component to be refused", async |scene| {
+            let printed = scene.printed()?;
+            let told = printed.lines().any(|line| line.contains(SOURCE) && line.contains("plugin.compile_limit"));
+            ensure!(told, "nothing is said of it:\n{printed}");
+            Ok(())
+        })
+        .await?;
+    scene.close().await
+}
+
 /// The connector runs, and rows of the healthy pipeline arrive.
 async fn runs(scene: &mut Scene, name: &str) -> Result<()> {
     let running = async |scene: &Scene| {

@@ -16,11 +16,14 @@ use libtest_mimic::Trial;
 use crate::runner::{Servers, blocking};
 
 pub(crate) fn trials(servers: &Arc<Servers>) -> Vec<Trial> {
-    let (for_deeds, for_files) = (servers.clone(), servers.clone());
+    let (for_deeds, for_files, for_bounds) = (servers.clone(), servers.clone(), servers.clone());
     vec![
         Trial::test("hostile::plugins_fail_alone", move || blocking(deeds::fail_alone(&for_deeds))),
         Trial::test("hostile::files_are_refused_or_made_anew", move || {
             blocking(files::are_refused_or_made_anew(&for_files))
+        }),
+        Trial::test("hostile::files_are_compiled_within_bounds", move || {
+            blocking(files::are_compiled_within_bounds(&for_bounds))
         }),
     ]
 }

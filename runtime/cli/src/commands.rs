@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::{Failure, Result};
 
 mod check;
+pub(crate) mod compile_component;
 mod completions;
 mod delete;
 mod explain;
@@ -51,6 +52,8 @@ enum Command {
     Offsets(offsets::Arguments),
     Plugin(plugin::Arguments),
     Completions(completions::Arguments),
+    #[command(hide = true)]
+    CompileComponent(compile_component::Arguments),
 }
 
 impl Cli {
@@ -73,6 +76,7 @@ impl Cli {
             Command::Offsets(arguments) => wait(offsets::run(arguments)),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Completions(arguments) => completions::run(&arguments),
+            Command::CompileComponent(arguments) => compile_component::run(&arguments),
         }
     }
 }

@@ -11,6 +11,7 @@ use towpath_host::{EmbeddedComponent, Host, HostConfig, Limits, Rescan};
 use towpath_model::{Plugins, SystemClock};
 use towpath_worker::Handle;
 
+use crate::commands;
 use crate::failure::{Failure, Result};
 use crate::storage;
 
@@ -45,6 +46,12 @@ struct LimitOptions {
     /// Space on disk that a task may spill to.
     #[arg(long, env = "TOWPATH_TASK_SCRATCH_MB", value_name = "MIB", default_value_t = 4096)]
     task_scratch_mb: u64,
+    /// How long compiling a component that is new may take.
+    #[arg(long, env = "TOWPATH_COMPILE_SECONDS", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    compile_seconds: u64,
+    /// Memory that compiling it may take.
+    #[arg(long, env = "TOWPATH_COMPILE_MEMORY_MB", value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
+    compile_memory_mb: u64,
 }
 
 impl LimitOptions {
@@ -54,6 +61,8 @@ impl LimitOptions {
             compute_max: Duration::from_millis(self.task_compute_ms),
             call_max: Duration::from_secs(self.task_call_seconds),
             scratch_bytes_max: self.task_scratch_mb.saturating_mul(1 << 20),
+            compile_memory_bytes_max: self.compile_memory_mb.saturating_mul(1 << 20),
+            compile_max: Duration::from_secs(self.compile_seconds),
             ..Limits::default()
         }
     }
@@ -77,6 +86,7 @@ impl Options {
             scratch_dir,
             limits: self.limits.limits(),
             allow_link_local: self.allow_link_local,
+            compiler: Some(commands::compile_component::program()?),
         };
         let host = Host::new(config, Arc::new(SystemClock::default()));
         host.map_err(|error| Failure::environment(error).context("cannot load the plugins"))

@@ -43,6 +43,7 @@ async fn task(folder: PathBuf) -> Box<dyn Source> {
         scratch_dir: folder.join("scratch"),
         limits: Limits::default(),
         allow_link_local: false,
+        compiler: None,
     };
     let host = Host::new(config, Arc::new(SystemClock::default())).expect("the host starts");
     let plugin = host.find("./towpath_test_guests.wasm").expect("the component is built");

@@ -20,6 +20,17 @@ pub struct HostConfig {
     pub limits: Limits,
     /// Whether tasks may reach link-local and metadata addresses when their configuration names them.
     pub allow_link_local: bool,
+    /// What compiles components in a process of its own, so that one that takes too much harms nobody; without, this process does.
+    pub compiler: Option<Program>,
+}
+
+/// A program that calls [`compile_within`](crate::compile_within), with the limits as its last two arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The arguments before the limits.
+    pub arguments: Vec<String>,
 }
 
 /// A component that was compiled ahead of time by `towpath-precompile` and is part of the binary.
@@ -65,6 +76,10 @@ pub struct Limits {
     pub log_lines_a_second: u32,
     /// Bytes of a file that holds a component.
     pub component_bytes_max: u64,
+    /// Memory that compiling a component may take, where a process of its own does it.
+    pub compile_memory_bytes_max: u64,
+    /// How long that may take.
+    pub compile_max: Duration,
 }
 
 impl Default for Limits {
@@ -82,6 +97,8 @@ impl Default for Limits {
             held_bytes_max: 512 << 20,
             log_lines_a_second: 100,
             component_bytes_max: 256 << 20,
+            compile_memory_bytes_max: 4 << 30,
+            compile_max: Duration::from_secs(120),
         }
     }
 }

@@ -46,6 +46,14 @@ pub enum Error {
         #[source]
         source: wasmtime::Error,
     },
+    /// Compiling the component takes too long or too much memory.
+    #[error("{name} is not compiled: {reason}")]
+    CompileLimit {
+        /// The component.
+        name: String,
+        /// What it takes too much of.
+        reason: String,
+    },
     /// The component does not export what its kind requires.
     #[error("{name} says it is a {kind:?} but does not export the interface of one")]
     Exports {
@@ -79,6 +87,7 @@ impl Coded for Error {
             Self::File { .. } => "plugin.file",
             Self::CacheNotPrivate { .. } => "host.cache_not_private",
             Self::Component { .. } => "plugin.component",
+            Self::CompileLimit { .. } => "plugin.compile_limit",
             Self::Exports { .. } => "plugin.exports",
             Self::Spec { .. } => "plugin.spec",
             Self::Http(_) => "host.http",

@@ -22,6 +22,6 @@ mod plugins;
 mod task;
 mod translate;
 
-pub use config::{EmbeddedComponent, HostConfig, Limits, Paged};
+pub use config::{EmbeddedComponent, HostConfig, Limits, Paged, Program};
 pub use error::Error;
-pub use plugins::{Host, Installed, PluginFault, Precompiled, Rescan, precompile};
+pub use plugins::{Host, Installed, PluginFault, Precompiled, Rescan, compile_within, precompile};

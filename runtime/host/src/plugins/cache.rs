@@ -70,22 +70,28 @@ impl Cache {
         Ok(Self { folder, sealer })
     }
 
-    /// The compiled component, from disk or compiled now.
+    /// The compiled component, from disk or compiled now by `compile`, which answers with what wasmtime made.
     ///
     /// # Errors
-    /// When the bytes are no component.
-    pub(crate) fn component(&self, engine: &Engine, name: &str, digest: &str, wasm: &[u8]) -> Result<Component, Error> {
+    /// When it cannot be compiled.
+    pub(crate) fn component(
+        &self,
+        engine: &Engine,
+        name: &str,
+        digest: &str,
+        compile: impl FnOnce() -> Result<Vec<u8>, Error>,
+    ) -> Result<Component, Error> {
         let path = self.folder.join(format!("{digest}.cwasm"));
         if let Some(component) = self.load(engine, &path) {
             return Ok(component);
         }
-        let failed = |source| Error::Component { name: name.to_owned(), source };
-        let code = engine.precompile_component(wasm).map_err(failed)?;
+        let code = compile()?;
         if let Err(error) = self.sealer.write(&path, &code) {
             tracing::warn!(path = %path.display(), %error, "compiled code could not be kept; the next start compiles again");
         }
-        // SAFETY: the bytes were made by this engine a moment ago.
-        unsafe { Component::deserialize(engine, &code) }.map_err(failed)
+        // SAFETY: the bytes were made by this program's own compiler a moment ago.
+        let loaded = unsafe { Component::deserialize(engine, &code) };
+        loaded.map_err(|source| Error::Component { name: name.to_owned(), source })
     }
 
     /// The spec that was kept for a component.

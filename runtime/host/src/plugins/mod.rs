@@ -6,6 +6,7 @@
 
 mod cache;
 mod classes;
+mod compile;
 mod component;
 mod seal;
 mod version;
@@ -23,12 +24,13 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::capability::{self, Services};
-use crate::config::{EmbeddedComponent, HostConfig};
+use crate::config::{EmbeddedComponent, HostConfig, Program};
 use crate::engine::{Ticker, engine};
 use crate::error::{Error, chain};
 use crate::guest::Guest;
 use cache::Cache;
 pub(crate) use cache::{code_pages, use_vectors};
+pub use compile::compile_within;
 use component::{ComponentPlugin, Place};
 use version::Version;
 
@@ -43,6 +45,7 @@ pub(crate) struct Runtime {
     pub(crate) services: Arc<Services>,
     pub(crate) scratch_dir: PathBuf,
     cache: Cache,
+    compiler: Option<Program>,
 }
 
 /// Runs components and knows which there are.
@@ -127,7 +130,8 @@ impl Host {
         });
         let cache = Cache::open(&config.cache_dir, &engine)?;
         let ticker = Ticker::start(&engine)?;
-        let runtime = Arc::new(Runtime { engine, linker, ticker, services, scratch_dir: config.scratch_dir, cache });
+        let (scratch_dir, compiler) = (config.scratch_dir, config.compiler);
+        let runtime = Arc::new(Runtime { engine, linker, ticker, services, scratch_dir, cache, compiler });
         let embedded =
             config.embedded.iter().map(|embedded| load_embedded(&runtime, embedded)).collect::<Result<_, _>>()?;
         let host = Self {
@@ -352,7 +356,11 @@ fn load_file(runtime: &Arc<Runtime>, path: &Path, before: Option<&Loaded>) -> Re
         return Ok(before.clone());
     }
     let name = path.display().to_string();
-    let component = runtime.cache.component(&runtime.engine, &name, &digest, &wasm)?;
+    let compile = || match &runtime.compiler {
+        Some(program) => compile::elsewhere(program, &runtime.services.limits, &name, &wasm),
+        None => compile::here(&runtime.engine, &name, &wasm),
+    };
+    let component = runtime.cache.component(&runtime.engine, &name, &digest, compile)?;
     let known = runtime.cache.spec(&digest);
     Ok(Loaded { plugin: plugin(runtime, &name, digest, &component, known)?, place: Place::File(path.to_owned()) })
 }
@@ -401,7 +409,5 @@ pub struct Precompiled {
 /// # Errors
 /// When the bytes are no component.
 pub fn precompile(name: &str, wasm: &[u8]) -> Result<Precompiled, Error> {
-    let code = engine()?.precompile_component(wasm);
-    let cwasm = code.map_err(|source| Error::Component { name: name.to_owned(), source })?;
-    Ok(Precompiled { digest: cache::digest(wasm), cwasm })
+    Ok(Precompiled { digest: cache::digest(wasm), cwasm: compile::here(&engine()?, name, wasm)? })
 }

@@ -77,6 +77,7 @@ pub fn host(folder: &Path) -> Arc<Host> {
         scratch_dir: folder.join("scratch"),
         limits: limits(),
         allow_link_local: false,
+        compiler: None,
     };
     Host::new(config, Arc::new(SystemClock::default())).expect("the host starts")
 }

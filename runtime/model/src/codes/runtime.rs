@@ -321,6 +321,12 @@ pub(super) const CODES: &[Code] = &[
     ),
     code("plugin.absent", Input, "The plugin's file is gone.", "Put it back, or correct connector.class."),
     code(
+        "plugin.compile_limit",
+        Plugin,
+        "Compiling the component takes too long or too much memory.",
+        "Build it in the release profile; if it is meant to be so large, raise --compile-seconds or --compile-memory-mb.",
+    ),
+    code(
         "plugin.component",
         Plugin,
         "The file is no component, or needs what the host does not offer.",
