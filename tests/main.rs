@@ -4,9 +4,10 @@
 //! configuration and what is said of it, no Rust) and `examples/<name>/run.sh` (every story is run to its end),
 //! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `crash/`
 //! kills the worker, at random and at named points, `chaos/` spoils what it works with, and `hostile/` gives it plugins that
-//! misbehave. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
+//! misbehave; `capture.rs` is the plain scene that several of them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
 
+mod capture;
 mod chaos;
 mod crash;
 mod findings;

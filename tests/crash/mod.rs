@@ -1,12 +1,13 @@
-//! kill -9 at any moment: the worker is ended at random times and at every named point, and nothing may be lost or repeated.
+//! kill -9 at any moment: the worker is ended at random times, at every named point and in mid-snapshot, and nothing may be lost or repeated.
 //!
 //! `TOWPATH_CRASH_SEED` repeats a run's choices, `TOWPATH_CRASH_ROUNDS` sets how often the worker is killed (25 unless told
 //! otherwise). A few dozen rounds share a shop; the next ones begin anew, with a snapshot. What must hold in the end is in
-//! `oracles.rs`, where it happens is in `scene.rs`.
+//! `oracles.rs`, where it happens is in `scene.rs`; `snapshot.rs` has a quiet table of its own.
 
 mod oracles;
 mod points;
 mod scene;
+mod snapshot;
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -24,17 +25,27 @@ pub(crate) use scene::Scene;
 const ROUNDS: u32 = 25;
 /// After so many rounds a new shop opens, so that the snapshot is hit again.
 const ROUNDS_A_SHOP: u32 = 25;
+/// The larger steps of the large transactions in one shop of four.
+const BULK_ROWS: u32 = 8_000;
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("crash::at_random_moments", || blocking(at_random_moments())),
         Trial::test("crash::at_every_named_point", || blocking(points::at_every_named_point(seed()))),
+        Trial::test("crash::in_mid_snapshot", || {
+            let (kills, rows) = if rounds() > ROUNDS { (8, 20_000) } else { (2, 6_000) };
+            blocking(snapshot::killed_in_mid_snapshot(seed(), kills, rows))
+        }),
     ]
 }
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+fn rounds() -> u32 {
+    number("TOWPATH_CRASH_ROUNDS").and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(ROUNDS)
 }
 
 pub(crate) fn seed() -> u64 {
@@ -47,7 +58,7 @@ pub(crate) fn busy(seed: u64, orders: u32) -> ShopOptions {
 }
 
 async fn at_random_moments() -> Result<()> {
-    let rounds = number("TOWPATH_CRASH_ROUNDS").and_then(|rounds| u32::try_from(rounds).ok()).unwrap_or(ROUNDS);
+    let rounds = rounds();
     let first_seed = seed();
     let shops = rounds.div_ceil(ROUNDS_A_SHOP);
     for shop in 0..shops {
@@ -64,7 +75,11 @@ async fn at_random_moments() -> Result<()> {
 /// Kills the worker `rounds` times while the shop is busy, then looks.
 async fn one_shop(seed: u64, rounds: u32) -> Result<String> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut scene = Scene::open(busy(seed, rng.random_range(5_000..40_000))).await?;
+    let mut options = busy(seed, rng.random_range(5_000..40_000));
+    if seed.is_multiple_of(4) {
+        options.large_rows = BULK_ROWS;
+    }
+    let mut scene = Scene::open(options).await?;
     scene.begin().await?;
     let path = scene.path().display().to_string();
     for round in 0..rounds {

@@ -1,6 +1,6 @@
 //! What must hold after any number of crashes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use towpath_tests::{Audit, LogRecord, Object, Table, canonical};
 /// The log holds every change that Postgres noted, in order and once, and the tables rebuilt from it are those of the source.
 pub(super) async fn log_is_the_source(client: &Client, table: &Table, records: &[LogRecord]) -> Result<usize> {
     let audit = Audit::load(client, table).await?;
+    each_snapshot_reads_a_row_once(table, records)?;
     let rebuilt = audit.verify(records)?;
     let source = table.rows(client).await?;
     let differs = |key: &&String| {
@@ -20,6 +21,28 @@ pub(super) async fn log_is_the_source(client: &Client, table: &Table, records: &
     let differing: Vec<&String> = source.keys().chain(rebuilt.keys()).filter(differs).take(5).collect();
     ensure!(differing.is_empty(), "{} differs from its source at keys {differing:?}", table.name);
     Ok(audit.len())
+}
+
+/// However often a snapshot is interrupted, what it goes on with is another snapshot, and none reads a row twice.
+fn each_snapshot_reads_a_row_once(table: &Table, records: &[LogRecord]) -> Result<()> {
+    let mut read = HashSet::new();
+    for record in records {
+        let Some(value) = &record.value else { continue };
+        let event: Value = serde_json::from_str(value)?;
+        if event.get("op").and_then(Value::as_str) != Some("r") {
+            continue;
+        }
+        let key = table.key_of(event.get("after").unwrap_or(&Value::Null))?;
+        let snapshot = event.pointer("/source/lsn").and_then(Value::as_u64);
+        ensure!(
+            read.insert((key, snapshot)),
+            "a row was read twice: {}-{} at offset {}",
+            record.topic,
+            record.partition,
+            record.offset
+        );
+    }
+    Ok(())
 }
 
 /// The objects of a topic, one after the other, are its values: each offset in exactly one object, in order, where its name says.

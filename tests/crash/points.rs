@@ -1,6 +1,8 @@
 //! Crashes at named points: the worker is told where to end itself, one point after the other, over the same data.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,12 +17,10 @@ use super::scene::Scene;
 /// Reached while nobody writes to the captured tables: the source has only its position to move.
 const AT_REST: [(&str, u32); 1] = [("source.idle_advance", 2)];
 /// Reached while the shop is busy, with how many hits may pass before the one that counts.
-const POINTS: [(&str, u32); 14] = [
+const POINTS: [(&str, u32); 12] = [
     ("journal.before_write", 40),
     ("journal.before_fsync", 40),
     ("journal.after_fsync", 40),
-    ("checkpoint.before_sync", 1),
-    ("checkpoint.before_recycle", 1),
     ("source.before_commit", 20),
     ("source.after_commit", 20),
     ("scratch.before_append", 4),
@@ -33,52 +33,86 @@ const POINTS: [(&str, u32); 14] = [
 ];
 /// Reached when objects are so large that they go up in parts.
 const WITH_LARGE_OBJECTS: [(&str, u32); 2] = [("object.before_complete", 1), ("object.after_complete", 1)];
+/// Reached on the way to a good end at the latest, which is asked for.
+const AT_THE_END: [(&str, u32); 2] = [("checkpoint.before_sync", 1), ("checkpoint.before_recycle", 1)];
 /// As many orders as an object takes, with notes that make it far larger than a part.
 pub(crate) const LARGE_ORDERS: &str = "insert into public.orders (id, writer, customer, qty, price, placed_at, note)
   select nextval('public.order_ids'), -1, 'a talkative one', 1, 0, now(),
          (select string_agg(md5(order_number::text || i), '') from generate_series(1, 1200) i)
   from generate_series(1, 400) order_number";
-const HIT_WITHIN: Duration = Duration::from_secs(25);
-/// A point that lies on the way to a good end is reached by asking for one.
-const ASKED_TO_END_AFTER: Duration = Duration::from_secs(6);
+const HIT_WITHIN: Duration = Duration::from_secs(90);
 
 pub(super) async fn at_every_named_point(seed: u64) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut scene = Scene::open(busy(seed, 3_000)).await?;
     let path = scene.path().display().to_string();
     let told = || format!("TOWPATH_CRASH_SEED={seed}, everything is kept in {path}");
-    for (point, hits) in AT_REST {
-        crash_at(&scene, point, rng.random_range(1..=hits)).await.with_context(told)?;
+    let mut due = in_the_sources()?;
+    let mut hit_once = async |scene: &Scene, (point, hits): (&str, u32), asked: bool| {
+        let hit = rng.random_range(1..=hits);
+        crash_at(scene, point, hit, asked).await.with_context(told)?;
+        println!("hit {point}:{hit}");
+        ensure!(due.remove(point), "{point} is nowhere in the sources, or was hit before");
+        Ok(())
+    };
+    for point in AT_REST {
+        hit_once(&scene, point, false).await?;
     }
     scene.begin().await?;
-    for (point, hits) in POINTS {
-        crash_at(&scene, point, rng.random_range(1..=hits)).await.with_context(told)?;
+    for point in POINTS {
+        hit_once(&scene, point, false).await?;
     }
-    for (point, hits) in WITH_LARGE_OBJECTS {
+    for point in AT_THE_END {
+        hit_once(&scene, point, true).await?;
+    }
+    for point in WITH_LARGE_OBJECTS {
         scene.client().batch_execute(LARGE_ORDERS).await.context("making large orders")?;
-        crash_at(&scene, point, rng.random_range(1..=hits)).await.with_context(told)?;
+        hit_once(&scene, point, false).await?;
     }
+    ensure!(due.is_empty(), "these points were never tried: {due:?}");
     let report = scene.settle().await.with_context(told)?;
-    println!("seed {seed}: {} points; {report}", AT_REST.len() + POINTS.len() + WITH_LARGE_OBJECTS.len());
+    println!("seed {seed}: every point was hit; {report}");
     Ok(())
 }
 
-/// Runs a worker until it ends itself at `point`, at the given hit.
-async fn crash_at(scene: &Scene, point: &str, hit: u32) -> Result<()> {
+/// The points that the runtime's sources name.
+fn in_the_sources() -> Result<BTreeSet<String>> {
+    let (call, name) = (regex::Regex::new(r"crash_point\(([^;]*)\);")?, regex::Regex::new(r#""([a-z_.]+)""#)?);
+    let mut points = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path)?;
+                let names = call
+                    .captures_iter(&text)
+                    .flat_map(|call| name.captures_iter(call.get(1).map_or("", |given| given.as_str())));
+                points.extend(names.map(|name| name[1].to_owned()));
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// Runs a worker until it ends itself at `point`, at the given hit; one that is `asked` is told to end as soon as it runs.
+async fn crash_at(scene: &Scene, point: &str, hit: u32, asked: bool) -> Result<()> {
     let mut options = scene.options().clone();
     options.environment.insert("TOWPATH_CRASH_POINT".to_owned(), format!("{point}:{hit}"));
     let mut worker = Worker::spawn(&options)?;
-    let (asked, lost) = (Deadline::after(ASKED_TO_END_AFTER), Deadline::after(HIT_WITHIN));
-    let mut was_asked = false;
+    let (addresses, mut asks) = (options.data_dir.join("addresses.json"), asked);
+    let lost = Deadline::after(HIT_WITHIN);
     loop {
+        if asks && addresses.exists() {
+            worker.signal(Signal::TERM)?;
+            asks = false;
+        }
         if let Some(status) = worker.ended()? {
             let aborted = status.signal() == Some(Signal::ABORT.as_raw());
             ensure!(aborted, "the worker ended with {status} instead of at {point}:{hit}\n{}", worker.last_output());
             return Ok(());
-        }
-        if asked.is_over() && !was_asked {
-            worker.signal(Signal::TERM)?;
-            was_asked = true;
         }
         if lost.is_over() {
             bail!("the worker never came to {point}:{hit}\n{}", worker.last_output());

@@ -66,7 +66,7 @@ impl Scene {
         let mut holes = Holes::default();
         let database = through(SocketAddr::from(([127, 0, 0, 1], postgres.port()))).await?;
         holes.set("pg.host", database.ip()).set("pg.port", database.port()).set("pg.user", USER);
-        holes.set("pg.database", DATABASE).set("slot", "crash");
+        holes.set("pg.database", DATABASE).set("slot", "crash").set("readers", shop_options.seed % 3 + 1);
         holes.set("hooks", format!("http://{}", through(receiver.address()).await?));
         holes.set("s3", format!("http://{}", through(s3.address()).await?));
         for (variable, value) in [("PG_PASSWORD", PASSWORD), ("S3_ACCESS", ACCESS_KEY), ("S3_SECRET", SECRET_KEY)] {
@@ -104,6 +104,23 @@ impl Scene {
             arrived.then_some(()).ok_or_else(|| anyhow!("{} requests were accepted", accepted.len()))
         })
         .await
+    }
+
+    /// So many transactions end.
+    pub(crate) async fn business(&self, transactions: u64) -> Result<()> {
+        let due = self.shop.transactions() + transactions;
+        eventually("some business", RECOVERED_WITHIN, || async {
+            let done = self.shop.transactions();
+            ensure!(done >= due, "{done} of {due} transactions have ended");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The process of the server that reads from the slot.
+    pub(crate) async fn walsender(&self) -> Result<Option<i32>> {
+        let reader = "select max(active_pid) from pg_replication_slots where slot_name = 'crash'";
+        Ok(self.client.query_one(reader, &[]).await?.try_get(0)?)
     }
 
     /// Has the worker keep its data there.

@@ -4,6 +4,8 @@
 //! answers. What is cut comes back at the next attempt, unless the relay refuses.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const PIECE_BYTES: usize = 16 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What happens to what is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,15 @@ pub struct Relay {
     address: SocketAddr,
     passage: watch::Sender<Passage>,
     cuts: watch::Sender<u64>,
+    seen: Arc<Seen>,
     listening: JoinHandle<()>,
+}
+
+/// What has come by.
+#[derive(Debug, Default)]
+struct Seen {
+    connections: AtomicU64,
+    held: AtomicU64,
 }
 
 impl Relay {
@@ -44,8 +54,9 @@ impl Relay {
         let address = listener.local_addr()?;
         let (passage, passing) = watch::channel(Passage::Free);
         let (cuts, cut) = watch::channel(0);
-        let listening = tokio::spawn(listen(listener, server, passing, cut));
-        Ok(Self { address, passage, cuts, listening })
+        let seen = Arc::new(Seen::default());
+        let listening = tokio::spawn(listen(listener, server, passing, cut, seen.clone()));
+        Ok(Self { address, passage, cuts, seen, listening })
     }
 
     /// Where clients connect to.
@@ -56,6 +67,16 @@ impl Relay {
     /// From now on this happens to what is sent.
     pub fn set(&self, passage: Passage) {
         self.passage.send_replace(passage);
+    }
+
+    /// How many connections have passed through, or tried to.
+    pub fn connections(&self) -> u64 {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many pieces were held back, for however long.
+    pub fn held(&self) -> u64 {
+        self.seen.held.load(Ordering::Relaxed)
     }
 
     /// Breaks all connections.
@@ -76,13 +97,15 @@ async fn listen(
     server: SocketAddr,
     passage: watch::Receiver<Passage>,
     mut cut: watch::Receiver<u64>,
+    seen: Arc<Seen>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
+        seen.connections.fetch_add(1, Ordering::Relaxed);
         if *passage.borrow() == Passage::Refused {
             continue;
         }
         cut.mark_unchanged();
-        let (passage, mut cut) = (passage.clone(), cut.clone());
+        let (passage, mut cut, seen) = (passage.clone(), cut.clone(), seen.clone());
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(server).await else { return };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
@@ -90,7 +113,10 @@ async fn listen(
             let (from_server, to_server) = server.into_split();
             // Either side may end its half; a cut ends all at once, in mid-message.
             let both = async {
-                tokio::join!(pass(from_client, to_server, passage.clone()), pass(from_server, to_client, passage));
+                tokio::join!(
+                    pass(from_client, to_server, passage.clone(), &seen),
+                    pass(from_server, to_client, passage, &seen)
+                );
             };
             tokio::select! {
                 () = both => {}
@@ -104,12 +130,10 @@ async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut passage: watch::Receiver<Passage>,
+    seen: &Seen,
 ) {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        if passage.wait_for(|passage| *passage != Passage::Held).await.is_err() {
-            return;
-        }
         let now = *passage.borrow();
         let wanted = match now {
             Passage::Slow(bytes) => (bytes as usize / 100).clamp(1, PIECE_BYTES),
@@ -121,6 +145,9 @@ async fn pass(
             let _ = to.shutdown().await;
             return;
         };
+        if *passage.borrow() == Passage::Held {
+            seen.held.fetch_add(1, Ordering::Relaxed);
+        }
         if passage.wait_for(|passage| *passage != Passage::Held).await.is_err() || to.write_all(read).await.is_err() {
             return;
         }
