@@ -11,7 +11,8 @@ use crate::crash::{Scene, busy};
 
 /// A peer that is gone without a word is given up after 30 s; what is sent to it goes out every 10 s at the latest.
 const NOTICED_WITHIN: Duration = Duration::from_secs(75);
-const UNPLUGGED: Duration = Duration::from_secs(3);
+/// So many transactions end while it is unplugged.
+const UNPLUGGED: u64 = 100;
 
 pub(super) async fn cut_or_silent(seed: u64) -> Result<()> {
     let mut wire = match Wire::lay()? {
@@ -38,7 +39,7 @@ pub(super) async fn cut_or_silent(seed: u64) -> Result<()> {
 async fn break_it(wire: &Wire, scene: &Scene, worker: &Worker) -> Result<()> {
     scene.recovers().await.context("over a whole wire")?;
     wire.unplug()?;
-    tokio::time::sleep(UNPLUGGED).await;
+    scene.business(UNPLUGGED).await?;
     wire.plug_in()?;
     scene.recovers().await.context("plugged in again")?;
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use towpath_tests::{Answer, Deadline, Passage, PostgresOptions, Relay, ShopOptions, Signal, Worker};
+use towpath_tests::{Answer, Deadline, Passage, PostgresOptions, Relay, ShopOptions, Signal, Worker, eventually};
 
 use crate::crash::{Scene, busy};
 
-const MOMENT: Duration = Duration::from_millis(150);
-const WHILE: Duration = Duration::from_secs(2);
+/// How often in a row what can be repeated is.
+const TIMES: usize = 5;
+/// So many transactions are a while.
+const A_WHILE: u64 = 60;
+const NOTICED_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
@@ -113,11 +116,12 @@ async fn make(trouble: Trouble, scene: &Scene, relays: &[Relay], worker: Worker)
     match trouble {
         BackendsEnded => {
             let superuser = scene.postgres().connect_as_superuser("postgres").await?;
-            for _ in 0..8 {
+            for _ in 0..TIMES {
+                let before = database.connections();
                 let end =
                     "select pg_terminate_backend(pid) from pg_stat_activity where application_name ilike 'towpath%'";
                 superuser.batch_execute(end).await?;
-                tokio::time::sleep(MOMENT).await;
+                connects_again(database, before).await?;
             }
         }
         ServerRestarted => scene.postgres().restart(Signal::INT).await?,
@@ -128,27 +132,29 @@ async fn make(trouble: Trouble, scene: &Scene, relays: &[Relay], worker: Worker)
             let ours = "select pid from pg_stat_activity where application_name ilike 'towpath%'";
             let pids: Vec<i32> = superuser.query(ours, &[]).await?.iter().map(|row| row.get(0)).collect();
             signal(&pids, Signal::STOP);
-            tokio::time::sleep(WHILE).await;
+            let went_on = scene.business(A_WHILE).await;
             signal(&pids, Signal::CONT);
+            went_on?;
         }
-        DatabaseCut => cut(database).await,
-        DatabaseSilent => for_a_while(database, Passage::Held).await,
-        DatabaseSlow => for_a_while(database, Passage::Slow(20_000)).await,
-        DatabaseRefuses => for_a_while(database, Passage::Refused).await,
+        DatabaseCut => cut(database).await?,
+        DatabaseSilent => hold(database).await?,
+        DatabaseSlow => slow_down(scene, database, 20_000).await?,
+        DatabaseRefuses => refuse(&worker, database, "shop-cdc").await?,
         EndpointFails => hooks.answer_next([503, 500, 502, 408].map(Answer::Status)),
         EndpointThrottles => hooks.answer_next([Answer::Throttle(1), Answer::Throttle(1)]),
         EndpointTalksGarbage => hooks.answer_next([Answer::Garbage, Answer::Hangup, Answer::Garbage]),
         EndpointDown => {
             hooks.go_down();
-            tokio::time::sleep(WHILE).await;
+            let noticed = retries(&worker, "shop-hooks").await;
             hooks.come_up();
+            noticed?;
         }
-        EndpointCut => cut(endpoint).await,
-        EndpointSilent => for_a_while(endpoint, Passage::Held).await,
-        StoreCut => cut(store).await,
-        StoreSilent => for_a_while(store, Passage::Held).await,
-        StoreSlow => for_a_while(store, Passage::Slow(50_000)).await,
-        StoreRefuses => for_a_while(store, Passage::Refused).await,
+        EndpointCut => cut(endpoint).await?,
+        EndpointSilent => hold(endpoint).await?,
+        StoreCut => cut(store).await?,
+        StoreSilent => hold(store).await?,
+        StoreSlow => slow_down(scene, store, 50_000).await?,
+        StoreRefuses => refuse(&worker, store, "shop-lake").await?,
         WorkerKilled => {
             worker.kill().await?;
             return Worker::start(scene.options()).await;
@@ -162,21 +168,60 @@ async fn make(trouble: Trouble, scene: &Scene, relays: &[Relay], worker: Worker)
     Ok(worker)
 }
 
-/// Breaks off in mid-message, again and again.
-async fn cut(relay: &Relay) {
-    for _ in 0..8 {
+/// Breaks off in mid-message, and again as soon as there is a new connection.
+async fn cut(relay: &Relay) -> Result<()> {
+    for _ in 0..TIMES {
+        let before = relay.connections();
         relay.cut();
-        tokio::time::sleep(MOMENT).await;
+        connects_again(relay, before).await?;
     }
+    Ok(())
 }
 
-async fn for_a_while(relay: &Relay, passage: Passage) {
-    relay.set(passage);
-    if passage == Passage::Refused {
-        relay.cut();
-    }
-    tokio::time::sleep(WHILE).await;
+async fn connects_again(relay: &Relay, before: u64) -> Result<()> {
+    eventually("a new connection", NOTICED_WITHIN, || async {
+        ensure!(relay.connections() > before, "there is none");
+        Ok(())
+    })
+    .await
+}
+
+/// Holds back what is sent, until something was sent.
+async fn hold(relay: &Relay) -> Result<()> {
+    let before = relay.held();
+    relay.set(Passage::Held);
+    let held = eventually("something to be held back", NOTICED_WITHIN, || async {
+        ensure!(relay.held() > before, "nothing was sent");
+        Ok(())
+    })
+    .await;
     relay.set(Passage::Free);
+    held
+}
+
+async fn slow_down(scene: &Scene, relay: &Relay, bytes_a_second: u32) -> Result<()> {
+    relay.set(Passage::Slow(bytes_a_second));
+    let went_on = scene.business(A_WHILE).await;
+    relay.set(Passage::Free);
+    went_on
+}
+
+async fn refuse(worker: &Worker, relay: &Relay, connector: &str) -> Result<()> {
+    relay.set(Passage::Refused);
+    relay.cut();
+    let noticed = retries(worker, connector).await;
+    relay.set(Passage::Free);
+    noticed
+}
+
+/// Waits until a connector says that it tries again.
+async fn retries(worker: &Worker, connector: &str) -> Result<()> {
+    eventually(&format!("{connector} to try again"), NOTICED_WITHIN, || async {
+        let said = worker.rest().get(&format!("/v1/connectors/{connector}")).await?;
+        let retry = said.pointer("/tasks/0/retry").filter(|retry| !retry.is_null());
+        retry.map(drop).ok_or_else(|| anyhow!("nothing is wrong with it"))
+    })
+    .await
 }
 
 /// Whoever has gone in the meantime needs no signal.
