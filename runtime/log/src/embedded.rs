@@ -179,6 +179,11 @@ impl Embedded {
         TopicSettings::parse(configs).map(|_| ())
     }
 
+    /// What a group has committed, and when, in milliseconds since the epoch.
+    pub fn group_offsets_with_times(&self, group: &str) -> Vec<(GroupOffset, i64)> {
+        read(&self.core.visible).groups.with_times(group)
+    }
+
     /// The cluster's id, made when the directory was.
     pub fn cluster_id(&self) -> String {
         lock(&self.core.catalog).catalog.cluster_id.clone()

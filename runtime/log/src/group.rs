@@ -132,12 +132,20 @@ impl Groups {
     }
 
     pub(crate) fn of(&self, group: &str) -> Vec<GroupOffset> {
+        self.with_times(group).into_iter().map(|(offset, _)| offset).collect()
+    }
+
+    /// What a group has committed, and when.
+    pub(crate) fn with_times(&self, group: &str) -> Vec<(GroupOffset, i64)> {
         let Some((group, positions)) = self.groups.get_key_value(group) else { return Vec::new() };
-        let entry = |(partition, position): (&TopicPartition, &Position)| GroupOffset {
-            group: group.clone(),
-            partition: partition.clone(),
-            offset: Some(position.offset),
-            metadata: position.metadata.clone(),
+        let entry = |(partition, position): (&TopicPartition, &Position)| {
+            let offset = GroupOffset {
+                group: group.clone(),
+                partition: partition.clone(),
+                offset: Some(position.offset),
+                metadata: position.metadata.clone(),
+            };
+            (offset, position.committed_ms)
         };
         positions.iter().map(entry).collect()
     }

@@ -27,6 +27,7 @@ mod error;
 mod fetch;
 mod fetch_batches;
 mod group;
+mod inspect;
 mod journal;
 mod leader_epochs;
 mod maintenance;
@@ -61,8 +62,10 @@ pub use engine::{
 };
 pub use error::Error;
 pub use fetch_batches::{FetchBatches, FetchLimits, FetchedBatches};
+pub use inspect::{BatchFacts, Damage, Inspection};
 pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
 pub use partition::Ends;
+pub use partitioner::partition_of as partition_of_key;
 pub use topic_config::topic_config_defaults;
 pub use transaction::{ActiveProducer, DescribedTransaction, Producer, TransactionFuture, TransactionStatus};
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

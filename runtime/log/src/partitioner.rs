@@ -1,7 +1,7 @@
 //! Which partition a record without one goes to: by key as Kafka's Java client decides it, null keys in turn.
 
 /// The partition of a key.
-pub(crate) fn partition_of(key: &[u8], partitions: i32) -> i32 {
+pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & 0x7fff_ffff) % partitions.max(1)
 }
 

@@ -4,6 +4,7 @@ mod batches;
 mod compaction;
 mod engine;
 mod faults;
+mod inspect;
 mod retention;
 mod simulation;
 mod transactions;

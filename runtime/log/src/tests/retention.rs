@@ -11,7 +11,7 @@ use crate::sim::SimDisk;
 use crate::{Appends, Embedded, Error, Fetch, Fetches, LogConfig, NewTopic};
 
 /// A topic with small segments into which `count` records of 500 bytes go, one a second.
-fn filled(configs: &[(&str, &str)], count: i64) -> (Embedded, Arc<ManualClock>, SimDisk) {
+pub(super) fn filled(configs: &[(&str, &str)], count: i64) -> (Embedded, Arc<ManualClock>, SimDisk) {
     let (disk, clock) = (SimDisk::new(1), Arc::new(ManualClock::at(1_000)));
     let config = LogConfig { journal_file_bytes: 64 << 10, offsets_topic_partitions: 1, ..LogConfig::new("/log") };
     let log = Embedded::open_stepped(config, Arc::new(disk.clone()), clock.clone(), 1).expect("opened");
