@@ -1,12 +1,13 @@
 //! One request between its frame and its answer: which API, which version, and the bytes of both.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use crate::error::Hangup;
+use crate::session::Origin;
 use crate::shield;
 
 /// A request.
@@ -16,9 +17,8 @@ pub(crate) struct Call {
     pub(crate) correlation_id: i32,
     pub(crate) client_id: StrBytes,
     pub(crate) body: Bytes,
-    /// The two ends of its connection.
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
+    /// Where it comes from.
+    pub(crate) origin: Arc<Origin>,
 }
 
 /// The first words of a request, which have the same place in every version.
@@ -38,18 +38,13 @@ impl Opening {
 
 impl Call {
     /// Reads the head of a request whose API and version are known to be offered.
-    pub(crate) fn read(
-        key: ApiKey,
-        version: i16,
-        mut frame: Bytes,
-        ends: (SocketAddr, SocketAddr),
-    ) -> Result<Self, Hangup> {
+    pub(crate) fn read(key: ApiKey, version: i16, mut frame: Bytes, origin: &Arc<Origin>) -> Result<Self, Hangup> {
         let header: RequestHeader = shield::decode(&frame, key.request_header_version(version))?;
         let used = RequestHeader::decode(&mut frame, key.request_header_version(version));
         used.map_err(|_| Hangup::Malformed("its head does not decode"))?;
         let client_id = header.client_id.unwrap_or_default();
-        let (local, peer) = ends;
-        Ok(Self { key, version, correlation_id: header.correlation_id, client_id, body: frame, local, peer })
+        let origin = Arc::clone(origin);
+        Ok(Self { key, version, correlation_id: header.correlation_id, client_id, body: frame, origin })
     }
 
     /// What is asked.

@@ -1,9 +1,12 @@
 //! Requests as they come off a connection: four bytes of length, then so much. Memory follows what has arrived, not what is claimed,
 //! and a connection that rests holds none.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::ready;
+
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::config::Limits;
 use crate::error::Hangup;
@@ -16,17 +19,23 @@ const FIRST_READ_BYTES: usize = 4 << 10;
 const PRODUCE: i16 = 0;
 
 /// Reads requests.
-pub(crate) struct Frames {
-    reader: OwnedReadHalf,
+pub(crate) struct Frames<R> {
+    reader: R,
     buffer: BytesMut,
     produce_bytes_max: usize,
     request_bytes_max: usize,
 }
 
-impl Frames {
-    pub(crate) fn new(reader: OwnedReadHalf, limits: &Limits) -> Self {
-        let (produce_bytes_max, request_bytes_max) = (limits.produce_bytes, limits.request_bytes);
-        Self { reader, buffer: BytesMut::new(), produce_bytes_max, request_bytes_max }
+impl<R: AsyncRead + Unpin> Frames<R> {
+    /// Reads requests of a client that has yet to log in.
+    pub(crate) fn of_stranger(reader: R, limits: &Limits) -> Self {
+        let bytes_max = limits.login_bytes;
+        Self { reader, buffer: BytesMut::new(), produce_bytes_max: bytes_max, request_bytes_max: bytes_max }
+    }
+
+    /// Takes requests as large as those of a client that may do everything.
+    pub(crate) fn trust(&mut self, limits: &Limits) {
+        (self.produce_bytes_max, self.request_bytes_max) = (limits.produce_bytes, limits.request_bytes);
     }
 
     /// The next request, or none at the end. Cancel safe.
@@ -41,19 +50,31 @@ impl Frames {
                 }
                 return Ok(Some(frame));
             }
-            if self.buffer.is_empty() {
-                self.reader.readable().await?;
-            }
-            let room =
-                if self.buffer.is_empty() { FIRST_READ_BYTES } else { (wanted - self.buffer.len()).min(READ_BYTES) };
-            self.buffer.reserve(room.max(LENGTH_BYTES));
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+            let read = if self.buffer.is_empty() {
+                self.first_read().await?
+            } else {
+                self.buffer.reserve((wanted - self.buffer.len()).clamp(LENGTH_BYTES, READ_BYTES));
+                self.reader.read_buf(&mut self.buffer).await?
+            };
+            if read == 0 {
                 return match self.buffer.is_empty() {
                     true => Ok(None),
                     false => Err(Hangup::Malformed("the connection ends within a request")),
                 };
             }
         }
+    }
+
+    /// Reads into a buffer that exists only while there is something to read.
+    async fn first_read(&mut self) -> Result<usize, std::io::Error> {
+        poll_fn(|context| {
+            let mut room = [0; FIRST_READ_BYTES];
+            let mut room = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut self.reader).poll_read(context, &mut room))?;
+            self.buffer.extend_from_slice(room.filled());
+            std::task::Poll::Ready(Ok(room.filled().len()))
+        })
+        .await
     }
 
     /// Up to where the buffer must be filled next.

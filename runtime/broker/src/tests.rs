@@ -1,9 +1,13 @@
 //! The broker over real sockets, asked by a small client that knows the protocol and nothing of this crate.
 
 mod admin;
+mod fuzz;
 mod groups;
 mod hostile;
+mod login;
+mod operator;
 mod records;
+mod residents;
 mod transactions;
 mod versions;
 
@@ -20,19 +24,21 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 use kafka_protocol::records::{
     Compression, Record, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use towpath_log::{Embedded, LogConfig, NewTopic, OsVfs, Topics};
-use towpath_model::SystemClock;
+use towpath_model::{Clock, SystemClock};
 
-use crate::{Broker, Config, Error};
+use crate::{Broker, Config, Error, Handle, ListenerConfig};
 
 /// A broker on a port of its own.
 pub(crate) struct Served {
     pub(crate) log: Arc<Embedded>,
     pub(crate) address: std::net::SocketAddr,
+    pub(crate) handle: Handle,
     stop: watch::Sender<bool>,
     serving: JoinHandle<Result<(), Error>>,
     dir: tempfile::TempDir,
@@ -44,20 +50,27 @@ impl Served {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new("127.0.0.1:0", 7);
+        let mut config = config(7);
         config.initial_rebalance_delay = Duration::ZERO;
         change(&mut config);
-        Self::open(tempfile::tempdir().expect("a directory"), config).await
+        Self::open(tempfile::tempdir().expect("a directory"), config, Arc::new(SystemClock::default())).await
     }
 
-    async fn open(dir: tempfile::TempDir, config: Config) -> Self {
-        let clock = Arc::new(SystemClock::default());
+    /// A broker whose time is moved by hand.
+    pub(crate) async fn start_at(clock: Arc<dyn Clock>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(7);
+        change(&mut config);
+        Self::open(tempfile::tempdir().expect("a directory"), config, clock).await
+    }
+
+    async fn open(dir: tempfile::TempDir, config: Config, clock: Arc<dyn Clock>) -> Self {
         let log = Embedded::open(LogConfig::new(dir.path()), Arc::new(OsVfs), clock.clone(), 7);
         let log = Arc::new(log.expect("the log opens"));
         let broker = Broker::bind(config, Arc::clone(&log), clock).await.expect("a port");
-        let address = broker.handle().address();
+        let handle = broker.handle();
+        let address = handle.address().expect("a listener");
         let (stop, stopping) = watch::channel(false);
-        Self { log, address, stop, serving: tokio::spawn(broker.run(stopping)), dir }
+        Self { log, address, handle, stop, serving: tokio::spawn(broker.run(stopping)), dir }
     }
 
     pub(crate) async fn topic(&self, name: &str, partitions: i32) -> uuid::Uuid {
@@ -66,26 +79,35 @@ impl Served {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.expect("connected"), next: 0 }
+        Client::over(TcpStream::connect(self.address).await.expect("connected"))
     }
 
     /// Ends everything as a crash of the process would, but for the disk, and starts again.
     pub(crate) async fn restart(self) -> Self {
-        let Self { log, stop, serving, dir, .. } = self;
+        let Self { log, stop, serving, dir, handle, .. } = self;
+        drop(handle);
         stop.send_replace(true);
         serving.await.expect("no panic").expect("served");
         drop(log);
-        Self::open(dir, Config::new("127.0.0.1:0", 8)).await
+        Self::open(dir, config(8), Arc::new(SystemClock::default())).await
     }
 }
 
+fn config(seed: u64) -> Config {
+    Config::new(vec![ListenerConfig::plaintext("127.0.0.1:0")], seed)
+}
+
 /// One connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     next: i32,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, next: 0 }
+    }
+
     /// Sends a request and returns its number.
     pub(crate) async fn send<Q: Request>(&mut self, version: i16, request: &Q) -> i32 {
         self.next += 1;
@@ -101,6 +123,7 @@ impl Client {
         let length = (frame.len() - 4) as i32;
         frame[..4].copy_from_slice(&length.to_be_bytes());
         self.stream.write_all(&frame).await.expect("sent");
+        self.stream.flush().await.expect("sent");
         self.next
     }
 

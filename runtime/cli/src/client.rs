@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -97,7 +98,7 @@ impl Client {
 
     /// Sends a request without a body; what is no success is a failure.
     pub(crate) async fn send(&self, method: Method, path: &str) -> Result<Response> {
-        self.request(method, path, None).await
+        self.carry(self.http.request(method, format!("{}{path}", self.url))).await
     }
 
     async fn request(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<Response> {
@@ -105,6 +106,17 @@ impl Client {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
+        self.carry(request).await
+    }
+
+    /// Sends bytes and gives those of the answer.
+    pub(crate) async fn post_bytes(&self, path: &str, body: Bytes) -> Result<Bytes> {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body);
+        let response = self.carry(request.header(CONTENT_TYPE, "application/octet-stream")).await?;
+        response.bytes().await.map_err(|error| self.lost(error))
+    }
+
+    async fn carry(&self, mut request: RequestBuilder) -> Result<Response> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }

@@ -11,10 +11,12 @@ pub(crate) mod compile_component;
 mod completions;
 mod delete;
 mod explain;
+mod groups;
 mod log;
 mod offsets;
 mod pause;
 mod plugin;
+mod produce;
 mod restart;
 mod resume;
 mod run;
@@ -24,6 +26,7 @@ mod stop;
 mod tail;
 mod test;
 mod topics;
+mod users;
 
 /// Moves data between systems and a durable log: connectors as sandboxed WASM components, pipelines as YAML files in a folder.
 #[derive(Debug, Parser)]
@@ -43,6 +46,8 @@ enum Command {
     Explain(explain::Arguments),
     Status(status::Arguments),
     Topics(topics::Arguments),
+    Groups(groups::Arguments),
+    Produce(produce::Arguments),
     Tail(tail::Arguments),
     Pause(pause::Arguments),
     Resume(resume::Arguments),
@@ -50,6 +55,7 @@ enum Command {
     Restart(restart::Arguments),
     Delete(delete::Arguments),
     Offsets(offsets::Arguments),
+    Users(users::Arguments),
     Plugin(plugin::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
@@ -67,6 +73,8 @@ impl Cli {
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Status(arguments) => wait(status::run(arguments)),
             Command::Topics(arguments) => wait(topics::run(arguments)),
+            Command::Groups(arguments) => wait(groups::run(arguments)),
+            Command::Produce(arguments) => wait(produce::run(arguments)),
             Command::Tail(arguments) => wait(tail::run(arguments)),
             Command::Pause(arguments) => wait(pause::run(arguments)),
             Command::Resume(arguments) => wait(resume::run(arguments)),
@@ -74,6 +82,7 @@ impl Cli {
             Command::Restart(arguments) => wait(restart::run(arguments)),
             Command::Delete(arguments) => wait(delete::run(arguments)),
             Command::Offsets(arguments) => wait(offsets::run(arguments)),
+            Command::Users(arguments) => users::run(&arguments),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(arguments) => compile_component::run(&arguments),

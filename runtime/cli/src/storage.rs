@@ -5,6 +5,7 @@
 //! D/cache/          compiled components
 //! D/scratch/        spill files of tasks, wiped at start
 //! D/secrets.json    literals that came over REST for secret keys
+//! D/kafka-users.json  what Kafka clients log in with
 //! D/addresses.json  where the running worker listens
 //! ```
 
@@ -40,6 +41,11 @@ pub(crate) fn secrets_file(data_dir: &Path) -> PathBuf {
     data_dir.join("secrets.json")
 }
 
+/// The users of Kafka clients.
+pub(crate) fn kafka_users_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("kafka-users.json")
+}
+
 /// A number that nobody foresees, to seed what is random.
 pub(crate) fn seed() -> u64 {
     // The standard library keys each RandomState from the system's randomness.
@@ -57,6 +63,11 @@ pub(crate) async fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Arc<E
 
 /// Opens the log of a stopped worker to look into it.
 pub(crate) async fn open_to_read(data_dir: &Path) -> Result<Arc<dyn Log>> {
+    Ok(Arc::new(LogView::new(open_stopped(data_dir).await?)))
+}
+
+/// The log of a stopped worker, to read.
+pub(crate) async fn open_stopped(data_dir: &Path) -> Result<Arc<Embedded>> {
     let dir = log_dir(data_dir);
     if !dir.is_dir() {
         return Err(Failure::input(format!(
@@ -66,7 +77,7 @@ pub(crate) async fn open_to_read(data_dir: &Path) -> Result<Arc<dyn Log>> {
     }
     let clock = Arc::new(SystemClock::default());
     let opening = move || Embedded::open_read_only(LogConfig::new(dir), Arc::new(OsVfs), clock);
-    Ok(Arc::new(LogView::new(opened(data_dir, tokio::task::spawn_blocking(opening)).await?)))
+    opened(data_dir, tokio::task::spawn_blocking(opening)).await
 }
 
 async fn opened(
@@ -98,6 +109,7 @@ impl Numbered for Embedded {
         let segments: u64 = topic_disk_bytes.iter().map(|(_, bytes)| bytes).sum();
         LogNumbers {
             disk_bytes: Some(segments + journal_disk_bytes),
+            topic_disk_bytes,
             journal_bytes: Some(journal_disk_bytes),
             commits_total: commits,
             records_total: records,

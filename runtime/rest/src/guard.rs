@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use towpath_model::Secret;
 
 use crate::fault::Fault;
+use crate::kafka;
 use crate::server::BodyLimit;
 
 /// What the guard needs to know of the server.
@@ -58,7 +59,7 @@ impl Guard {
         if is_connects(request.uri().path()) {
             check_accept(request.headers())?;
         }
-        check_content_type(request.headers())?;
+        check_content_type(request.uri().path(), request.headers())?;
         request.extensions_mut().insert(BodyLimit(self.body_bytes_max));
         Ok(())
     }
@@ -122,19 +123,16 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Fault> {
     if fits { Ok(()) } else { Err(Fault::http(StatusCode::NOT_ACCEPTABLE)) }
 }
 
-/// A body must say that it is JSON; no body needs to say nothing.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
+/// A body must say that it is JSON, or the bytes that one path takes; no body needs to say nothing.
+fn check_content_type(path: &str, headers: &HeaderMap) -> Result<(), Fault> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.unwrap_or(0) == 0 && !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
     }
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = given.split(';').next().unwrap_or_default().trim();
-    if media.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE))
-    }
+    let wanted = if path == kafka::PATH { kafka::MEDIA_TYPE } else { "application/json" };
+    if media.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(Fault::http(StatusCode::UNSUPPORTED_MEDIA_TYPE)) }
 }
 
 /// Whether the path is one of Connect's, where JSON is all that is served.

@@ -84,6 +84,8 @@ pub struct TopicPartitionEnds {
 pub struct LogNumbers {
     /// Bytes on disk, journal and segments.
     pub disk_bytes: Option<u64>,
+    /// Bytes of segments on disk, by topic.
+    pub topic_disk_bytes: Vec<(String, u64)>,
     /// Bytes of the journal alone.
     pub journal_bytes: Option<u64>,
     /// Commits that became durable.

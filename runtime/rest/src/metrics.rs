@@ -1,4 +1,4 @@
-//! `GET /metrics`: the numbers of connectors, tasks and log for Prometheus.
+//! `GET /metrics`: the numbers of connectors, tasks, log and Kafka listener for Prometheus.
 //!
 //! Seconds and bytes throughout; counters end in `_total`. Labels are those that Connect's own metrics carry as `connector` and
 //! `task`, so dashboards need only new names.
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use towpath_model::{ConnectorState, HealthLevel, TaskState};
 use towpath_worker::{ConnectorStatus, TaskMetrics, TaskStatus};
 
+use crate::kafka;
 use crate::log::LogNumbers;
 use crate::prometheus::{self, Page, Type, metric_name};
 use crate::server::App;
@@ -25,6 +26,7 @@ pub(crate) async fn metrics(App(served): App) -> Response {
     partitions(&mut page, &statuses);
     connectors_own(&mut page, &statuses);
     log(&mut page, &served.log.numbers());
+    kafka::write(&mut page, &served.kafka.numbers().await);
     process(&mut page, served.started_ms);
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page.finish()).into_response()
 }
@@ -168,6 +170,12 @@ fn log(page: &mut Page, numbers: &LogNumbers) {
     plain("towpath_log_commits_total", Type::Counter, "Commits that became durable.", Some(numbers.commits_total));
     plain("towpath_log_records_total", Type::Counter, "Records appended.", Some(numbers.records_total));
     plain("towpath_log_bytes_total", Type::Counter, "Bytes appended.", Some(numbers.bytes_total));
+
+    let name = "towpath_log_topic_disk_bytes";
+    page.family(name, Type::Gauge, "Bytes of a topic's segments on disk.");
+    for (topic, bytes) in &numbers.topic_disk_bytes {
+        page.sample(name, &[("topic", topic)], *bytes as f64);
+    }
 
     let name = "towpath_log_fsync_seconds";
     page.family(name, Type::Histogram, "How long the journal's fsyncs took.");

@@ -20,7 +20,7 @@ use towpath_model::Clock;
 use crate::connections::Connections;
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
-use crate::{Config, Error, Log, connect, health, metrics, plugins, v1};
+use crate::{Config, Error, Kafka, Log, connect, health, kafka, metrics, plugins, v1};
 
 /// How long requests under way may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -31,6 +31,8 @@ pub struct Served {
     pub worker: towpath_worker::Handle,
     /// Its log.
     pub log: Arc<dyn Log>,
+    /// Its Kafka side.
+    pub kafka: Arc<dyn Kafka>,
     /// Shown as `kafka_cluster_id`.
     pub cluster_id: String,
     /// The worker's id, `host:port` of this listener.
@@ -151,6 +153,7 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/v1/status", get(v1::status))
         .route("/v1/validate", put(v1::validate))
         .route("/v1/connectors/{connector}", get(v1::connector))
+        .route(kafka::PATH, post(kafka::call))
         .route("/v1/topics", get(v1::topics))
         .route("/v1/topics/{topic}", get(v1::topic))
         .route("/v1/topics/{topic}/records", get(v1::records))

@@ -18,9 +18,14 @@ pub(super) async fn answer(node: &Node, request: DeleteGroupsRequest) -> DeleteG
 }
 
 async fn delete(node: &Node, group: &str) -> Result<(), Code> {
+    node.may_change_group(group, Code::NonEmptyGroup)?;
+    if node.consumers.members(group) > 0 {
+        return Err(Code::NonEmptyGroup);
+    }
+    let _committing = node.commits.read().await;
     let removals: Vec<GroupOffset> =
         node.log.group_offsets(group).into_iter().map(|offset| GroupOffset { offset: None, ..offset }).collect();
-    let known = node.groups.delete(group)?;
+    let known = node.groups.delete(group)? | node.consumers.forget(group);
     if removals.is_empty() {
         return if known { Ok(()) } else { Err(Code::GroupIdNotFound) };
     }

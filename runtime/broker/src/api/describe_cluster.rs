@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::node::{BROKER, Node};
 
 pub(super) fn answer(node: &Node, call: &Call, request: DescribeClusterRequest) -> DescribeClusterResponse {
-    let (host, port) = node.endpoint(call.local);
+    let (host, port) = call.origin.endpoint();
     let broker = DescribeClusterBroker::default().with_broker_id(BROKER).with_host(host).with_port(port);
     DescribeClusterResponse::default()
         .with_endpoint_type(request.endpoint_type)

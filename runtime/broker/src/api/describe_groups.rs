@@ -19,7 +19,7 @@ pub(super) fn answer(node: &Node, request: DescribeGroupsRequest, version: i16) 
 fn describe(node: &Node, name: GroupId, version: i16) -> DescribedGroup {
     let answer = DescribedGroup::default().with_group_id(name.clone());
     let has_offsets = || !node.log.group_offsets(&name).is_empty();
-    let described = match node.groups.describe(&name) {
+    let described = match node.describe_group(&name).filter(|_| node.consumers.members(&name) == 0) {
         Some(described) if !described.members.is_empty() || !described.protocol_type.is_empty() => described,
         _ if has_offsets() => return answer.with_group_state(StrBytes::from_static_str("Empty")),
         _ => {

@@ -19,6 +19,8 @@ pub(super) async fn answer(node: &Node, request: EndTxnRequest, version: i16) ->
     }
     let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
     let bumps = version >= BUMPS;
+    // Offsets of groups may come with it.
+    let _committing = node.commits.read().await;
     match node.log.end_transaction(&request.transactional_id, producer, request.committed, bumps).await {
         Ok(Producer { id, epoch }) => answer.with_producer_id(ProducerId(id)).with_producer_epoch(epoch),
         Err(error) => answer.with_error_code(codes::of_transaction(&error, version >= KNOWS_FENCING).code()),

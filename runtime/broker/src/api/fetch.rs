@@ -1,6 +1,6 @@
 //! Fetch: batches as they lie in the log. Waits for new ones and wakes when they are committed.
 //!
-//! Every answer says that there is no fetch session, which any client accepts by naming all partitions each time.
+//! `fetch_sessions` makes a request whole before it is read here, and leaves out of the answer what the client knows.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::fetch_request::FetchRequest;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchResponse, ProducerId, TopicName};
+use rand::Rng;
 use towpath_log::{Error, FetchBatches, FetchLimits, FetchedBatches};
 use towpath_model::TopicPartition;
 use uuid::Uuid;
@@ -29,10 +30,18 @@ struct Asked {
 }
 
 pub(super) async fn answer(node: &Node, request: FetchRequest, version: i16) -> FetchResponse {
-    if request.session_id != 0 && request.session_epoch > 0 {
-        // It goes on with a session that was never given.
-        return FetchResponse::default().with_error_code(Code::FetchSessionIdNotFound.code());
+    let id = i32::try_from(node.random().next_u32() >> 1).unwrap_or(0);
+    let begun = node.fetch_sessions().begin(request, id, node.clock.monotonic());
+    match begun {
+        Err(code) => FetchResponse::default().with_error_code(code.code()),
+        Ok((request, ticket)) => {
+            let answer = read(node, request, version).await;
+            node.fetch_sessions().end(&ticket, answer)
+        }
     }
+}
+
+async fn read(node: &Node, request: FetchRequest, version: i16) -> FetchResponse {
     let limits = node.config.limits.clone();
     let committed = request.isolation_level == READ_COMMITTED;
     let bytes = |value: i32| usize::try_from(value).unwrap_or(0);
@@ -72,7 +81,12 @@ pub(super) async fn answer(node: &Node, request: FetchRequest, version: i16) -> 
         max_wait: if any_wrong || wanted.is_empty() { Duration::ZERO } else { wait },
     };
     match node.log.fetch_batches(&wanted, fetch_limits).await {
-        Ok(fetched) => FetchResponse::default().with_responses(responses(all, fetched, committed)),
+        Ok(fetched) => {
+            let responses = responses(all, fetched, committed);
+            let parts = responses.iter().flat_map(|topic| &topic.partitions);
+            node.metrics.failures(parts.map(|part| part.error_code));
+            FetchResponse::default().with_responses(responses)
+        }
         Err(error) => FetchResponse::default().with_error_code(codes::of(&error).code()),
     }
 }

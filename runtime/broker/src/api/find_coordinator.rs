@@ -6,15 +6,15 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 use kafka_protocol::protocol::StrBytes;
 
 use crate::call::Call;
-use crate::node::{BROKER, Node};
+use crate::node::BROKER;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 /// From this version on several may be asked for.
 const BATCHED: i16 = 4;
 
-pub(super) fn answer(node: &Node, call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let (host, port) = node.endpoint(call.local);
+pub(super) fn answer(call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let (host, port) = call.origin.endpoint();
     let (code, message) = match request.key_type {
         GROUP | TRANSACTION => (0, None),
         _ => (

@@ -24,6 +24,12 @@ pub(super) async fn answer(node: &Node, call: &Call, request: JoinGroupRequest) 
     if request.group_id.is_empty() {
         return refused(call, Code::InvalidGroupId, given);
     }
+    if let Err(code) = node.may_change_group(&request.group_id, Code::GroupAuthorizationFailed) {
+        return refused(call, code, given);
+    }
+    if node.consumers.members(&request.group_id) > 0 {
+        return refused(call, Code::InconsistentGroupProtocol, given);
+    }
     if !(1..=SESSION_MS_MAX).contains(&request.session_timeout_ms) {
         return refused(call, Code::InvalidSessionTimeout, given);
     }
@@ -32,11 +38,11 @@ pub(super) async fn answer(node: &Node, call: &Call, request: JoinGroupRequest) 
     // Before version 1 there was one time for both.
     let rebalance_ms = if call.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
     let join = Join {
-        fresh_id: node.groups.fresh_id(instance.as_deref().unwrap_or(&call.client_id)),
+        fresh_id: node.fresh_id(instance.as_deref().unwrap_or(&call.client_id)),
         member_id: given.clone(),
         instance,
         client_id: call.client_id.to_string(),
-        client_host: format!("/{}", call.peer.ip()),
+        client_host: format!("/{}", call.origin.peer.ip()),
         session: ms(request.session_timeout_ms),
         rebalance: ms(rebalance_ms),
         protocol_type: request.protocol_type.to_string(),

@@ -26,7 +26,7 @@ pub(super) async fn answer(node: &Node, call: &Call, request: MetadataRequest) -
         }
         _ => node.log.topics().iter().map(|topic| description(node, topic)).collect(),
     };
-    let (host, port) = node.endpoint(call.local);
+    let (host, port) = call.origin.endpoint();
     MetadataResponse::default()
         .with_brokers(vec![MetadataResponseBroker::default().with_node_id(BROKER).with_host(host).with_port(port)])
         .with_cluster_id(Some(node.cluster_id.clone()))

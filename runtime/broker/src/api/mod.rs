@@ -1,6 +1,5 @@
 //! The APIs: which there are, in which versions, and where each is answered. One file each.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,11 +9,15 @@ use kafka_protocol::messages::ApiKey;
 use crate::call::{Call, Opening};
 use crate::error::Hangup;
 use crate::node::Node;
+use crate::session::Origin;
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -76,6 +79,8 @@ pub(crate) const OFFERS: &[Offer] = &[
     offer(ApiKey::SyncGroup, 0, 5),
     offer(ApiKey::DescribeGroups, 0, 6),
     offer(ApiKey::ListGroups, 0, 5),
+    // Answered by the connection's session.
+    offer(ApiKey::SaslHandshake, 0, 1),
     offer(ApiKey::ApiVersions, 0, 4),
     offer(ApiKey::CreateTopics, 2, 7),
     offer(ApiKey::DeleteTopics, 1, 6),
@@ -89,11 +94,14 @@ pub(crate) const OFFERS: &[Offer] = &[
     offer(ApiKey::DescribeConfigs, 1, 4),
     offer(ApiKey::AlterConfigs, 0, 2),
     offer(ApiKey::DescribeLogDirs, 1, 4),
+    offer(ApiKey::SaslAuthenticate, 0, 2),
     offer(ApiKey::CreatePartitions, 0, 3),
     offer(ApiKey::DeleteGroups, 0, 2),
     offer(ApiKey::IncrementalAlterConfigs, 0, 1),
     offer(ApiKey::OffsetDelete, 0, 0),
     offer(ApiKey::DescribeCluster, 0, 1),
+    offer(ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    offer(ApiKey::ConsumerGroupDescribe, 0, 1),
     offer(ApiKey::DescribeProducers, 0, 0),
     offer(ApiKey::DescribeTransactions, 0, 0),
     offer(ApiKey::ListTransactions, 0, 1),
@@ -111,7 +119,7 @@ pub(crate) enum Begun {
 }
 
 /// Begins a request. What it appends stands in the log's queue when this returns.
-pub(crate) fn begin(node: &Arc<Node>, frame: Bytes, ends: (SocketAddr, SocketAddr)) -> Result<Begun, Hangup> {
+pub(crate) fn begin(node: &Arc<Node>, frame: Bytes, origin: &Arc<Origin>) -> Result<Begun, Hangup> {
     let Opening { key, version, correlation_id } = Opening::read(&frame)?;
     let not_offered = Hangup::NotOffered { key, version };
     let Some(offer) = OFFERS.iter().find(|offer| offer.key as i16 == key) else { return Err(not_offered) };
@@ -120,7 +128,7 @@ pub(crate) fn begin(node: &Arc<Node>, frame: Bytes, ends: (SocketAddr, SocketAdd
         let newer = offer.key == ApiKey::ApiVersions;
         return if newer { api_versions::fallback(correlation_id).map(Begun::Answered) } else { Err(not_offered) };
     }
-    let call = Call::read(offer.key, version, frame, ends)?;
+    let call = Call::read(offer.key, version, frame, origin)?;
     match offer.key {
         ApiKey::Produce => produce::begin(node, call).map(Begun::Queued),
         _ => Ok(Begun::Call(call)),
@@ -136,7 +144,7 @@ pub(crate) async fn answer(node: &Node, call: Call) -> Result<Bytes, Hangup> {
         ApiKey::Metadata => call.encode(&metadata::answer(node, call, call.decode()?).await),
         ApiKey::OffsetCommit => call.encode(&offset_commit::answer(node, call.decode()?).await),
         ApiKey::OffsetFetch => call.encode(&offset_fetch::answer(node, call.decode()?, call.version)),
-        ApiKey::FindCoordinator => call.encode(&find_coordinator::answer(node, call, call.decode()?)),
+        ApiKey::FindCoordinator => call.encode(&find_coordinator::answer(call, call.decode()?)),
         ApiKey::JoinGroup => call.encode(&join_group::answer(node, call, call.decode()?).await),
         ApiKey::Heartbeat => call.encode(&heartbeat::answer(node, call.decode()?).await),
         ApiKey::LeaveGroup => call.encode(&leave_group::answer(node, call.decode()?, call.version).await),
@@ -167,6 +175,8 @@ pub(crate) async fn answer(node: &Node, call: Call) -> Result<Bytes, Hangup> {
         ApiKey::DescribeProducers => call.encode(&describe_producers::answer(node, call.decode()?)),
         ApiKey::DescribeTransactions => call.encode(&describe_transactions::answer(node, call.decode()?)),
         ApiKey::ListTransactions => call.encode(&list_transactions::answer(node, call.decode()?)),
+        ApiKey::ConsumerGroupHeartbeat => call.encode(&consumer_group_heartbeat::answer(node, call, call.decode()?)),
+        ApiKey::ConsumerGroupDescribe => call.encode(&consumer_group_describe::answer(node, call.decode()?)),
         other => Err(Hangup::NotOffered { key: other as i16, version: call.version }),
     }
 }

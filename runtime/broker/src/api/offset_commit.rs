@@ -32,14 +32,8 @@ pub(super) async fn answer(node: &Node, request: OffsetCommitRequest) -> OffsetC
         instance: request.group_instance_id.as_ref().map(ToString::to_string),
         generation: request.generation_id_or_member_epoch,
     };
-    let allowed = match request.group_id.is_empty() {
-        true => Err(Code::InvalidGroupId),
-        false => match node.groups.ask(&request.group_id, |token| Event::Commit(token, who)).await {
-            Ok(Answer::Done(done)) => done,
-            Ok(_) => Err(Code::UnknownServerError),
-            Err(code) => Err(code),
-        },
-    };
+    let _committing = node.commits.read().await;
+    let allowed = allowed(node, &request.group_id, who).await;
     let group: Arc<str> = request.group_id.as_str().into();
     let mut offsets = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -73,4 +67,19 @@ pub(super) async fn answer(node: &Node, request: OffsetCommitRequest) -> OffsetC
         OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions)
     });
     OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+/// Whether someone may commit for a group, of whichever protocol.
+async fn allowed(node: &Node, group: &str, who: Identity) -> Result<(), Code> {
+    if group.is_empty() {
+        return Err(Code::InvalidGroupId);
+    }
+    node.may_change_group(group, Code::UnknownMemberId)?;
+    if let Some(done) = node.consumers.may_commit(group, &who.member_id, who.generation) {
+        return done;
+    }
+    match node.groups.ask(group, |token| Event::Commit(token, who)).await? {
+        Answer::Done(done) => done,
+        _ => Err(Code::UnknownServerError),
+    }
 }

@@ -13,8 +13,12 @@ use crate::node::Node;
 
 pub(super) async fn answer(node: &Node, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let refused = |code: Code| OffsetDeleteResponse::default().with_error_code(code.code());
+    if let Err(code) = node.may_change_group(&request.group_id, Code::NonEmptyGroup) {
+        return refused(code);
+    }
+    let _committing = node.commits.read().await;
     let described = node.groups.describe(&request.group_id);
-    if described.as_ref().is_some_and(|described| !described.members.is_empty()) {
+    if node.has_members(&request.group_id) {
         return refused(Code::NonEmptyGroup);
     }
     if described.is_none() && node.log.group_offsets(&request.group_id).is_empty() {

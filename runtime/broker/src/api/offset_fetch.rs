@@ -28,6 +28,12 @@ type Positions = Vec<(String, Vec<Position>)>;
 pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
     if version >= SEVERAL {
         let groups = request.groups.into_iter().map(|group| {
+            // From version 9 on a member of the newer protocol says so, and one that is none any more learns it here.
+            let member = group.member_id.as_ref().filter(|_| group.member_epoch >= 0);
+            let stale = member.and_then(|id| node.consumers.may_commit(&group.group_id, id, group.member_epoch)?.err());
+            if let Some(code) = stale {
+                return OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_error_code(code.code());
+            }
             let wanted = group.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
             });

@@ -68,8 +68,11 @@ pub(super) fn begin(node: &Arc<Node>, call: Call) -> Result<BoxFuture<'static, R
         asked.push((topic.name, topic.topic_id, parts));
     }
     let appended = node.log.append_batches(batches);
+    let node = Arc::clone(node);
     Ok(Box::pin(async move {
         let answer = response(asked, appended.await);
+        let parts = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+        node.metrics.failures(parts.map(|part| part.error_code));
         if acks != 0 {
             return call.encode(&answer).map(Some);
         }

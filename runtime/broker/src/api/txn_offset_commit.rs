@@ -67,6 +67,7 @@ async fn may_commit(node: &Node, request: &TxnOffsetCommitRequest) -> Result<(),
     if request.transactional_id.is_empty() {
         return Err(Code::InvalidRequest);
     }
+    node.may_change_group(&request.group_id, Code::UnknownMemberId)?;
     let who = Identity {
         member_id: request.member_id.to_string(),
         instance: request.group_instance_id.as_ref().map(ToString::to_string),
@@ -74,6 +75,9 @@ async fn may_commit(node: &Node, request: &TxnOffsetCommitRequest) -> Result<(),
     };
     if who.generation < 0 && who.member_id.is_empty() && who.instance.is_none() {
         return Ok(());
+    }
+    if let Some(done) = node.consumers.may_commit(&request.group_id, &who.member_id, who.generation) {
+        return done;
     }
     match node.groups.ask(&request.group_id, |token| Event::Commit(token, who)).await {
         Ok(Answer::Done(done)) => done,

@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError as Code;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tokio::sync::{Notify, oneshot, watch};
 use towpath_model::Clock;
 
@@ -23,7 +21,6 @@ pub(crate) struct Coordinator {
     clock: Arc<dyn Clock>,
     limits: GroupLimits,
     groups: Mutex<Groups>,
-    random: Mutex<StdRng>,
     /// Something must happen earlier than before.
     sooner: Notify,
 }
@@ -41,8 +38,7 @@ impl Coordinator {
     pub(crate) fn new(clock: Arc<dyn Clock>, config: &Config) -> Self {
         let limits =
             GroupLimits { members: config.limits.group_members, initial_delay: config.initial_rebalance_delay };
-        let random = Mutex::new(StdRng::seed_from_u64(config.seed));
-        Self { clock, limits, groups: Mutex::default(), random, sooner: Notify::new() }
+        Self { clock, limits, groups: Mutex::default(), sooner: Notify::new() }
     }
 
     /// Tells a group what happens, and waits for what it says to that.
@@ -94,13 +90,6 @@ impl Coordinator {
                 Ok(known)
             }
         }
-    }
-
-    /// An id for a member: what it calls itself, and something that nobody else has.
-    pub(crate) fn fresh_id(&self, called: &str) -> String {
-        let mut random = [0; 16];
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut random);
-        format!("{called}-{}", uuid::Builder::from_random_bytes(random).into_uuid())
     }
 
     /// Tells groups when time has passed, until the broker ends.

@@ -1,14 +1,19 @@
-//! Consumer groups of the classic protocol: who is a member, which generation it is, and what the leader assigned.
+//! Consumer groups: who is a member, and who reads what. Here those of the classic protocol, in `consumer` those of the newer one.
 //!
 //! `machine` decides (events in, actions out, no clock, no channel), `coordinator` drives it: it keeps the answers that members
 //! wait for, and the time. What members say to each other is passed on unread, so groups of any protocol type work: consumers,
 //! Connect workers, schema registries. Membership is not kept over a restart: members find out by their next heartbeat and join
-//! again. Committed offsets lie in the log.
+//! again. Committed offsets lie in the log; `retention` lets them expire. `resident` shows the groups of the worker's own sinks.
 
+pub(crate) mod consumer;
 mod coordinator;
 mod machine;
+mod resident;
+pub(crate) mod retention;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use coordinator::Coordinator;
-pub(crate) use machine::{Answer, DescribedMember, Event, Identity, Join, Joined, Leaver, Sync};
+pub(crate) use machine::{Answer, Described, DescribedMember, Event, Identity, Join, Joined, Leaver, Sync};
+pub(crate) use resident::may_change;
+pub use resident::{ResidentGroup, ResidentMember, Residents};

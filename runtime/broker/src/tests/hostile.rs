@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::fuzz::resident_bytes;
 use super::{Served, fetch, produce, produced, values_batch};
 
 async fn is_served(served: &Served) {
@@ -67,8 +68,13 @@ async fn a_client_that_does_not_read_holds_up_nobody_and_is_cut_off() {
     for _ in 0..500 {
         deaf.send(12, &fetch("orders", id, 0, &[(0, 0)])).await;
     }
-    let answer = served.client().await.call(12, &fetch("orders", id, 0, &[(0, 0)])).await;
-    assert_eq!(answer.responses.len(), 1, "others are served meanwhile");
+    let before = resident_bytes();
+    for _ in 0..20 {
+        let answer = served.client().await.call(12, &fetch("orders", id, 0, &[(0, 0)])).await;
+        assert_eq!(answer.responses.len(), 1, "others are served meanwhile");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more for answers that nobody takes");
     // When its connection is closed, two others find room.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
@@ -107,4 +113,40 @@ async fn half_a_request_costs_little_and_ends() {
     let waiting = served.client().await.send(12, &FetchRequest::default()).await;
     assert_eq!(waiting, 1);
     is_served(&served).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_idle_connections_cost_little_and_hold_up_nobody() {
+    // A soak asks for more, as far as the process may open files: it holds both ends.
+    let wanted = std::env::var("TOWPATH_IDLE_CONNECTIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
+    let count = wanted.min(open_files_max() / 2 - 100);
+    println!("{count} idle connections");
+    let served = Served::start_with(|config| config.limits.connections = count + 10).await;
+    let id = served.topic("orders", 1).await;
+    let before = resident_bytes();
+    let mut idle = Vec::with_capacity(count);
+    for number in 0..count {
+        let mut client = served.client().await;
+        // Half of them have asked something, the others not even that.
+        if number % 2 == 0 {
+            client.call(3, &ApiVersionsRequest::default()).await;
+        }
+        idle.push(client);
+    }
+    let each = resident_bytes().saturating_sub(before) / count as u64;
+    assert!(each < 64 << 10, "{each} bytes for each of {count} connections, both ends together");
+    let mut client = served.client().await;
+    let answer = client.call(9, &produce("orders", id, -1, &[(0, values_batch(&["a"]))])).await;
+    assert_eq!(produced(&answer), [(0, 0)]);
+    for client in idle.iter_mut().step_by(97) {
+        assert!(client.is_answered().await, "one that was idle is served when it asks");
+    }
+    let open = served.handle.metrics().connections;
+    assert_eq!(open, [("PLAINTEXT".to_owned(), count as u64 + 1)]);
+}
+
+fn open_files_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(1_000)
 }

@@ -88,6 +88,28 @@ async fn a_waiting_fetch_wakes_when_something_is_produced() {
 }
 
 #[tokio::test]
+async fn a_session_names_its_partitions_once_and_still_wakes() {
+    let served = Served::start().await;
+    let id = served.topic("orders", 2).await;
+    let (mut reader, mut writer) = (served.client().await, served.client().await);
+    let first = fetch("orders", id, 0, &[(0, 0), (1, 0)]).with_session_id(0).with_session_epoch(0);
+    let first = reader.call(16, &first).await;
+    assert!(first.session_id != 0 && fetched(&first).len() == 2);
+    let next = |epoch| {
+        let request = FetchRequest::default().with_max_wait_ms(60_000).with_min_bytes(1).with_max_bytes(1 << 20);
+        request.with_session_id(first.session_id).with_session_epoch(epoch)
+    };
+    let waiting = reader.send(16, &next(1)).await;
+    writer.call(9, &produce("orders", uuid::Uuid::nil(), -1, &[(1, values_batch(&["a"]))])).await;
+    let answer = reader.answer::<FetchRequest>(16, waiting).await;
+    assert_eq!(fetched(&answer), [Ok(vec![(0, "a".to_owned())])], "of the partition that has something new alone");
+    assert_eq!(reader.call(16, &next(1)).await.error_code, 71, "a request that comes twice");
+    let closing = FetchRequest::default().with_session_id(first.session_id).with_session_epoch(-1);
+    assert_eq!(reader.call(16, &closing).await.error_code, 0);
+    assert_eq!(reader.call(16, &next(2)).await.error_code, 70, "it has ended");
+}
+
+#[tokio::test]
 async fn each_partition_has_its_own_error() {
     let served = Served::start().await;
     let id = served.topic("orders", 1).await;

@@ -123,7 +123,7 @@ async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
 fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
     let address = &node.served.worker_id;
     let data = arguments.data_dir.display();
-    let kafka = node.kafka_address();
+    let kafka = node.kafka_told();
     if screen.is_live() {
         let kafka = kafka.map_or_else(String::new, |kafka| format!("  Kafka {kafka}"));
         print([format!("towpath {}  REST http://{address}{kafka}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;

@@ -1,9 +1,10 @@
-//! `towpath tail TOPIC`: records as they come, from a running worker or a stopped data directory.
+//! `towpath tail TOPIC`: records as they come, from a running worker or a stopped data directory; those that pass a filter, in the form
+//! that is wanted.
+
+mod record;
 
 use std::io::{self, BufWriter, Write as _};
 
-use serde::Deserialize;
-use serde_json::Value;
 use towpath_model::{Clock as _, SystemClock};
 use towpath_rest::{Beginning, TailOptions};
 
@@ -11,6 +12,8 @@ use crate::client::Target;
 use crate::failure::{Failure, Result};
 use crate::output::ended_early_is_fine;
 use crate::reader::Reader;
+
+use self::record::Record;
 
 /// Show the records of a topic as they come. Reads a running worker or a stopped data directory.
 #[derive(Debug, clap::Args)]
@@ -27,8 +30,13 @@ pub(crate) struct Arguments {
     #[arg(long, env = "TOWPATH_EXIT")]
     exit: bool,
     /// Print one JSON object a line: topic, partition, offset, timestamp, key, value, headers.
-    #[arg(long, env = "TOWPATH_JSON")]
+    #[arg(long, env = "TOWPATH_JSON", conflicts_with = "format")]
     json: bool,
+    /// Print each record in this form: %t topic, %p partition, %o offset, %T timestamp, %k key, %s value, %h headers, %% a percent sign, \\n and \\t.
+    #[arg(long, env = "TOWPATH_FORMAT", value_name = "FORMAT")]
+    format: Option<String>,
+    #[command(flatten)]
+    filter: record::Filter,
     #[command(flatten)]
     target: Target,
 }
@@ -38,7 +46,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let reader = Reader::find(&arguments.target).await?;
     // What is stopped gets no further records: its end is the end.
     let exit = arguments.exit || reader.is_stopped();
-    let mut records = reader.tail(&arguments.topic, TailOptions { from, max: arguments.max, exit }).await?;
+    let filter = &arguments.filter;
+    // What is filtered here is counted here.
+    let max = if filter.is_open() { arguments.max } else { None };
+    let mut left = arguments.max.unwrap_or(u64::MAX);
+    let mut records = reader.tail(&arguments.topic, TailOptions { from, max, exit }).await?;
     let mut out = BufWriter::new(io::stdout().lock());
     loop {
         let lines = tokio::select! {
@@ -49,70 +61,33 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             }
         };
         let Some(lines) = lines else { break };
-        let written = if arguments.json { out.write_all(&lines) } else { write_for_people(&mut out, &lines) };
-        if !ended_early_is_fine(written.and_then(|()| out.flush()))? {
+        let written = write(&mut out, &lines, &arguments, &mut left);
+        if !ended_early_is_fine(written.and_then(|()| out.flush()))? || left == 0 {
             break;
         }
     }
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Record {
-    partition: i32,
-    offset: i64,
-    timestamp: Option<i64>,
-    key: Value,
-    value: Value,
-    headers: Vec<Header>,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    key: String,
-    value: Value,
-}
-
-fn write_for_people(out: &mut impl io::Write, lines: &[u8]) -> io::Result<()> {
+/// Writes those of the lines that are wanted, as far as there is any left to write.
+fn write(out: &mut impl io::Write, lines: &[u8], arguments: &Arguments, left: &mut u64) -> io::Result<()> {
+    if arguments.json && arguments.filter.is_open() && arguments.max.is_none() {
+        return out.write_all(lines);
+    }
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let record: Record = serde_json::from_slice(line)?;
-        let time = record.timestamp.map_or_else(|| "-".to_owned(), clock_time);
-        write!(out, "{}:{}  {time}  {}  {}", record.partition, record.offset, text(&record.key), text(&record.value))?;
-        for header in &record.headers {
-            write!(out, "  {}={}", header.key, text(&header.value))?;
+        if *left == 0 || !arguments.filter.lets_pass(&record) {
+            continue;
         }
-        writeln!(out)?;
+        *left -= 1;
+        match &arguments.format {
+            Some(format) => record.write_as(out, format)?,
+            None if arguments.json => {
+                out.write_all(line)?;
+                out.write_all(b"\n")?;
+            }
+            None => record.write_for_people(out)?,
+        }
     }
     Ok(())
-}
-
-/// A payload as it is; null and bytes that are no text stand in brackets.
-fn text(payload: &Value) -> String {
-    match payload {
-        Value::String(text) => text.clone(),
-        Value::Object(map) => format!("[base64 {}]", map.get("base64").and_then(Value::as_str).unwrap_or_default()),
-        _ => "[null]".to_owned(),
-    }
-}
-
-/// The time of day in UTC.
-fn clock_time(timestamp_ms: i64) -> String {
-    let of_day = timestamp_ms.rem_euclid(86_400_000);
-    let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_reads_as_one_line() {
-        let lines = br#"{"topic":"t","partition":1,"offset":42,"timestamp":3723004,"key":"k","value":null,"headers":[{"key":"h","value":{"base64":"/w=="}}]}
-
-"#;
-        let mut out = Vec::new();
-        write_for_people(&mut out, lines).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "1:42  01:02:03.004  k  [null]  h=[base64 /w==]\n");
-    }
 }

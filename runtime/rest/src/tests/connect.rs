@@ -37,6 +37,7 @@ impl Running {
         let served = Served {
             worker: handle.clone(),
             log: Arc::new(NoLog),
+            kafka: Arc::new(Echo),
             cluster_id: "towpath-test".to_owned(),
             worker_id: "127.0.0.1:8083".to_owned(),
             started_ms: 0,
@@ -94,6 +95,41 @@ impl Running {
         self.stop.send_replace(true);
         self.working.await.unwrap().unwrap();
     }
+}
+
+/// A broker that answers with what it is asked.
+struct Echo;
+
+#[async_trait::async_trait]
+impl crate::Kafka for Echo {
+    async fn call(&self, request: bytes::Bytes) -> Result<bytes::Bytes, String> {
+        if request.is_empty() { Err("it is empty".to_owned()) } else { Ok(request) }
+    }
+
+    async fn numbers(&self) -> Vec<crate::Family> {
+        let samples = vec![(vec![("listener", "PLAINTEXT".to_owned())], 2.0)];
+        vec![crate::Family { name: "towpath_kafka_connections", counter: false, help: "Open connections.", samples }]
+    }
+}
+
+#[tokio::test]
+async fn the_broker_is_asked_in_bytes_and_counted_with_the_rest() {
+    let worker = Running::start().await;
+    let ask_broker = async |media: &str, body: &'static [u8]| {
+        let request = Request::builder().method("POST").uri("/v1/kafka").header("content-type", media);
+        let request = request.header("content-length", body.len());
+        let response = worker.server.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        (status, axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap())
+    };
+    assert_eq!(ask_broker("application/octet-stream", b"\0\x12").await, (200, bytes::Bytes::from_static(b"\0\x12")));
+    assert_eq!(ask_broker("application/octet-stream", b"").await.0, 400);
+    assert_eq!(ask_broker("application/json", b"{}").await.0, 415, "a form or a page cannot ask");
+    let metrics = worker.server.clone().oneshot(request("GET /metrics")).await.unwrap();
+    let metrics = axum::body::to_bytes(metrics.into_body(), 1 << 20).await.unwrap();
+    let metrics = String::from_utf8_lossy(&metrics).into_owned();
+    assert!(metrics.contains("towpath_kafka_connections{listener=\"PLAINTEXT\"} 2\n"), "{metrics}");
+    worker.end().await;
 }
 
 /// The tests here ask for no records.

@@ -15,6 +15,7 @@ use super::Arguments;
 use crate::addresses::Addresses;
 use crate::failure::{Failure, Result};
 use crate::kafka::Listener;
+use crate::kafka_view::{KafkaView, Sinks};
 use crate::log_view::LogView;
 use crate::{plugins, storage};
 
@@ -24,6 +25,7 @@ pub(super) struct Node {
     log: Arc<Embedded>,
     working: JoinHandle<towpath_worker::Result<()>>,
     serving: JoinHandle<Result<(), towpath_rest::Error>>,
+    /// None once it has ended.
     kafka: Option<Listener>,
     stop_worker: watch::Sender<bool>,
     close_rest: watch::Sender<bool>,
@@ -43,28 +45,32 @@ impl Node {
 
         let data_dir = arguments.data_dir.clone();
         let log = storage::open(&data_dir, Arc::clone(&clock)).await?;
-        let kafka = arguments.kafka.start(&log, &clock).await?;
+        let sinks = Sinks::default();
+        let kafka = arguments.kafka.start(&data_dir, &log, &clock, Some(sinks.clone())).await?;
         let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
         let config = worker_config(arguments, &worker_id)?;
         let worker = Worker::new(config, Arc::clone(&log) as _, plugins.all(), Arc::clone(&clock), storage::seed());
         let handle = worker.handle();
+        sinks.are_of(handle.clone());
         let plugins = plugins.tell(handle.clone())?;
         let (stop_worker, stopping) = watch::channel(false);
         let working = tokio::spawn(worker.run(stopping));
         let served = Arc::new(Served {
             worker: handle,
             log: Arc::new(LogView::new(Arc::clone(&log))),
+            kafka: Arc::new(KafkaView(kafka.handle().clone())),
             cluster_id: log.cluster_id(),
             worker_id,
             started_ms,
             clock,
         });
         opening.open(Arc::clone(&served));
+        let kafka = Some(kafka);
         let mut node =
             Self { served, log, working, serving, kafka, stop_worker, close_rest, data_dir, _plugins: plugins };
         node.ready().await?;
         let rest = Some(node.served.worker_id.clone());
-        let kafka = node.kafka_address().map(String::from);
+        let kafka = node.kafka.as_ref().and_then(Listener::address);
         Addresses { rest, kafka, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
         Ok(node)
     }
@@ -91,8 +97,8 @@ impl Node {
     }
 
     /// Where Kafka clients connect.
-    pub(super) fn kafka_address(&self) -> Option<&str> {
-        self.kafka.as_ref().map(Listener::address)
+    pub(super) fn kafka_told(&self) -> Option<String> {
+        self.kafka.as_ref().and_then(Listener::told)
     }
 
     /// Invariant 7: tasks finish and commit what they have begun; then everything closes.
@@ -122,7 +128,7 @@ impl Drop for Node {
     }
 }
 
-/// Waits for the end of a listener, for ever where there is none.
+/// Waits for the end of the listener, for ever where it has ended.
 async fn kafka_ended(listener: &mut Option<Listener>) -> Ended<towpath_broker::Error> {
     match listener {
         Some(listener) => listener.ended().await,

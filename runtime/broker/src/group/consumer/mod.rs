@@ -1,0 +1,17 @@
+//! Groups of the newer protocol (KIP-848): members say what they read and what they have, the broker decides who reads what.
+//!
+//! `machine` is one group (heartbeats in, answers out, no clock), `assignor` divides partitions, `driver` keeps all groups and the time.
+//!
+//! ```text
+//! subscription or topics change ─> group epoch + 1 ─> target assignment ─┐
+//! heartbeat ─> what the member has is brought nearer to its target: first it gives up, then it gets what others have given up
+//! ```
+
+mod assignor;
+mod driver;
+mod machine;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use driver::Consumers;
+pub(crate) use machine::{Beat, DescribedMember, HEARTBEAT_MS, Partitions};
