@@ -60,6 +60,8 @@ crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
 
 soak: build ## What takes long: troubles at random for SOAK_SECONDS, 600 unless told otherwise, and more; seeds are printed
 	@TOWPATH_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release --workspace --test behaviour -- --nocapture --test-threads 1 soak
+	@ulimit -n $$(ulimit -Hn) && TOWPATH_FUZZ_SECONDS=$(SOAK_SECONDS) TOWPATH_IDLE_CONNECTIONS=10000 \
+	  cargo test --release --workspace --lib -- --nocapture --test-threads 1 fuzz idle_connections
 
 bench: build ## Measure, as ratios to Postgres's own tools in the same run
 	@$(TARGET)/release/towpath-bench

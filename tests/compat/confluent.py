@@ -52,6 +52,11 @@ def consumer(group=None, **config):
                      **{key.replace("_", "."): value for key, value in config.items()}})
 
 
+def newer_consumer(group, **config):
+    return Consumer({"bootstrap.servers": BROKER, "group.id": group, "group.protocol": "consumer", "auto.offset.reset": "earliest",
+                     "enable.auto.commit": False, **{key.replace("_", "."): value for key, value in config.items()}})
+
+
 def take(reader, count, seconds=30):
     found = []
 
@@ -163,6 +168,37 @@ def cooperative_members_share():
         reader.subscribe([topic])
     eventually("two members share", lambda: [reader.poll(0.1) for reader in pair] and [len(reader.assignment()) for reader in pair] == [2, 2])
     for reader in pair:
+        reader.close()
+
+
+@check
+def members_of_the_newer_protocol_share_and_take_over():
+    for assignor in ["uniform", "range"]:
+        topic, group = new_topic(4), f"g-{uuid.uuid4().hex[:8]}"
+        for partition in range(4):
+            fill(topic, [f"{partition}-{index}" for index in range(10)], partition)
+        first, second = [newer_consumer(group, group_remote_assignor=assignor) for _ in range(2)]
+        first.subscribe([topic])
+        take(first, 40)
+        first.commit(asynchronous=False)
+        second.subscribe([topic])
+        eventually("two members share", lambda: (first.poll(0.1), second.poll(0.1)) and len(first.assignment()) == len(second.assignment()) == 2)
+        described = ADMIN.describe_consumer_groups([group])[group].result(30)
+        assert len(described.members) == 2 and described.partition_assignor == assignor, described
+        second.close()
+        eventually("one takes over", lambda: first.poll(0.1) or len(first.assignment()) == 4)
+        fill(topic, ["last"], 3)
+        assert take(first, 1)[0].value() == b"last", "nothing is read twice"
+        first.close()
+
+
+@check
+def a_static_member_of_the_newer_protocol_comes_back():
+    topic, group = new_topic(2), f"g-{uuid.uuid4().hex[:8]}"
+    for _ in range(2):
+        reader = newer_consumer(group, group_instance_id="one")
+        reader.subscribe([topic])
+        eventually("an assignment", lambda: reader.poll(0.1) or len(reader.assignment()) == 2)
         reader.close()
 
 

@@ -29,6 +29,10 @@ check "its lag is shown" "$group +$topic +[01] +[0-9]+ +[0-9]+ +0 " \
   "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" --describe --group "$group")"
 check "its offsets are reset" "$group +$topic +0 +0" "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand \
   --bootstrap-server "$broker" --reset-offsets --group "$group" --topic "$topic" --to-earliest --execute)"
+check "a group of the newer protocol reads" "^1 2 3 $" "$(tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$broker" \
+  --topic "$topic" --from-beginning --max-messages 3 --group "newer-$group" --command-property group.protocol=consumer --timeout-ms 60000 | sort | tr '\n' ' ')"
+check "and is shown as one" "newer-$group +consumer" \
+  "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" --list --type | tr 'C' 'c')"
 check "ends are told" "3" "$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$broker" --topic "$topic" --time -1 \
   | awk -F: '{ sum += $3 } END { print sum }')"
 check "a config is altered" "retention.ms=1234567" "$(tool kafka.admin.ConfigCommand --bootstrap-server "$broker" --alter \

@@ -8,6 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=$1
 tools=$target/compat
+jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
 CLIENTS="confluent-kafka==2.16.1 kafka-python==3.0.12"
 
 if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
@@ -50,12 +51,16 @@ else
 fi
 if command -v java >/dev/null && command -v mvn >/dev/null; then
   "$here/../peers/install.sh"
-  "$here/java.sh" "$BROKER" "${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka" "${pid:+$data/log}" || failed=1
+  "$here/java.sh" "$BROKER" "$jars" "${pid:+$data/log}" || failed=1
 else
   echo "  Java and Maven are not installed: its tools are not tested"
   failed=1
 fi
+if [ -d "$jars" ]; then
+  "$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
+fi
 if [ -n "$pid" ]; then
+  "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
   "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$data/crash-{folder}" --kafka '{address}' || failed=1
 fi
 rm -f "$data.log"
