@@ -214,6 +214,13 @@ async fn topics_are_described_in_pages() {
             let text = topic.name.expect("a name").to_string();
             found.extend(topic.partitions.iter().map(|partition| (text.clone(), partition.partition_index)));
             assert_eq!(topic.error_code, if text == "c" { 3 } else { 0 });
+            // The Java client ends on null.
+            assert!(
+                topic
+                    .partitions
+                    .iter()
+                    .all(|one| one.eligible_leader_replicas.is_some() && one.last_known_elr.is_some())
+            );
         }
         let Some(next) = answer.next_cursor else { break };
         cursor = Some(Cursor::default().with_topic_name(next.topic_name).with_partition_index(next.partition_index));

@@ -8,10 +8,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use towpath_model::{ManualClock, TopicPartition};
 
-use super::{batch, commit, topic};
+use super::{batch, commit, topic, transactional_batch};
 use crate::sim::{Faults, SimDisk};
 use crate::vfs::{Open, Vfs, write_all_at};
-use crate::{Appends, Committed, Embedded, Error, Fetch, Fetches, LogConfig, NewTopic};
+use crate::{
+    Appends, Committed, Embedded, Error, Fetch, Fetches, LogConfig, NewTopic, Producer, ReceivedBatch,
+    TransactionFuture,
+};
 
 fn open(disk: &SimDisk) -> Result<Embedded, Error> {
     let config = LogConfig {
@@ -88,6 +91,36 @@ fn what_is_in_memory_alone_stays_within_its_bound() {
     disk.set_faults(Faults::default());
     log.step_checkpoint().expect("there is space again");
     write(&log, &value).expect("answered").expect("taken again");
+}
+
+#[test]
+fn an_end_that_a_full_disk_refuses_has_not_happened_and_is_asked_again() {
+    let disk = SimDisk::new(5);
+    let log = open(&disk).expect("opened");
+    log.create_topic_now(topic("orders", 1)).expect("created");
+    let done = |answer: TransactionFuture<Producer>| {
+        log.step_journal();
+        answer.now_or_never().expect("answered")
+    };
+    let producer = done(log.init_producer("id", 60_000, None)).expect("begins");
+    let bytes = transactional_batch(&["a"], (producer.id, producer.epoch, 0));
+    let partition = TopicPartition::new("orders", 0);
+    let sent = log.append_batches(vec![ReceivedBatch { partition, bytes, adds_partition: true }]);
+    log.step_journal();
+    sent.now_or_never().expect("answered").remove(0).expect("joins");
+    let used: u64 = disk.files().iter().map(|(_, length)| length).sum();
+    disk.set_faults(Faults { capacity: Some(used), ..Faults::default() });
+    // The end stands in the queue behind what does not fit any more.
+    let value = "v".repeat(20_000);
+    let large = log.commit_atomic(commit(batch("orders", &[(0, None, value.as_str())])));
+    let refused = done(log.end_transaction("id", producer, true, true)).expect_err("there is no space");
+    assert!(matches!(refused, Error::DiskFull(_)), "{refused}");
+    assert!(matches!(large.now_or_never(), Some(Err(Error::DiskFull(_)))));
+    disk.set_faults(Faults::default());
+    log.step_checkpoint().expect("there is space again");
+    assert_eq!(count(&log), 0);
+    done(log.end_transaction("id", producer, true, true)).expect("asked again");
+    assert_eq!(count(&log), 1, "the answer was yes, and the records are not there");
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use towpath_model::{ManualClock, SystemClock, TopicPartition};
 
-use super::{open, topic, transactional_batch, values};
+use super::{open, received_batch, topic, transactional_batch, values};
 use crate::sim::SimDisk;
 use crate::{
-    AppendedBatch, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset, GroupOffsets, LogConfig, NewTopic,
-    OsVfs, Producer, ReceivedBatch, Topics, TransactionStatus,
+    AppendedBatch, Appends, Commit, Compression, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset,
+    GroupOffsets, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Topics, TransactionStatus,
 };
 
 const ID: &str = "copy";
@@ -183,6 +183,33 @@ async fn an_open_transaction_survives_a_crash_and_commits_or_ends_by_its_timeout
     log.end_transaction("patient", patient, true, true).await.expect("committed");
     assert_eq!(all(&log, 0).await, ["kept", "more"]);
     assert_eq!(log.group_offsets("readers"), offset(5));
+}
+
+#[tokio::test]
+async fn an_offset_that_a_transaction_holds_does_not_replace_one_that_was_committed_after_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    let producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    log.commit_offsets_in_transaction(ID, producer, offset(9), true).await.expect("held");
+    log.commit_atomic(Commit { group_offsets: offset(11), ..Commit::default() }).await.expect("committed");
+    log.end_transaction(ID, producer, true, true).await.expect("committed");
+    assert_eq!(log.group_offsets("readers"), offset(11));
+    drop(log);
+    assert_eq!(open(dir.path()).group_offsets("readers"), offset(11));
+}
+
+#[tokio::test]
+async fn records_of_a_producer_outside_of_its_open_transaction_are_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 1)).await.expect("created");
+    let producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    write(&log, producer, (0, 0), &["a"], true).await.expect("joins");
+    let bytes = received_batch(&["b"], Compression::None, (producer.id, producer.epoch, 1));
+    let outside = ReceivedBatch { partition: part(0), bytes, adds_partition: true };
+    let refused = log.append_batches(vec![outside]).await.remove(0).expect_err("refused");
+    assert_eq!(refused.code(), "log.invalid_transaction_state");
 }
 
 #[tokio::test]

@@ -350,6 +350,12 @@ impl World {
                 // One whose time is up does not know it yet.
                 log.transaction(&client.id).is_some_and(|state| state.status == TransactionStatus::Ongoing)
             };
+            if !self.clients.iter().any(|client| is_open(&client)) {
+                assert_eq!(
+                    ends.last_stable, ends.high_watermark,
+                    "{place}: nothing is open, and yet readers are held up"
+                );
+            }
             for open in self.clients.iter().filter(is_open).filter_map(|client| client.open.as_ref()) {
                 let first = open.records.iter().filter(|(at, ..)| *at == place).map(|(_, offset, _)| *offset).min();
                 assert!(
