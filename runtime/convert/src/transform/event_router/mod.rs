@@ -99,8 +99,9 @@ impl EventRouter {
     fn outcome(&mut self, batch: &Batch, record: &Record<'_>) -> Result<Outcome, Fault> {
         let Some(bytes) = record.value.bytes else { return Ok(Outcome::Drop) };
         if record.value.form.encoding != Encoding::Connect {
-            // Without a schema nothing says that this is an envelope.
-            return Ok(Outcome::Keep);
+            // Without a schema nothing says that this is an envelope; a null goes as any other.
+            let is_null = record.value.form.encoding == Encoding::Json && bytes.trim_ascii() == b"null";
+            return Ok(if is_null { Outcome::Drop } else { Outcome::Keep });
         }
         let config = &self.config;
         let compile = |schema: Schema| Ok((Arc::new(schema.clone()), Shape::compile(schema, config)?));
