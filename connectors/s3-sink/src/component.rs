@@ -53,6 +53,10 @@ impl Sink for Task {
     fn next_flush(&self) -> Option<Duration> {
         self.0.next_flush_ms().map(Duration::from_millis)
     }
+
+    fn close(self) {
+        self.0.close();
+    }
 }
 
 impl Task {
@@ -64,17 +68,21 @@ impl Task {
 
 struct HostStore(object_store::Store);
 
-struct HostUpload(object_store::Upload);
+/// In parts, or whole.
+enum HostUpload {
+    Parts(object_store::Upload),
+    Whole(object_store::Writing),
+}
 
 impl Store for HostStore {
     type Upload = HostUpload;
 
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.put(path, bytes)
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<HostUpload, StoreError> {
+        self.0.begin_put(path, bytes).map(HostUpload::Whole)
     }
 
     fn upload(&mut self, path: &str) -> Result<HostUpload, StoreError> {
-        self.0.upload(path).map(HostUpload)
+        self.0.upload(path).map(HostUpload::Parts)
     }
 
     fn list(&mut self, prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<String>, StoreError> {
@@ -91,11 +99,17 @@ impl Store for HostStore {
 
 impl Upload for HostUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.write(bytes)
+        match self {
+            Self::Parts(upload) => upload.write(bytes),
+            Self::Whole(_) => unreachable!("all bytes of a whole object are on their way"),
+        }
     }
 
     fn complete(self) -> Result<(), StoreError> {
-        self.0.complete().map(|_| ())
+        match self {
+            Self::Parts(upload) => upload.complete().map(|_| ()),
+            Self::Whole(writing) => writing.wait(),
+        }
     }
 }
 

@@ -8,11 +8,11 @@ pub trait Store {
     /// An object on its way.
     type Upload: Upload;
 
-    /// Writes a whole object.
+    /// Begins to write a whole object in the background.
     ///
     /// # Errors
     /// When it is not known to be there; it may be.
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError>;
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<Self::Upload, StoreError>;
     /// Begins an object whose parts are sent in the background.
     ///
     /// # Errors

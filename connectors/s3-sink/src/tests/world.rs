@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) faults: VecDeque<Fault>,
     pub(super) is_dead: bool,
     pub(super) operations: Vec<String>,
+    /// Objects that are on their way.
+    pub(super) under_way: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,6 +73,11 @@ impl FakeStore {
         self.0.borrow().objects.keys().cloned().collect()
     }
 
+    /// How many objects that are written whole were begun and not waited for.
+    pub(super) fn under_way(&self) -> usize {
+        self.0.borrow().under_way
+    }
+
     /// The lines of an object.
     pub(super) fn lines(&self, path: &str) -> Vec<String> {
         let bytes = self.0.borrow().objects[path].clone();
@@ -87,15 +94,18 @@ impl FakeStore {
 impl Store for FakeStore {
     type Upload = FakeUpload;
 
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.operate("put", |world| {
+    /// It appears at once, or not at all; which of them, is told later.
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<FakeUpload, StoreError> {
+        let outcome = self.operate("put", |world| {
             world.objects.insert(path.to_owned(), bytes.to_vec());
-        })
+        });
+        self.0.borrow_mut().under_way += 1;
+        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new(), outcome: Some(outcome) })
     }
 
     fn upload(&mut self, path: &str) -> Result<FakeUpload, StoreError> {
         self.operate("upload", |_| {})?;
-        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new() })
+        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new(), outcome: None })
     }
 
     fn list(&mut self, prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<String>, StoreError> {
@@ -119,6 +129,8 @@ pub(super) struct FakeUpload {
     store: FakeStore,
     path: String,
     bytes: Vec<u8>,
+    /// Of an object that is written whole.
+    outcome: Option<Result<(), StoreError>>,
 }
 
 impl Upload for FakeUpload {
@@ -129,7 +141,11 @@ impl Upload for FakeUpload {
     }
 
     fn complete(self) -> Result<(), StoreError> {
-        let Self { store, path, bytes } = self;
+        let Self { store, path, bytes, outcome } = self;
+        if let Some(outcome) = outcome {
+            store.0.borrow_mut().under_way -= 1;
+            return outcome;
+        }
         store.operate("complete", |world| {
             world.objects.insert(path, bytes);
         })
