@@ -29,13 +29,13 @@ pub(crate) struct Arguments {
     /// The topic.
     topic: String,
     /// What stands between key and value; without it lines are values.
-    #[arg(short = 'K', long, env = "TOWPATH_KEY_SEPARATOR", value_name = "TEXT")]
+    #[arg(short = 'K', long, env = "TOWPATH_KEY_SEPARATOR", value_name = "TEXT", allow_hyphen_values = true)]
     key_separator: Option<String>,
     /// A header for every record; may be repeated.
     #[arg(short = 'H', long, env = "TOWPATH_HEADER", value_name = "KEY=VALUE")]
     header: Vec<String>,
     /// Keys and values that are exactly this text become null; a null value is a tombstone.
-    #[arg(short = 'Z', long, env = "TOWPATH_NULL", value_name = "TEXT")]
+    #[arg(short = 'Z', long, env = "TOWPATH_NULL", value_name = "TEXT", allow_hyphen_values = true)]
     null: Option<String>,
     /// The partition, instead of that of the key.
     #[arg(short, long, env = "TOWPATH_PARTITION", value_name = "N")]

@@ -23,16 +23,16 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     path: PathBuf,
     /// The connector whose transforms are meant, where the file holds several.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "TOWPATH_CONNECTOR", value_name = "NAME")]
     connector: Option<String>,
     /// Records, one JSON object a line: topic, partition, offset, timestamp, key, value, headers.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TOWPATH_GIVEN", value_name = "FILE")]
     given: PathBuf,
     /// What is to come out, in the same form.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "TOWPATH_EXPECTED", value_name = "FILE")]
     expected: Option<PathBuf>,
     /// Write what comes out to the file of --expected instead of comparing.
-    #[arg(long, requires = "expected")]
+    #[arg(long, env = "TOWPATH_UPDATE", requires = "expected")]
     update: bool,
     #[command(flatten)]
     plugins: plugins::Options,
