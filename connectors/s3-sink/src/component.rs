@@ -53,10 +53,6 @@ impl Sink for Task {
     fn next_flush(&self) -> Option<Duration> {
         self.0.next_flush_ms().map(Duration::from_millis)
     }
-
-    fn close(self) {
-        self.0.close();
-    }
 }
 
 impl Task {
@@ -68,21 +64,17 @@ impl Task {
 
 struct HostStore(object_store::Store);
 
-/// In parts, or whole.
-enum HostUpload {
-    Parts(object_store::Upload),
-    Whole(object_store::Writing),
-}
+struct HostUpload(object_store::Upload);
 
 impl Store for HostStore {
     type Upload = HostUpload;
 
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<HostUpload, StoreError> {
-        self.0.begin_put(path, bytes).map(HostUpload::Whole)
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.put(path, bytes)
     }
 
     fn upload(&mut self, path: &str) -> Result<HostUpload, StoreError> {
-        self.0.upload(path).map(HostUpload::Parts)
+        self.0.upload(path).map(HostUpload)
     }
 
     fn list(&mut self, prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<String>, StoreError> {
@@ -99,17 +91,11 @@ impl Store for HostStore {
 
 impl Upload for HostUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        match self {
-            Self::Parts(upload) => upload.write(bytes),
-            Self::Whole(_) => unreachable!("all bytes of a whole object are on their way"),
-        }
+        self.0.write(bytes)
     }
 
     fn complete(self) -> Result<(), StoreError> {
-        match self {
-            Self::Parts(upload) => upload.complete().map(|_| ()),
-            Self::Whole(writing) => writing.wait(),
-        }
+        self.0.complete().map(|_| ())
     }
 }
 

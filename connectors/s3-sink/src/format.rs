@@ -51,7 +51,7 @@ fn append_on_one_line(out: &mut Vec<u8>, document: &[u8]) {
     let document = document.trim_ascii();
     let start = out.len();
     out.extend_from_slice(document);
-    if memchr::memchr2(b'\n', b'\r', document).is_some() {
+    if document.contains(&b'\n') || document.contains(&b'\r') {
         for byte in out.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
             *byte = b' ';
         }

@@ -1,6 +1,6 @@
 //! One object on its way: records in, bytes out, to memory first and to the store in parts once there are many.
 //!
-//! A small object is kept until it is complete and goes out in one request that can be repeated, while records go on. A large one is streamed; what
+//! A small object is kept until it is complete and goes out in one request that can be repeated. A large one is streamed; what
 //! was sent is no longer here, so when its upload breaks off the object is [`Lost`](Fault::Lost) and must be read again.
 
 use towpath_model::Payload;
@@ -25,17 +25,15 @@ pub(crate) struct Object<U> {
     pub(crate) topic: String,
     pub(crate) folder: String,
     pub(crate) records: u64,
-    body: Body<U>,
+    body: Body,
     upload: Option<U>,
     sent_bytes: u64,
 }
 
-enum Body<U> {
+enum Body {
     Open(Encoder),
     /// All of it, or its rest after what was streamed.
     Closed(Vec<u8>),
-    /// All of it, on its way, and kept in case it does not arrive.
-    Writing(Vec<u8>, U),
     Complete,
 }
 
@@ -61,7 +59,7 @@ impl<U: Upload> Object<U> {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.body {
             Body::Open(encoder) => encoder.held_bytes(),
-            Body::Closed(bytes) | Body::Writing(bytes, _) => bytes.len(),
+            Body::Closed(bytes) => bytes.len(),
             Body::Complete => 0,
         }
     }
@@ -71,7 +69,7 @@ impl<U: Upload> Object<U> {
         match &self.body {
             Body::Open(encoder) => encoder.ready_bytes(),
             Body::Closed(bytes) => bytes.len(),
-            Body::Writing(..) | Body::Complete => 0,
+            Body::Complete => 0,
         }
     }
 
@@ -94,7 +92,7 @@ impl<U: Upload> Object<U> {
         let bytes = match &mut self.body {
             Body::Open(encoder) => encoder.take_ready(),
             Body::Closed(bytes) => std::mem::take(bytes),
-            Body::Writing(..) | Body::Complete => return Ok(()),
+            Body::Complete => return Ok(()),
         };
         upload.write(&bytes).map_err(Fault::Lost)?;
         self.sent_bytes += bytes.len() as u64;
@@ -109,39 +107,17 @@ impl<U: Upload> Object<U> {
         }
     }
 
-    /// Sends a small object on its way. Returns whether it is.
-    pub(crate) fn begin<S: Store<Upload = U>>(&mut self, store: &mut S) -> Result<bool, StoreError> {
-        self.close();
-        if let (Body::Closed(bytes), None) = (&mut self.body, &self.upload) {
-            let writing = store.put(&self.path, bytes)?;
-            self.body = Body::Writing(std::mem::take(bytes), writing);
-        }
-        Ok(matches!(self.body, Body::Writing(..)))
-    }
-
-    /// Waits for a small object that is on its way; whether it has arrived or not, no other request for it is under way then.
-    pub(crate) fn arrive(&mut self) -> Result<(), StoreError> {
-        match std::mem::replace(&mut self.body, Body::Complete) {
-            Body::Writing(bytes, writing) => match writing.complete() {
-                Ok(()) => self.sent_bytes += bytes.len() as u64,
-                Err(error) => {
-                    self.body = Body::Closed(bytes);
-                    return Err(error);
-                }
-            },
-            body => self.body = body,
-        }
-        Ok(())
-    }
-
     /// Makes the object appear. Harmless when it has. Returns its size in bytes.
     pub(crate) fn complete<S: Store<Upload = U>>(&mut self, store: &mut S) -> Result<u64, Fault> {
-        if self.begin(store).map_err(Fault::Kept)? {
-            self.arrive().map_err(Fault::Kept)?;
-        }
-        if let (Body::Closed(bytes), Some(mut upload)) = (&self.body, self.upload.take()) {
-            upload.write(bytes).map_err(Fault::Lost)?;
-            upload.complete().map_err(Fault::Lost)?;
+        self.close();
+        if let Body::Closed(bytes) = &self.body {
+            match self.upload.take() {
+                None => store.put(&self.path, bytes).map_err(Fault::Kept)?,
+                Some(mut upload) => {
+                    upload.write(bytes).map_err(Fault::Lost)?;
+                    upload.complete().map_err(Fault::Lost)?;
+                }
+            }
             self.sent_bytes += bytes.len() as u64;
             self.body = Body::Complete;
         }

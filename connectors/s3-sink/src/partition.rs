@@ -1,7 +1,7 @@
 //! One topic partition: what is open, what waits to be uploaded, and what may be committed.
 //!
 //! ```text
-//! assigned at C ─► records open a group ─► full, or its time is up: closed ─► announced ─► swept ─► begun ─► complete ─► committed
+//! assigned at C ─► records open a group ─► full, or its time is up: closed ─► announced ─► swept ─► complete ─► committed
 //! ```
 //!
 //! A group is the objects of a stretch of offsets: one, or as many as there are topics that transforms route the records to.
@@ -24,8 +24,6 @@ use crate::{Counts, Error, NullValues, Settings};
 
 /// How many names a sweep asks for at a time.
 const PAGE: u32 = 1000;
-/// How long objects may be on their way before a flush waits for them, unless others are due by then.
-pub(crate) const UNDER_WAY_MS: u64 = 10;
 /// No object grows beyond: S3 takes 10,000 parts.
 const OBJECT_BYTES_MAX: u64 = 5 << 30;
 
@@ -54,8 +52,6 @@ struct Group<U> {
     end: i64,
     opened_ms: i64,
     closed: bool,
-    /// Its small objects are on their way.
-    begun: bool,
 }
 
 /// Whether records are taken.
@@ -207,7 +203,6 @@ impl<U: Upload> Partition<U> {
         let first_offset = self.groups.front().map_or(self.next, |group| group.first_offset);
         // An upload whose end is unknown may still have become an object, so nothing counts as swept any more.
         self.swept.clear();
-        self.arrive();
         self.groups.clear();
         self.flow = Flow::Lost { first_offset, reason, told: false };
     }
@@ -219,8 +214,7 @@ impl<U: Upload> Partition<U> {
         }
         let first = self.groups.front()?;
         if first.closed {
-            let next_is_due = self.groups.get(1).is_some_and(|next| next.closed);
-            return Some(if first.begun && !next_is_due { UNDER_WAY_MS } else { 0 });
+            return Some(0);
         }
         settings.due_in_ms(first.opened_ms, now_ms)
     }
@@ -287,13 +281,7 @@ impl<U: Upload> Partition<U> {
             return Ok(Some(self.report(settings, self.committed, union)));
         }
         self.sweep(store, &needed, end, counts)?;
-        if self.begin_first(store)? {
-            return Ok(None);
-        }
         if let Err(fault) = self.complete_first(store, counts) {
-            if let Some(first) = self.groups.front_mut() {
-                first.begun = false;
-            }
             return match fault {
                 Fault::Kept(error) => Err(error),
                 Fault::Lost(error) => {
@@ -324,24 +312,6 @@ impl<U: Upload> Partition<U> {
         let Some(end) = handed_over.filter(|end| *end > self.committed) else { return Ok(None) };
         self.sweep(store, &Folders::new(), end, counts)?;
         Ok(Some(self.report(settings, end, self.folders.clone())))
-    }
-
-    /// Sends the small objects of the first group on their way. Returns whether that was done now; the next flush waits for them.
-    fn begin_first<S: Store<Upload = U>>(&mut self, store: &mut S) -> Result<bool, StoreError> {
-        let Some(group) = self.groups.front_mut().filter(|group| !group.begun) else { return Ok(false) };
-        let mut any = false;
-        for object in &mut group.objects {
-            any |= object.begin(store)?;
-        }
-        group.begun = any;
-        Ok(any)
-    }
-
-    /// Waits for what is on its way, so that nothing of it arrives later. Whether it has arrived is left to the next sweep.
-    pub(crate) fn arrive(&mut self) {
-        for object in self.groups.iter_mut().flat_map(|group| &mut group.objects) {
-            let _ = object.arrive();
-        }
     }
 
     fn complete_first<S: Store<Upload = U>>(&mut self, store: &mut S, counts: &mut Counts) -> Result<(), Fault> {
@@ -426,7 +396,7 @@ impl<U: Upload> Partition<U> {
 
 impl<U: Upload> Group<U> {
     fn new(first_offset: i64, opened_ms: i64) -> Self {
-        Self { objects: Vec::new(), first_offset, end: first_offset, opened_ms, closed: false, begun: false }
+        Self { objects: Vec::new(), first_offset, end: first_offset, opened_ms, closed: false }
     }
 
     /// The object for records routed to `topic`; it begins with this offset when there is none.

@@ -69,13 +69,7 @@ impl<S: Store> S3Sink<S> {
         let is_gone = |partition: &Partition<S::Upload>| {
             partitions.iter().any(|gone| gone.topic == partition.topic && gone.partition == partition.number)
         };
-        self.partitions.iter_mut().filter(|partition| is_gone(partition)).for_each(Partition::arrive);
         self.partitions.retain(|partition| !is_gone(partition));
-    }
-
-    /// Ends the task.
-    pub fn close(mut self) {
-        self.partitions.iter_mut().for_each(Partition::arrive);
     }
 
     /// Takes records in.

@@ -8,11 +8,11 @@ pub trait Store {
     /// An object on its way.
     type Upload: Upload;
 
-    /// Begins to write a whole object in the background.
+    /// Writes a whole object.
     ///
     /// # Errors
     /// When it is not known to be there; it may be.
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<Self::Upload, StoreError>;
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError>;
     /// Begins an object whose parts are sent in the background.
     ///
     /// # Errors

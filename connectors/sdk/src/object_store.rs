@@ -85,14 +85,6 @@ impl Store {
         self.0.put(path, bytes).map_err(error)
     }
 
-    /// The same in the background, while the connector goes on.
-    ///
-    /// # Errors
-    /// When it cannot be begun.
-    pub fn begin_put(&self, path: &str, bytes: &[u8]) -> Result<Writing, StoreError> {
-        self.0.begin_put(path, bytes).map(Writing).map_err(error)
-    }
-
     /// Begins an object whose parts are sent in the background while the connector goes on.
     ///
     /// # Errors
@@ -124,20 +116,6 @@ impl Store {
     /// When it is not known to be gone.
     pub fn delete(&self, path: &str) -> Result<(), StoreError> {
         self.0.delete(path).map_err(error)
-    }
-}
-
-/// An object that is being written whole. Dropping it leaves open whether the object appears.
-#[derive(Debug)]
-pub struct Writing(wit::Writing);
-
-impl Writing {
-    /// Waits for the end: the object is there, whole, when this returns.
-    ///
-    /// # Errors
-    /// When it is not known to be there.
-    pub fn wait(self) -> Result<(), StoreError> {
-        self.0.wait().map_err(error)
     }
 }
 

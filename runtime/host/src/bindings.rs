@@ -18,7 +18,6 @@ pub(crate) mod imports {
             "towpath:connect/streams.connection": crate::capability::streams::Connection,
             "towpath:connect/object-store.store": crate::capability::object_store::Store,
             "towpath:connect/object-store.upload": crate::capability::object_store::Upload,
-            "towpath:connect/object-store.writing": crate::capability::object_store::Writing,
             "towpath:connect/scratch.file": crate::capability::scratch::File,
         },
         require_store_data_send: true,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use towpath_model::{Config, ConnectorError, Flushed, Form, ManualClock, Position};
 
 use super::world::{FakeStore, Fault, Put, batch, position, unavailable};
-use crate::partition::UNDER_WAY_MS;
 use crate::store::StoreError;
 use crate::{S3Sink, Settings};
 
@@ -44,7 +43,7 @@ impl Bench {
         loop {
             let flushed = self.sink.flush(&[position("orders", 0, handed_over, "")]).expect("flushed");
             last = flushed.offsets.last().cloned().or(last);
-            if self.sink.next_flush_ms().is_none_or(|wait| wait > UNDER_WAY_MS) {
+            if self.sink.next_flush_ms() != Some(0) {
                 return last;
             }
         }
@@ -83,7 +82,6 @@ fn nothing_is_uploaded_before_its_folder_is_committed_and_never_two_objects_befo
     let first = bench.sink.flush(&[]).expect("an announcement").offsets;
     assert_eq!((first[0].offset, bench.store.paths().len()), (0, 0));
     for done in 1..=3 {
-        assert_eq!(bench.sink.flush(&[]).expect("on its way").offsets, []);
         let flushed = bench.sink.flush(&[]).expect("an object");
         assert_eq!((flushed.offsets[0].offset, bench.store.paths().len()), (done, done as usize));
         assert_eq!(flushed.offsets[0].metadata, first[0].metadata);
@@ -228,12 +226,9 @@ fn a_store_that_is_away_is_tried_again_with_the_same_bytes() {
     bench.put(0..2);
     bench.sink.flush(&[]).expect("announced");
     bench.store.fail_next([Fault::None, Fault::Before(unavailable()), Fault::After(unavailable())]);
-    for _ in 0..2 {
-        bench.sink.flush(&[]).expect("begun");
-        assert_eq!(bench.sink.next_flush_ms(), Some(UNDER_WAY_MS));
-        assert_eq!(message(bench.sink.flush(&[])), "store is unavailable: 503");
-        assert_eq!(bench.sink.next_flush_ms(), Some(0));
-    }
+    assert_eq!(message(bench.sink.flush(&[])), "store is unavailable: 503");
+    assert_eq!(bench.sink.next_flush_ms(), Some(0));
+    assert_eq!(message(bench.sink.flush(&[])), "store is unavailable: 503");
     assert_eq!(bench.drain(2).expect("progress").offset, 2);
     assert_eq!(bench.store.lines(&path(0)), ["0", "1"]);
 }
@@ -261,12 +256,10 @@ fn one_partition_without_luck_does_not_hold_up_another() {
     bench.sink.put(&batch([Put::new("orders", 0, 0, "1"), Put::new("payments", 0, 0, "2")])).expect("taken");
     bench.sink.flush(&[]).expect("announced");
     bench.store.fail_next([Fault::None, Fault::Before(StoreError::Other("400".to_owned()))]);
-    bench.sink.flush(&[]).expect("begun");
     let flushed = bench.sink.flush(&[]).expect("one of them");
     assert_eq!(flushed.offsets.iter().map(|position| &*position.topic).collect::<Vec<_>>(), ["payments", "orders"]);
     assert_eq!(flushed.offsets[1].offset, 0, "which stands where it stood");
     bench.store.fail_next([Fault::Before(StoreError::Other("400".to_owned()))]);
-    bench.sink.flush(&[]).expect("begun");
     assert_eq!(message(bench.sink.flush(&[])), "store failed: 400");
 }
 
@@ -322,7 +315,7 @@ fn beyond_the_uploads_that_may_be_under_way_objects_are_completed_early() {
     bench.sink.put(&batch((0..140).map(|number| Put::new("orders", number, 2, &value)))).expect("taken");
     let begun = store.0.borrow().operations.iter().filter(|name| *name == "upload").count();
     assert_eq!((begun, bench.sink.next_flush_ms()), (128, Some(0)));
-    while bench.sink.next_flush_ms().is_some_and(|wait| wait <= UNDER_WAY_MS) {
+    while bench.sink.next_flush_ms() == Some(0) {
         bench.sink.flush(&[]).expect("flushed");
     }
     assert_eq!(store.paths().len(), 24, "two each of the partitions that came too late");
@@ -364,19 +357,4 @@ fn revoked_partitions_are_forgotten() {
     bench.put(0..2);
     assert_eq!(bench.drain(2).expect("progress").offset, 2);
     assert_eq!(bench.store.lines(&path(0)), ["0", "1"]);
-}
-
-#[test]
-fn records_are_taken_while_an_object_is_on_its_way_and_nothing_of_it_arrives_after_a_revocation() {
-    let mut bench = bench(&[("flush.size", "2")]);
-    bench.put(0..2);
-    bench.sink.flush(&[]).expect("announced");
-    assert_eq!(bench.sink.flush(&[]).expect("begun").offsets, []);
-    bench.put(2..4);
-    assert_eq!(bench.sink.next_flush_ms(), Some(0), "the next one is due");
-    assert_eq!(bench.sink.flush(&[]).expect("there").offsets[0].offset, 2);
-    bench.sink.flush(&[]).expect("the next one is begun");
-    assert_eq!(bench.store.under_way(), 1);
-    bench.sink.revoked(&[towpath_model::TopicPartition::new("orders", 0)]);
-    assert_eq!(bench.store.under_way(), 0, "it was waited for");
 }

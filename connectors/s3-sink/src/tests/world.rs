@@ -29,8 +29,6 @@ pub(super) struct World {
     pub(super) faults: VecDeque<Fault>,
     pub(super) is_dead: bool,
     pub(super) operations: Vec<String>,
-    /// Objects that are on their way.
-    pub(super) under_way: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,11 +71,6 @@ impl FakeStore {
         self.0.borrow().objects.keys().cloned().collect()
     }
 
-    /// How many objects that are written whole were begun and not waited for.
-    pub(super) fn under_way(&self) -> usize {
-        self.0.borrow().under_way
-    }
-
     /// The lines of an object.
     pub(super) fn lines(&self, path: &str) -> Vec<String> {
         let bytes = self.0.borrow().objects[path].clone();
@@ -94,18 +87,15 @@ impl FakeStore {
 impl Store for FakeStore {
     type Upload = FakeUpload;
 
-    /// It appears at once, or not at all; which of them, is told later.
-    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<FakeUpload, StoreError> {
-        let outcome = self.operate("put", |world| {
+    fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.operate("put", |world| {
             world.objects.insert(path.to_owned(), bytes.to_vec());
-        });
-        self.0.borrow_mut().under_way += 1;
-        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new(), outcome: Some(outcome) })
+        })
     }
 
     fn upload(&mut self, path: &str) -> Result<FakeUpload, StoreError> {
         self.operate("upload", |_| {})?;
-        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new(), outcome: None })
+        Ok(FakeUpload { store: self.clone(), path: path.to_owned(), bytes: Vec::new() })
     }
 
     fn list(&mut self, prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<String>, StoreError> {
@@ -129,8 +119,6 @@ pub(super) struct FakeUpload {
     store: FakeStore,
     path: String,
     bytes: Vec<u8>,
-    /// Of an object that is written whole.
-    outcome: Option<Result<(), StoreError>>,
 }
 
 impl Upload for FakeUpload {
@@ -141,11 +129,7 @@ impl Upload for FakeUpload {
     }
 
     fn complete(self) -> Result<(), StoreError> {
-        let Self { store, path, bytes, outcome } = self;
-        if let Some(outcome) = outcome {
-            store.0.borrow_mut().under_way -= 1;
-            return outcome;
-        }
+        let Self { store, path, bytes } = self;
         store.operate("complete", |world| {
             world.objects.insert(path, bytes);
         })

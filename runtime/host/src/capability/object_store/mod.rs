@@ -6,7 +6,6 @@
 
 mod open;
 mod upload;
-mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -29,8 +28,6 @@ use crate::guest::Guest;
 
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub use upload::Upload;
-#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
-pub use writing::Writing;
 
 /// Stores in memory, by bucket; they live as long as the host.
 pub(crate) type MemoryStores = Mutex<HashMap<String, Arc<InMemory>>>;
@@ -78,21 +75,10 @@ impl wit::HostStore for Guest {
             Ok(path) => path,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(put(&*store, &path, bytes).await)
-    }
-
-    async fn begin_put(
-        &mut self,
-        this: Resource<Store>,
-        path: String,
-        bytes: Vec<u8>,
-    ) -> wasmtime::Result<Result<Resource<Writing>, wit::StoreError>> {
-        let store = self.table.get(&this)?.objects.clone();
-        let begun = object_path(&path).and_then(|path| Writing::begin(store, path, bytes, &self.held));
-        match begun {
-            Ok(writing) => Ok(Ok(self.table.push(writing)?)),
-            Err(error) => Ok(Err(error)),
-        }
+        crash_point("object.before_put");
+        let put = within(store.put(&path, PutPayload::from(Bytes::from(bytes)))).await;
+        crash_point("object.after_put");
+        Ok(put.map(drop))
     }
 
     async fn upload(
@@ -150,18 +136,6 @@ impl wit::HostStore for Guest {
     }
 }
 
-impl wit::HostWriting for Guest {
-    async fn wait(&mut self, this: Resource<Writing>) -> wasmtime::Result<Result<(), wit::StoreError>> {
-        self.meter.rested();
-        Ok(self.table.get_mut(&this)?.wait().await)
-    }
-
-    async fn drop(&mut self, this: Resource<Writing>) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
-        Ok(())
-    }
-}
-
 impl wit::HostUpload for Guest {
     async fn write(&mut self, this: Resource<Upload>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), wit::StoreError>> {
         self.meter.rested();
@@ -205,13 +179,6 @@ async fn give_up(upload: &mut Upload) {
     if tokio::time::timeout(ANSWER_MAX, upload.abort()).await.is_err() {
         tracing::warn!("parts of an upload that was given up may remain: the store does not answer");
     }
-}
-
-async fn put(store: &dyn ObjectStore, path: &Path, bytes: Vec<u8>) -> Result<(), wit::StoreError> {
-    crash_point("object.before_put");
-    let put = within(store.put(path, PutPayload::from(Bytes::from(bytes)))).await;
-    crash_point("object.after_put");
-    put.map(drop)
 }
 
 async fn get(store: &dyn ObjectStore, path: &str) -> Result<Vec<u8>, wit::StoreError> {
