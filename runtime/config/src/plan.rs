@@ -143,7 +143,6 @@ fn renamed_from(document: &Document, removed: &[&Applied]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Severity;
 
     fn document(name: &str, file: &str, value: &str) -> Document {
         Document {
