@@ -98,6 +98,20 @@ async fn a_failing_target_is_retried_shown_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_that_makes_room_first_has_no_trouble_and_gets_its_flush() {
+    let rig = rig_with(1).await;
+    for _ in 0..4 {
+        put_again(&rig, Put::Fail(ConnectorError::Throttled { after: Duration::from_millis(10) }));
+    }
+    rig.log.produce("t", 0, values(0..3));
+    rig.create("s", "sink", &[]).await;
+    rig.until("offset 3", |rig| committed(rig, 0) == Some(3)).await;
+    assert_eq!(rig.sink().delivered(), values(0..3));
+    let status = rig.status("s");
+    assert_eq!((status.health.level, status.tasks[0].metrics.retries_total), (HealthLevel::Ok, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_of_a_sink_is_resumed_after_a_crash() {
     let rig = rig_with(1).await;
     for _ in 0..200 {

@@ -16,6 +16,8 @@ use crate::task::{Failure, Notice, wait_of};
 
 /// The least time between a flush and the next one that no put has asked for.
 const FLUSH_PAUSE: Duration = Duration::from_millis(10);
+/// A connector that asks to wait for less before a put has no trouble with the other side: it makes room.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The most bytes read to find one record again.
 const ONE_RECORD_BYTES: usize = 1 << 20;
 
@@ -55,6 +57,10 @@ impl Driver {
         let refused = match put {
             Ok(()) => Vec::new(),
             Err(ConnectorError::Records(refused)) => refused,
+            Err(ConnectorError::Throttled { after }) if after < ROOM_WAIT_MAX => {
+                self.pause_ends = Some(Instant::now() + after);
+                return Ok(Event::Failed(Step::Put));
+            }
             Err(error) => return self.failed(Step::Put, "putting records", &error),
         };
         let (again, refused): (Vec<&RecordError>, Vec<_>) = refused.iter().partition(|error| error.retriable);
