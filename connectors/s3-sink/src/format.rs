@@ -96,8 +96,16 @@ impl Encoder {
     /// Memory that the encoder holds.
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.gzip {
+            Gzip::Off | Gzip::Idle(_) => self.lines.capacity(),
+            Gzip::Begun(gzip) => self.lines.capacity() + gzip.get_ref().capacity() + COMPRESSOR_BYTES,
+        }
+    }
+
+    /// Bytes that were not given away.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.gzip {
             Gzip::Off | Gzip::Idle(_) => self.lines.len(),
-            Gzip::Begun(gzip) => self.lines.len() + gzip.get_ref().len() + COMPRESSOR_BYTES,
+            Gzip::Begun(gzip) => self.lines.len() + gzip.get_ref().len(),
         }
     }
 

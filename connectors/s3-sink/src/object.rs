@@ -59,7 +59,7 @@ impl<U: Upload> Object<U> {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.body {
             Body::Open(encoder) => encoder.held_bytes(),
-            Body::Closed(bytes) => bytes.len(),
+            Body::Closed(bytes) => bytes.capacity(),
             Body::Complete => 0,
         }
     }
@@ -73,9 +73,14 @@ impl<U: Upload> Object<U> {
         }
     }
 
-    /// Bytes so far, sent or not.
+    /// Bytes so far, sent or not; of what is not compressed yet, as they are.
     pub(crate) fn total_bytes(&self) -> u64 {
-        self.sent_bytes + self.held_bytes() as u64
+        let here = match &self.body {
+            Body::Open(encoder) => encoder.bytes(),
+            Body::Closed(bytes) => bytes.len(),
+            Body::Complete => 0,
+        };
+        self.sent_bytes + here as u64
     }
 
     /// Whether it is on its way to the store.
@@ -99,11 +104,13 @@ impl<U: Upload> Object<U> {
         Ok(())
     }
 
-    /// No record will be added any more.
+    /// No record will be added any more: what it holds is its bytes alone.
     pub(crate) fn close(&mut self) {
         if let Body::Open(_) = self.body {
             let Body::Open(encoder) = std::mem::replace(&mut self.body, Body::Complete) else { return };
-            self.body = Body::Closed(encoder.finish());
+            let mut bytes = encoder.finish();
+            bytes.shrink_to_fit();
+            self.body = Body::Closed(bytes);
         }
     }
 

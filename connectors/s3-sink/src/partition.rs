@@ -143,9 +143,10 @@ impl<U: Upload> Partition<U> {
         appended.map(|()| Taken::Written)
     }
 
-    fn close_last(&mut self) {
+    /// No record comes to the objects that are open.
+    pub(crate) fn close_last(&mut self) {
         if let Some(group) = self.groups.back_mut() {
-            group.closed = true;
+            group.close();
         }
     }
 
@@ -154,9 +155,18 @@ impl<U: Upload> Partition<U> {
         self.objects().map(Object::held_bytes).sum()
     }
 
-    /// The most that sending one object's bytes would free.
-    pub(crate) fn largest_ready(&self) -> usize {
-        self.objects().map(Object::ready_bytes).max().unwrap_or(0)
+    /// Memory that open objects hold.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open_objects().map(Object::held_bytes).sum()
+    }
+
+    /// The most that sending an open object's bytes would free. Closed ones are about to be completed anyway.
+    pub(crate) fn largest_open(&self) -> usize {
+        self.open_objects().map(Object::ready_bytes).max().unwrap_or(0)
+    }
+
+    fn open_objects(&self) -> impl Iterator<Item = &Object<U>> {
+        self.groups.back().filter(|group| !group.closed).into_iter().flat_map(|group| &group.objects)
     }
 
     fn objects(&self) -> impl Iterator<Item = &Object<U>> {
@@ -168,19 +178,22 @@ impl<U: Upload> Partition<U> {
         self.objects().filter(|object| object.is_streaming()).count()
     }
 
-    /// Sends the bytes of each object that has at least so many ready. Where no further upload may begin, the object is
-    /// completed before its time instead: that changes how many records it has, and nothing else.
+    /// Sends the bytes of each object that has at least so many ready, of closed ones `closed_at_least`. Where no further upload
+    /// may begin, the objects are closed before their time instead: that changes how many records they have, and nothing else.
     pub(crate) fn stream<S: Store<Upload = U>>(
         &mut self,
         store: &mut S,
         at_least: usize,
+        closed_at_least: usize,
         uploads_left: &mut usize,
     ) -> Result<(), StoreError> {
         for group in &mut self.groups {
-            for object in group.objects.iter_mut().filter(|object| object.ready_bytes() >= at_least.max(1)) {
+            let at_least = if group.closed { closed_at_least } else { at_least }.max(1);
+            let mut none_left = false;
+            for object in group.objects.iter_mut().filter(|object| object.ready_bytes() >= at_least) {
                 if !object.is_streaming() {
                     if *uploads_left == 0 {
-                        group.closed = true;
+                        none_left = true;
                         continue;
                     }
                     *uploads_left -= 1;
@@ -193,6 +206,9 @@ impl<U: Upload> Partition<U> {
                         return Ok(());
                     }
                 }
+            }
+            if none_left {
+                group.close();
             }
         }
         Ok(())
@@ -274,7 +290,7 @@ impl<U: Upload> Partition<U> {
         if !first.closed && !settings.is_due(first.opened_ms, now_ms) {
             return Ok(None);
         }
-        first.closed = true;
+        first.close();
         let (end, needed) = (first.end, first.folders());
         if !needed.is_subset(&self.folders) {
             let union = self.folders.union(&needed).cloned().collect();
@@ -397,6 +413,12 @@ impl<U: Upload> Partition<U> {
 impl<U: Upload> Group<U> {
     fn new(first_offset: i64, opened_ms: i64) -> Self {
         Self { objects: Vec::new(), first_offset, end: first_offset, opened_ms, closed: false }
+    }
+
+    /// Takes no more records. What a compressor holds is given back.
+    fn close(&mut self) {
+        self.closed = true;
+        self.objects.iter_mut().for_each(Object::close);
     }
 
     /// The object for records routed to `topic`; it begins with this offset when there is none.

@@ -5,6 +5,7 @@
 //! and fails, if it must, when called again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use towpath_model::{Batch, Clock, ConnectorError, Flushed, Position, RecordError, TopicPartition};
 
@@ -18,6 +19,8 @@ use crate::{Settings, Store};
 const STREAM_BYTES: usize = 5 * 1024 * 1024;
 /// The host keeps the handles of a task within bounds, and each upload holds memory there.
 const UPLOADS_MAX: usize = 128;
+/// When memory is full: about the time of a flush.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
 
 /// The task of an S3 sink.
 pub struct S3Sink<S: Store> {
@@ -75,11 +78,14 @@ impl<S: Store> S3Sink<S> {
     /// Takes records in.
     ///
     /// # Errors
-    /// Retriable when memory is full and the store takes nothing; then no record was taken. Records whose value cannot
-    /// stand in an object of this format are refused; all others were taken.
+    /// When memory is full no record is taken: throttled while flushes make room, retriable where the store takes nothing.
+    /// Records whose value cannot stand in an object of this format are refused; all others were taken.
     pub fn put(&mut self, records: &Batch) -> Result<(), ConnectorError> {
         if self.held_bytes() > self.buffer_bytes_max {
             self.relieve().map_err(store::told)?;
+            if self.held_bytes() > self.buffer_bytes_max {
+                return Err(ConnectorError::Throttled { after: ROOM_PAUSE });
+            }
         }
         let now_ms = self.clock.now_ms();
         let mut refused = Vec::new();
@@ -184,25 +190,33 @@ impl<S: Store> S3Sink<S> {
         self.partitions.iter().map(Partition::held_bytes).sum()
     }
 
-    /// Sends large objects on, and when memory is full smaller ones too.
+    /// Sends large objects on, and when memory is full smaller ones too. Where that is not enough, objects are closed before
+    /// their time, the largest first: a closed one holds no compressor, and the next flush is free to complete it.
     fn relieve(&mut self) -> Result<(), StoreError> {
-        let at_least = STREAM_BYTES.min(self.buffer_bytes_max / 4);
-        self.stream(at_least)?;
+        let large = STREAM_BYTES.min(self.buffer_bytes_max / 4);
+        self.stream(large, large)?;
         let mut held = self.held_bytes();
         while held > self.buffer_bytes_max {
-            let largest = self.partitions.iter().map(Partition::largest_ready).max().unwrap_or(0);
-            self.stream(largest / 2)?;
-            // What cannot be sent now is completed by the flush that is due.
+            let largest = self.partitions.iter().map(Partition::largest_open).max().unwrap_or(0);
+            self.stream(largest / 2, large)?;
             if std::mem::replace(&mut held, self.held_bytes()) <= held {
                 break;
             }
         }
+        while self.held_bytes() > self.buffer_bytes_max {
+            let open = self.partitions.iter_mut().max_by_key(|partition| partition.open_bytes());
+            let Some(open) = open.filter(|partition| partition.open_bytes() > 0) else { break };
+            open.close_last();
+        }
         Ok(())
     }
 
-    fn stream(&mut self, at_least: usize) -> Result<(), StoreError> {
+    fn stream(&mut self, at_least: usize, closed_at_least: usize) -> Result<(), StoreError> {
         let under_way = self.partitions.iter().map(Partition::uploads).sum();
         let mut left = UPLOADS_MAX.saturating_sub(under_way);
-        self.partitions.iter_mut().try_for_each(|partition| partition.stream(&mut self.store, at_least, &mut left))
+        let store = &mut self.store;
+        self.partitions
+            .iter_mut()
+            .try_for_each(|partition| partition.stream(store, at_least, closed_at_least, &mut left))
     }
 }

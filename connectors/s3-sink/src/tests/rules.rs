@@ -312,13 +312,12 @@ fn beyond_the_uploads_that_may_be_under_way_objects_are_completed_early() {
         bench.sink.put(&batch([Put::new("orders", number, 0, &value)])).expect("taken");
     }
     bench.sink.put(&batch((0..140).map(|number| Put::new("orders", number, 1, &value)))).expect("taken");
-    bench.sink.put(&batch((0..140).map(|number| Put::new("orders", number, 2, &value)))).expect("taken");
     let begun = store.0.borrow().operations.iter().filter(|name| *name == "upload").count();
     assert_eq!((begun, bench.sink.next_flush_ms()), (128, Some(0)));
     while bench.sink.next_flush_ms() == Some(0) {
         bench.sink.flush(&[]).expect("flushed");
     }
-    assert_eq!(store.paths().len(), 24, "two each of the partitions that came too late");
+    assert_eq!(store.paths().len(), 12, "one each of the partitions that came too late");
 }
 
 #[test]
@@ -329,9 +328,44 @@ fn a_full_memory_and_a_store_that_is_away_hold_the_next_batch_back() {
     let faults = std::iter::repeat_n(Fault::Before(unavailable()), 1000);
     bench.store.fail_next(faults);
     let taken = (0..).take_while(|offset| bench.sink.put(&big(*offset)).is_ok()).count();
-    assert_eq!(taken, 64, "64 MiB and a little");
+    assert!((32..=64).contains(&taken), "{taken} of 1 MiB, as vectors grow by doubling");
     bench.store.0.borrow_mut().faults.clear();
-    bench.sink.put(&big(64)).expect("taken now");
+    bench.sink.put(&big(taken as i64)).expect("taken now");
+}
+
+#[test]
+fn a_memory_full_of_objects_that_wait_for_their_flush_takes_no_more_and_goes_on_after_it() {
+    let mut bench = bench(&[("flush.size", "1")]);
+    let value = format!("\"{}\"", "x".repeat(MIB as usize));
+    for offset in 0..200 {
+        let record = batch([Put::new("orders", 0, offset, &value)]);
+        while let Err(error) = bench.sink.put(&record) {
+            assert!(matches!(error, ConnectorError::Throttled { .. }) && offset >= 60, "{offset}: {error}");
+            assert_eq!(bench.sink.next_flush_ms(), Some(0), "a flush makes room");
+            bench.sink.flush(&[position("orders", 0, offset, "")]).expect("flushed");
+        }
+        let written = bench.store.paths().len() as i64;
+        assert!(offset - written < 70, "{} MiB are held", offset - written);
+    }
+    assert_eq!(bench.drain(200).expect("progress").offset, 200);
+    assert_eq!(bench.store.paths().len(), 200);
+}
+
+#[test]
+fn many_open_compressors_are_closed_rather_than_filling_the_memory() {
+    let mut bench = bench_on(&FakeStore::default(), &[("flush.size", "1000000"), ("s3.compression.type", "gzip")]);
+    let starts: Vec<Position> = (0..400).map(|number| position("orders", number, 0, "")).collect();
+    bench.sink.assigned(&starts);
+    let value = format!("\"{}\"", "x".repeat(100_000));
+    for number in 0..400 {
+        bench.sink.put(&batch([Put::new("orders", number, 0, &value)])).expect("taken");
+    }
+    assert_eq!(bench.sink.next_flush_ms(), Some(0), "some are closed before their time");
+    while bench.sink.next_flush_ms() == Some(0) {
+        bench.sink.flush(&[]).expect("flushed");
+    }
+    let completed = bench.store.paths().len();
+    assert!((200..400).contains(&completed), "{completed} of 400, as many as do not fit");
 }
 
 #[test]

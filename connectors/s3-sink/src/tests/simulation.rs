@@ -131,7 +131,7 @@ impl Worker {
         }
         match self.sink.put(&batch(records)) {
             Ok(()) => self.at = next,
-            Err(ConnectorError::Retriable { .. }) => {}
+            Err(ConnectorError::Retriable { .. } | ConnectorError::Throttled { .. }) => {}
             Err(other) => panic!("{other}"),
         }
     }
