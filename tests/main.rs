@@ -7,6 +7,7 @@
 //! misbehave; `capture.rs` is the plain scene that several of them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
 
+mod access;
 mod capture;
 mod chaos;
 mod crash;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     trials.extend(stories::trials());
     trials.extend(recordings::trials());
     trials.extend(crash::trials());
+    trials.extend(access::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

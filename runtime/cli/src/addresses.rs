@@ -15,6 +15,9 @@ pub(crate) struct Addresses {
     /// The REST interface, `host:port`; none where the log runs alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rest: Option<String>,
+    /// Whether it speaks TLS.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rest_tls: bool,
     /// The listener for Kafka clients, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kafka: Option<String>,
@@ -64,7 +67,8 @@ mod tests {
     fn what_is_written_is_found_and_gone_after_removal() {
         let dir = std::env::temp_dir().join(format!("towpath-addresses-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let addresses = Addresses { rest: Some("127.0.0.1:1".to_owned()), kafka: None, pid: 7, started_ms: 9 };
+        let addresses =
+            Addresses { rest: Some("127.0.0.1:1".to_owned()), rest_tls: true, kafka: None, pid: 7, started_ms: 9 };
         addresses.write(&dir).unwrap();
         assert_eq!(Addresses::read(&dir), Some(addresses));
         assert!(!dir.join("addresses.json.new").exists());

@@ -18,7 +18,7 @@ pub(crate) const DATA_DIR: &str = "towpath-data";
 /// Which worker is meant.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Target {
-    /// The worker's REST address, such as http://127.0.0.1:8083.
+    /// The worker's REST address, such as http://127.0.0.1:8083, or https://USER:PASSWORD@HOST:8083 where it asks for that.
     #[arg(long, env = "TOWPATH_URL", value_name = "URL")]
     pub(crate) url: Option<String>,
     /// The worker's data directory, where it says on which address it listens.
@@ -27,6 +27,9 @@ pub(crate) struct Target {
     /// The worker's token, if it was started with one.
     #[arg(long, env = "TOWPATH_REST_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) rest_token: Option<String>,
+    /// The authority that signed the certificate of the REST interface, in PEM, where this machine does not know it.
+    #[arg(long, env = "TOWPATH_REST_CA", value_name = "FILE")]
+    pub(crate) rest_ca: Option<PathBuf>,
 }
 
 impl Target {
@@ -49,16 +52,19 @@ impl Target {
                         found.kafka.map_or_else(String::new, |kafka| format!(", at {kafka}"))
                     ))
                 })?;
-                format!("http://{rest}")
+                format!("{}://{rest}", if found.rest_tls { "https" } else { "http" })
             }
         };
         // Refused only where one is installed already, which is then as good.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .map_err(Failure::ours)?;
+        let mut http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5));
+        if let Some(file) = &self.rest_ca {
+            let refused = |reason: &dyn std::fmt::Display| Failure::input(format!("{}: {reason}", file.display()));
+            let pem = std::fs::read(file).map_err(|error| refused(&error))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| refused(&error))?;
+            http = http.tls_certs_merge(authorities);
+        }
+        let http = http.build().map_err(Failure::ours)?;
         Ok(Client { http, url, token: self.rest_token.clone() })
     }
 }

@@ -3,11 +3,17 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use indexmap::IndexMap;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
+use self::levels::Levels;
 use crate::failure::{Failure, Result};
 use crate::screen::Screen;
+
+mod levels;
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,7 +29,7 @@ pub(crate) enum Format {
 /// What is logged and how.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What is logged: error, warn, info, debug, trace, or directives such as `info,towpath_worker=debug` [default: warn beside live lines, info otherwise].
+    /// What is logged: error, warn, info, debug, trace, or for parts of the program and single connectors `info,towpath_worker=debug,connector.orders=trace` [default: warn beside live lines, info otherwise].
     #[arg(long, env = "TOWPATH_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<String>,
     /// How logs look.
@@ -31,25 +37,43 @@ pub(crate) struct Options {
     log_format: Format,
 }
 
+/// The levels in force.
+pub(crate) struct Loggers(reload::Handle<Levels, Registry>);
+
+impl towpath_rest::Loggers for Loggers {
+    fn all(&self) -> IndexMap<String, towpath_rest::LoggerLevel> {
+        self.0.with_current(Levels::all).unwrap_or_default()
+    }
+
+    fn set(&self, logger: &str, level: towpath_rest::Level, now_ms: i64) -> Vec<String> {
+        let mut changed = Vec::new();
+        // It fails only where the logs have ended.
+        _ = self.0.modify(|levels| changed = levels.set(logger, level, now_ms));
+        changed
+    }
+}
+
 /// Begins logging.
-pub(crate) fn start(options: &Options, screen: &Arc<Screen>) -> Result<()> {
+pub(crate) fn start(options: &Options, screen: &Arc<Screen>) -> Result<Loggers> {
     let default = if screen.is_live() { "warn" } else { "info" };
     let directives = options.log_level.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(directives)
+    let levels = directives
+        .parse::<Levels>()
         .map_err(|error| Failure::input(format!("--log-level {directives:?} is not understood: {error}")))?;
+    let (levels, handle) = reload::Layer::new(levels);
     let terminal = io::stderr().is_terminal();
     let text = match options.log_format {
         Format::Auto => terminal,
         Format::Text => true,
         Format::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(Arc::clone(screen)));
-    if text {
-        builder.with_ansi(terminal).with_target(false).init();
-    } else {
-        builder.json().flatten_event(true).init();
-    }
-    Ok(())
+    let layer = tracing_subscriber::fmt::layer().with_writer(Above(Arc::clone(screen)));
+    let layer = match text {
+        true => layer.with_ansi(terminal).with_target(false).boxed(),
+        false => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(levels)).init();
+    Ok(Loggers(handle))
 }
 
 /// Writes each event above the live lines.

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Query};
 use axum::http::header::{HOST, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use indexmap::IndexMap;
 use serde_json::Value;
 use towpath_model::{Config, ConnectorName, TargetState, TaskId};
@@ -20,7 +20,7 @@ use crate::entities::{
     CreateConnectorRequest, Message, TaskInfo, TaskStateInfo, TopicNames,
 };
 use crate::fault::Fault;
-use crate::server::{App, Served};
+use crate::server::{App, Scheme, Served};
 
 pub(crate) type Parameters = Query<Vec<(String, String)>>;
 
@@ -52,6 +52,7 @@ pub(crate) async fn list(App(served): App, Query(query): Parameters) -> Response
 /// `POST /connectors`.
 pub(crate) async fn create(
     App(served): App,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateConnectorRequest>,
 ) -> Result<Response, Fault> {
@@ -64,7 +65,7 @@ pub(crate) async fn create(
     refuse_paths(&config)?;
     let initial = Initial { state: initial, offsets: request.initial_offsets.map(entries).unwrap_or_default() };
     let connector = served.worker.create(ConnectorName::new(name.as_str()), config, initial).await?;
-    Ok(created(&headers, &name, Connector::from(connector)))
+    Ok(created(scheme, &headers, &name, Connector::from(connector)))
 }
 
 /// `GET /connectors/{c}`.
@@ -86,6 +87,7 @@ pub(crate) async fn config(App(served): App, name: Path<String>) -> Result<Json<
 /// `PUT /connectors/{c}/config`.
 pub(crate) async fn put_config(
     App(served): App,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     Path(name): Path<String>,
     JsonBody(config): JsonBody<Value>,
@@ -94,7 +96,7 @@ pub(crate) async fn put_config(
     refuse_paths(&config)?;
     let put = served.worker.put_config(ConnectorName::new(name.as_str()), config).await?;
     let connector = Connector::from(put.connector);
-    Ok(if put.created { created(&headers, &name, connector) } else { Json(connector).into_response() })
+    Ok(if put.created { created(scheme, &headers, &name, connector) } else { Json(connector).into_response() })
 }
 
 /// `PATCH /connectors/{c}/config`.
@@ -174,6 +176,12 @@ pub(crate) async fn topics(App(served): App, Path(name): Path<String>) -> Json<A
     Json(ActiveTopics::from_iter([(name, TopicNames { topics })]))
 }
 
+/// `PUT /connectors/{c}/topics/reset`: nothing is left to forget of an unknown connector, as Connect answers.
+pub(crate) async fn reset_topics(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
+    served.worker.reset_topics(connector(name)).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// `GET /connectors/{c}/offsets`.
 pub(crate) async fn offsets(App(served): App, name: Path<String>) -> Result<Json<ConnectorOffsets>, Fault> {
     Ok(Json(offsets_of(&served, &connector(name))?))
@@ -248,9 +256,9 @@ fn initial_state(word: Option<&str>) -> Result<TargetState, Fault> {
 }
 
 /// 201 with the absolute URL of the new connector, at the host that the client used.
-fn created(headers: &HeaderMap, name: &str, connector: Connector) -> Response {
+fn created(scheme: Scheme, headers: &HeaderMap, name: &str, connector: Connector) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let location = format!("http://{host}/connectors/{}", percent_encoded(name));
+    let location = format!("{}://{host}/connectors/{}", scheme.0, percent_encoded(name));
     (StatusCode::CREATED, [(LOCATION, location)], Json(connector)).into_response()
 }
 

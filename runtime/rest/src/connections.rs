@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -13,18 +13,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::TlsAcceptor;
 
 /// A listener that waits while as many connections as allowed are open.
 pub(crate) struct Connections {
     listener: TcpListener,
     places: Arc<Semaphore>,
     idle_timeout: Duration,
+    tls: Option<Acceptors>,
 }
+
+type Acceptors = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 impl Connections {
     /// At most `max` connections of `listener`, each closed when nothing moved on it for `idle_timeout`.
-    pub(crate) fn new(listener: TcpListener, max: usize, idle_timeout: Duration) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(max)), idle_timeout }
+    pub(crate) fn new(listener: TcpListener, max: usize, idle_timeout: Duration, tls: Option<Acceptors>) -> Self {
+        Self { listener, places: Arc::new(Semaphore::new(max)), idle_timeout, tls }
     }
 }
 
@@ -39,6 +43,10 @@ impl Listener for Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a REST connection keeps Nagle's delay");
         }
+        let stream = match &self.tls {
+            None => Stream::Open(Box::new(stream)),
+            Some(acceptor) => Stream::Greeting(Box::new(acceptor().accept(stream))),
+        };
         let idle = Box::pin(tokio::time::sleep(self.idle_timeout));
         (Connection { stream, idle, idle_timeout: self.idle_timeout, _place: place }, address)
     }
@@ -48,9 +56,32 @@ impl Listener for Connections {
     }
 }
 
+/// The bytes of a connection. The handshake of TLS is part of the first read, so that nobody holds up those who come after.
+enum Stream {
+    Greeting(Box<tokio_rustls::Accept<TcpStream>>),
+    Open(Box<dyn Transport>),
+}
+
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+impl Stream {
+    /// The stream, once its handshake is done.
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Transport>>> {
+        if let Self::Greeting(accept) = self {
+            *self = Self::Open(Box::new(ready!(Pin::new(accept.as_mut()).poll(context))?));
+        }
+        match self {
+            Self::Open(stream) => Poll::Ready(Ok(Pin::new(stream.as_mut()))),
+            Self::Greeting(_) => Poll::Pending,
+        }
+    }
+}
+
 /// A connection that holds its place and watches for silence.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     _place: OwnedSemaphorePermit,
@@ -73,7 +104,12 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = match this.stream.poll_open(context) {
+            Poll::Ready(stream) => {
+                stream.map_or_else(|error| Poll::Ready(Err(error)), |s| s.poll_read(context, buffer))
+            }
+            Poll::Pending => Poll::Pending,
+        };
         this.watch(read, context)
     }
 }
@@ -81,15 +117,20 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let written = match this.stream.poll_open(context) {
+            Poll::Ready(stream) => {
+                stream.map_or_else(|error| Poll::Ready(Err(error)), |s| s.poll_write(context, bytes))
+            }
+            Poll::Pending => Poll::Pending,
+        };
         this.watch(written, context)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        ready!(self.get_mut().stream.poll_open(context))?.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        ready!(self.get_mut().stream.poll_open(context))?.poll_shutdown(context)
     }
 }

@@ -1,36 +1,37 @@
-//! What every request passes before it is routed: who asks (token, Host, Origin), what is asked for (path, media types), how long it may take.
+//! What every request passes before it is routed: who asks (Host, Origin, then [`access`](crate::access)), what is asked for (path, media types), how long it may take.
 //!
 //! A web page must not reach a worker on loopback, neither by a form nor by a name that resolves to 127.0.0.1: hence the checks of
-//! Origin and Host. Off loopback the token decides.
+//! Origin and Host. Off loopback it counts who asks.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use towpath_model::Secret;
 
+use crate::access::Access;
 use crate::fault::Fault;
 use crate::kafka;
-use crate::server::BodyLimit;
+use crate::server::{BodyLimit, Scheme};
 
 /// What the guard needs to know of the server.
 pub(crate) struct Guard {
     pub(crate) loopback: bool,
     pub(crate) listen_ip: IpAddr,
-    pub(crate) token: Option<Secret>,
+    pub(crate) access: Access,
+    pub(crate) scheme: &'static str,
     pub(crate) body_bytes_max: usize,
     pub(crate) request_timeout: Duration,
 }
 
 /// Lets a request pass, or answers in its stead.
 pub(crate) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    if let Err(fault) = guard.admit(&mut request) {
+    if let Err(fault) = guard.admit(&mut request).await {
         return fault.into_response();
     }
     let asks_for_options = request.method() == Method::OPTIONS;
@@ -48,19 +49,17 @@ fn options(refusal: &Response) -> Response {
 }
 
 impl Guard {
-    fn admit(&self, request: &mut Request) -> Result<(), Fault> {
+    async fn admit(&self, request: &mut Request) -> Result<(), Fault> {
         self.check_host(request.headers())?;
         check_origin(request.headers())?;
-        self.check_token(request)?;
-        if request.uri().path().to_ascii_lowercase().contains("%2f") {
-            return Err(Fault::bad_request("A name in the path must not contain '/'"));
-        }
+        self.access.check(request.method(), request.uri().path(), request.headers()).await?;
         strip_trailing_slash(request);
         if is_connects(request.uri().path()) {
             check_accept(request.headers())?;
         }
         check_content_type(request.uri().path(), request.headers())?;
         request.extensions_mut().insert(BodyLimit(self.body_bytes_max));
+        request.extensions_mut().insert(Scheme(self.scheme));
         Ok(())
     }
 
@@ -76,24 +75,6 @@ impl Guard {
                 || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.listen_ip)
         });
         if known { Ok(()) } else { Err(Fault::forbidden("The Host header names another machine than this worker")) }
-    }
-
-    fn check_token(&self, request: &Request) -> Result<(), Fault> {
-        let Some(token) = &self.token else { return Ok(()) };
-        if matches!(request.uri().path(), "/livez" | "/readyz") {
-            return Ok(());
-        }
-        let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let given =
-            given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
-        if given.is_some_and(|given| equal_in_constant_time(given.trim(), token.reveal())) {
-            Ok(())
-        } else {
-            Err(Fault::new(
-                StatusCode::UNAUTHORIZED,
-                "The request needs the header Authorization: Bearer with the worker's token",
-            ))
-        }
     }
 }
 
@@ -154,10 +135,4 @@ fn strip_trailing_slash(request: &mut Request) {
     if let Ok(uri) = target.parse::<Uri>() {
         *request.uri_mut() = uri;
     }
-}
-
-/// Compares without telling by its duration how much is right.
-fn equal_in_constant_time(left: &str, right: &str) -> bool {
-    let difference = left.bytes().zip(right.bytes()).fold(0, |sum, (left, right)| sum | (left ^ right));
-    left.len() == right.len() && difference == 0
 }

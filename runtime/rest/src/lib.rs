@@ -7,6 +7,7 @@
 //! Connect's bodies. Nothing is kept here: every answer comes from the worker's [`Handle`](towpath_worker::Handle) or from the
 //! [`Log`] that `cli` hands in. The server answers from its first moment, with 503 until it is [opened](Opening::open).
 
+mod access;
 mod beginning;
 mod body;
 mod config;
@@ -19,6 +20,7 @@ mod guard;
 mod health;
 mod kafka;
 mod log;
+mod loggers;
 mod metrics;
 mod plugins;
 mod prometheus;
@@ -27,11 +29,12 @@ mod server;
 pub mod v1;
 
 pub use beginning::Beginning;
-pub use config::Config;
+pub use config::{Config, Role, Users};
 pub use connect::percent_encoded;
 pub use error::Error;
 pub use kafka::{Family, Kafka};
 pub use log::{FsyncLatency, Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds};
+pub use loggers::{Level, LoggerLevel, Loggers};
 pub use records::{Progress as TailProgress, Tail, TailOptions, write_record};
 pub use server::{Opening, Served, Server};
 

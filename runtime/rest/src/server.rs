@@ -17,10 +17,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towpath_model::Clock;
 
+use crate::access::Access;
 use crate::connections::Connections;
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
-use crate::{Config, Error, Kafka, Log, connect, health, kafka, metrics, plugins, v1};
+use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, plugins, v1};
 
 /// How long requests under way may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -33,6 +34,8 @@ pub struct Served {
     pub log: Arc<dyn Log>,
     /// Its Kafka side.
     pub kafka: Arc<dyn Kafka>,
+    /// What it logs.
+    pub loggers: Arc<dyn Loggers>,
     /// Shown as `kafka_cluster_id`.
     pub cluster_id: String,
     /// The worker's id, `host:port` of this listener.
@@ -67,12 +70,13 @@ impl Server {
     /// Listens. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// [`Error::Bind`]; [`Error::TokenMissing`] off loopback without a token.
+    /// [`Error::Bind`]; [`Error::TokenMissing`] off loopback where nobody is asked who he is.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         let failed = |source| Error::Bind { address: config.listen.clone(), source: Arc::new(source) };
         let listener = TcpListener::bind(&config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        if !address.ip().is_loopback() && config.token.is_none() {
+        let asks = config.token.is_some() || config.read_token.is_some() || config.users.is_some();
+        if !address.ip().is_loopback() && !asks {
             return Err(Error::TokenMissing { address });
         }
         let (_, closing) = watch::channel(false);
@@ -99,12 +103,18 @@ impl Server {
         let guard = Guard {
             loopback: self.address.ip().is_loopback(),
             listen_ip: self.address.ip(),
-            token: self.config.token.clone(),
+            access: Access {
+                token: self.config.token.clone(),
+                read_token: self.config.read_token.clone(),
+                users: self.config.users.clone(),
+            },
+            scheme: if self.config.tls.is_some() { "https" } else { "http" },
             body_bytes_max: self.config.body_bytes_max,
             request_timeout: self.config.request_timeout,
         };
         let app = guarded(routes(self.stage), guard);
-        let connections = Connections::new(self.listener, self.config.connections_max, self.config.idle_timeout);
+        let (max, idle_timeout) = (self.config.connections_max, self.config.idle_timeout);
+        let connections = Connections::new(self.listener, max, idle_timeout, self.config.tls);
         let mut closing = shutdown.clone();
         let serving = axum::serve(connections, app)
             .with_graceful_shutdown(async move { _ = closing.wait_for(|closing| *closing).await })
@@ -143,6 +153,7 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/connectors/{connector}/tasks/{task}/status", get(connect::task_status))
         .route("/connectors/{connector}/tasks/{task}/restart", post(connect::restart_task))
         .route("/connectors/{connector}/topics", get(connect::topics))
+        .route("/connectors/{connector}/topics/reset", put(connect::reset_topics))
         .route(
             "/connectors/{connector}/offsets",
             get(connect::offsets).patch(connect::alter_offsets).delete(connect::reset_offsets),
@@ -150,6 +161,8 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/connector-plugins", get(plugins::list))
         .route("/connector-plugins/{plugin}/config", get(plugins::keys))
         .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
+        .route("/admin/loggers", get(loggers::list))
+        .route("/admin/loggers/{logger}", get(loggers::level).put(loggers::set))
         .route("/v1/status", get(v1::status))
         .route("/v1/validate", put(v1::validate))
         .route("/v1/connectors/{connector}", get(v1::connector))
@@ -215,6 +228,10 @@ where
         })
     }
 }
+
+/// How clients reach the server, as the guard tells it to whoever writes a URL.
+#[derive(Clone, Copy)]
+pub(crate) struct Scheme(pub(crate) &'static str);
 
 /// The largest body, as the guard tells it to whoever reads one.
 #[derive(Clone, Copy)]

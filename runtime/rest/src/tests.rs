@@ -12,6 +12,7 @@ use axum::http::{Request, Response};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::access::Access;
 use crate::guard::Guard;
 use crate::server::{Stage, guarded, routes};
 
@@ -24,7 +25,8 @@ fn guard() -> Guard {
     Guard {
         loopback: true,
         listen_ip: [127, 0, 0, 1].into(),
-        token: None,
+        access: Access::default(),
+        scheme: "http",
         body_bytes_max: 4096,
         request_timeout: Duration::from_secs(30),
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub(crate) struct Board {
     connectors: Mutex<BTreeMap<ConnectorName, Kept>>,
     /// Topics of connectors that have not been published yet.
     restored_topics: Mutex<BTreeMap<ConnectorName, BTreeSet<Arc<str>>>>,
+    /// Grows whenever topics are forgotten, so that tasks tell of theirs again.
+    topics_generation: AtomicU64,
     changes: watch::Sender<u64>,
 }
 
@@ -82,6 +85,7 @@ impl Board {
             errors_kept,
             connectors: Mutex::default(),
             restored_topics: Mutex::default(),
+            topics_generation: AtomicU64::default(),
             changes,
         }
     }
@@ -146,6 +150,18 @@ impl Board {
             Some(kept) if kept.topics.len() < TOPICS_MAX => kept.topics.insert(topic.clone()),
             _ => false,
         }
+    }
+
+    /// The topics that a connector has used, which begin anew.
+    pub(crate) fn take_topics(&self, name: &ConnectorName) -> BTreeSet<Arc<str>> {
+        let taken = self.lock().get_mut(name).map(|kept| std::mem::take(&mut kept.topics)).unwrap_or_default();
+        self.topics_generation.fetch_add(1, Ordering::Release);
+        taken
+    }
+
+    /// Another number than before says that topics were forgotten since.
+    pub(crate) fn topics_generation(&self) -> u64 {
+        self.topics_generation.load(Ordering::Acquire)
     }
 
     /// A connector that is about to be published had used this topic, or is known to do so no more.

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Target { name: ConnectorName, target: TargetState, reply: Reply<()> },
     /// Change where a stopped connector is to go on.
     AlterOffsets { name: ConnectorName, positions: Positions, reply: Reply<()> },
+    /// Forget which topics a connector has used.
+    ResetTopics { name: ConnectorName, reply: Reply<()> },
     /// Restart a connector and, if wanted, its tasks.
     Restart { name: ConnectorName, include_tasks: bool, only_failed: bool, reply: Reply<ConnectorStatus> },
     /// Restart one task.
@@ -136,6 +138,14 @@ impl Handle {
     /// The topics that a connector has used, sorted; none for an unknown connector, as Connect answers.
     pub fn topics(&self, name: &ConnectorName) -> Vec<Arc<str>> {
         self.board.topics(name)
+    }
+
+    /// Forgets which topics a connector has used; those that it goes on using appear again.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`].
+    pub async fn reset_topics(&self, name: ConnectorName) -> Result<()> {
+        self.ask(|reply| Command::ResetTopics { name, reply }).await
     }
 
     /// The files that secrets of running connectors were read from, for the folder's watcher.

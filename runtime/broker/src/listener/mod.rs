@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::sasl::Mechanism;
 
-pub(crate) use tls::{Certificate, is_tls};
+pub use tls::Certificate;
+pub(crate) use tls::is_tls;
 
 /// A listener that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const HANDSHAKE: u8 = 22;
 
 /// A certificate and what it was made of.
-pub(crate) struct Certificate {
+pub struct Certificate {
     files: TlsFiles,
     loaded: Mutex<Loaded>,
 }
@@ -39,7 +39,7 @@ impl Certificate {
     ///
     /// # Errors
     /// [`Error::Tls`].
-    pub(crate) fn load(files: &TlsFiles) -> Result<Self, Error> {
+    pub fn load(files: &TlsFiles) -> Result<Self, Error> {
         let stamp = stamp(files);
         let acceptor = acceptor(files)?;
         let loaded = Loaded { acceptor, stamp, looked_at: Duration::ZERO };
@@ -52,7 +52,7 @@ impl Certificate {
     }
 
     /// What takes a client in, by the newest files that can be used.
-    pub(crate) fn acceptor(&self, now: Duration) -> TlsAcceptor {
+    pub fn acceptor(&self, now: Duration) -> TlsAcceptor {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(loaded.looked_at) >= LOOK_EVERY {
             loaded.looked_at = now;
@@ -62,9 +62,9 @@ impl Certificate {
                 match acceptor(&self.files) {
                     Ok(acceptor) => {
                         loaded.acceptor = acceptor;
-                        tracing::info!(certificate = %self.files.certificate.display(), "the Kafka listener has a new certificate");
+                        tracing::info!(certificate = %self.files.certificate.display(), "a listener has a new certificate");
                     }
-                    Err(error) => tracing::error!(%error, "the Kafka listener keeps the certificate that it has"),
+                    Err(error) => tracing::error!(%error, "a listener keeps the certificate that it has"),
                 }
             }
         }

@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 
 pub(crate) use exchange::{Exchange, Step};
 pub(crate) use machine::{Answer, Machine};
-pub use users::Users;
+pub use users::{RestAccess, Users};
 
 /// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 
 use super::scram::{Credential, Hash, base64, from_base64};
-use super::{Answer, Exchange, Machine, Mechanism, Random, Step, Users};
+use super::{Answer, Exchange, Machine, Mechanism, Random, RestAccess, Step, Users};
 use crate::error::{Error, Hangup};
 
 fn random() -> Random {
@@ -48,9 +48,16 @@ fn users_stand_in_a_file_that_only_its_owner_reads_and_that_holds_no_password() 
     assert!(!text.contains("wonder") && !text.contains("builder"), "{text}");
     assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
     let other = Users::open(&path, 2).expect("sound");
-    assert_eq!(other.names().expect("read"), ["alice", "bob"]);
+    assert_eq!(other.all().expect("read"), [("alice".to_owned(), None), ("bob".to_owned(), None)]);
     assert!(users.remove("bob").expect("removed") && !users.remove("bob").expect("nobody there"));
-    assert_eq!(other.names().expect("read"), ["alice"], "a change is seen at once");
+    assert_eq!(other.all().expect("read"), [("alice".to_owned(), None)], "a change is seen at once");
+    assert_eq!(other.rest_access("alice", "wonderland"), None, "nobody said so");
+    assert!(users.allow_rest("alice", Some(RestAccess::Read)).expect("allowed"));
+    assert!(!users.allow_rest("bob", Some(RestAccess::Read)).expect("read"), "there is none");
+    users.put("alice", "in wonderland", &mut random()).expect("put");
+    assert_eq!(other.rest_access("alice", "in wonderland"), Some(RestAccess::Read), "another password takes nothing");
+    assert_eq!((other.rest_access("alice", "wonderland"), other.rest_access("bob", "builder")), (None, None));
+    users.put("alice", "wonderland", &mut random()).expect("put");
     for (name, password) in [("", "p"), ("a\0b", "p"), ("carol", ""), ("carol", "a\0b")] {
         assert!(matches!(users.put(name, password, &mut random()), Err(Error::User(_))), "{name:?} {password:?}");
     }

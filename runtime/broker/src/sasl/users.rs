@@ -42,9 +42,20 @@ struct Stored {
     users: BTreeMap<String, Credentials>,
 }
 
+/// What a user may do over REST, where that asks for users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestAccess {
+    /// Look.
+    Read,
+    /// Everything.
+    Write,
+}
+
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 struct Credentials {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<RestAccess>,
     #[serde(rename = "scram-sha-256")]
     sha256: Credential,
     #[serde(rename = "scram-sha-512")]
@@ -64,15 +75,23 @@ impl Users {
         Ok(users)
     }
 
-    /// Their names, sorted.
+    /// Their names, sorted, and what they may do over REST.
     ///
     /// # Errors
     /// [`Error::Users`].
-    pub fn names(&self) -> Result<Vec<String>, Error> {
-        Ok(self.refresh()?.users.keys().cloned().collect())
+    pub fn all(&self) -> Result<Vec<(String, Option<RestAccess>)>, Error> {
+        Ok(self.refresh()?.users.iter().map(|(name, credentials)| (name.clone(), credentials.rest)).collect())
     }
 
-    /// Adds a user, or gives one that exists another password. Says whether it is new.
+    /// What a user with this name and password may do over REST; none where there is no such user.
+    pub fn rest_access(&self, name: &str, password: &str) -> Option<RestAccess> {
+        // Looked up last, so that whether a name exists shows in no duration.
+        let fits = self.credential(name, Mechanism::Plain).fits(Hash::of(Mechanism::Plain), password);
+        let users = self.refresh().ok()?;
+        users.users.get(name).filter(|_| fits)?.rest
+    }
+
+    /// Adds a user, or gives one that exists another password and leaves it what it may do. Says whether it is new.
     ///
     /// # Errors
     /// [`Error::User`] where name or password cannot be, [`Error::Users`].
@@ -85,11 +104,23 @@ impl Users {
         if password.is_empty() || password.len() > PASSWORD_BYTES_MAX || password.contains('\0') {
             return Err(Error::User(format!("a password has 1 to {PASSWORD_BYTES_MAX} bytes and no zero among them")));
         }
-        let credentials = Credentials {
+        let mut credentials = Credentials {
+            rest: None,
             sha256: Credential::new(Hash::Sha256, password, random),
             sha512: Credential::new(Hash::Sha512, password, random),
         };
-        self.change(|users| users.insert(name.to_owned(), credentials).is_none())
+        self.change(|users| {
+            credentials.rest = users.get(name).and_then(|known| known.rest);
+            users.insert(name.to_owned(), credentials).is_none()
+        })
+    }
+
+    /// Says what a user may do over REST. Says whether there is that user.
+    ///
+    /// # Errors
+    /// [`Error::Users`].
+    pub fn allow_rest(&self, name: &str, access: Option<RestAccess>) -> Result<bool, Error> {
+        self.change(|users| users.get_mut(name).map(|known| known.rest = access).is_some())
     }
 
     /// Takes a user away. Says whether there was one.

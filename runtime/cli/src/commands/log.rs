@@ -52,7 +52,7 @@ async fn serve(arguments: &Arguments, dir: &Path) -> Result<()> {
     let mut listener = arguments.kafka.start(dir, &log, &clock, None).await?;
     print(listener.told().map(|kafka| format!("Kafka {kafka}")))?;
     let kafka = listener.address();
-    Addresses { rest: None, kafka, pid: std::process::id(), started_ms }.write(dir)?;
+    Addresses { rest: None, rest_tls: false, kafka, pid: std::process::id(), started_ms }.write(dir)?;
     let ended = tokio::select! {
         () = signals.next() => close(listener, &log).await,
         failed = failed(&mut listener, &log) => Err(failed),

@@ -20,9 +20,10 @@ use self::node::Node;
 use super::signals::Signals;
 use crate::client::DATA_DIR;
 use crate::failure::{Failure, Fault, Result};
+use crate::logging::Loggers;
 use crate::output::print;
 use crate::screen::Screen;
-use crate::{kafka, logging, plugins};
+use crate::{kafka, logging, plugins, rest};
 
 mod folder;
 mod live;
@@ -37,12 +38,8 @@ pub(crate) struct Arguments {
     /// Where the log and all state lie.
     #[arg(long, env = "TOWPATH_DATA_DIR", value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
-    /// Where the REST interface listens; port 0 lets the system choose.
-    #[arg(long, env = "TOWPATH_REST", value_name = "ADDR", default_value = "127.0.0.1:8083")]
-    rest: String,
-    /// The token that REST clients must send as a bearer token. Needed off loopback.
-    #[arg(long, env = "TOWPATH_REST_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    rest_token: Option<String>,
+    #[command(flatten)]
+    rest: rest::Options,
     #[command(flatten)]
     kafka: kafka::Options,
     #[command(flatten)]
@@ -68,21 +65,21 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let screen = Arc::new(Screen::new(!arguments.quiet));
-    logging::start(&arguments.logging, &screen)?;
+    let loggers = logging::start(&arguments.logging, &screen)?;
     if !arguments.dir.is_dir() {
         return Err(Failure::input(format!("{} is no folder", arguments.dir.display())));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::environment)?;
-    let ended = runtime.block_on(serve(arguments, &screen));
+    let ended = runtime.block_on(serve(arguments, &screen, loggers));
     screen.release();
     runtime.shutdown_timeout(Duration::from_secs(2));
     ended
 }
 
-async fn serve(arguments: &Arguments, screen: &Arc<Screen>) -> Result<()> {
+async fn serve(arguments: &Arguments, screen: &Arc<Screen>, loggers: Loggers) -> Result<()> {
     let mut signals = Signals::listen()?;
     let mut node = tokio::select! {
-        node = Node::start(arguments) => node?,
+        node = Node::start(arguments, loggers) => node?,
         () = signals.next() => return Ok(()),
     };
     announce(arguments, &node, screen)?;
@@ -121,14 +118,14 @@ async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
 }
 
 fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
-    let address = &node.served.worker_id;
+    let address = arguments.rest.url(&node.served.worker_id);
     let data = arguments.data_dir.display();
     let kafka = node.kafka_told();
     if screen.is_live() {
         let kafka = kafka.map_or_else(String::new, |kafka| format!("  Kafka {kafka}"));
-        print([format!("towpath {}  REST http://{address}{kafka}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
+        print([format!("towpath {}  REST {address}{kafka}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
     } else {
-        print([format!("REST http://{address}")].into_iter().chain(kafka.map(|kafka| format!("Kafka {kafka}"))))?;
+        print([format!("REST {address}")].into_iter().chain(kafka.map(|kafka| format!("Kafka {kafka}"))))?;
     }
     let took_ms = node.served.clock.now_ms() - node.served.started_ms;
     tracing::info!(rest = %address, %data, took_ms, "the worker runs");

@@ -7,7 +7,8 @@ use clap::Subcommand;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rustix::termios::{self, LocalModes, OptionalActions};
-use towpath_broker::Users;
+use serde::Serialize;
+use towpath_broker::{RestAccess, Users};
 use towpath_model::Secret;
 
 use crate::client::DATA_DIR;
@@ -15,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::output::{print, print_json};
 use crate::storage;
 
-/// Manage the users that Kafka clients log in with (SASL). A running worker notices at once.
+/// Manage the users that Kafka clients (SASL) and REST clients (basic authentication) log in with. A running worker notices at once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -28,6 +29,9 @@ enum Command {
     Add {
         /// The name.
         name: String,
+        /// What the user may do over REST, where the worker runs with --rest-basic-auth: nothing unless told.
+        #[arg(long, env = "TOWPATH_USER_REST", value_name = "ACCESS")]
+        rest: Option<Rest>,
         #[command(flatten)]
         place: Place,
     },
@@ -48,6 +52,24 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Rest {
+    /// Nothing.
+    None,
+    /// Look.
+    Read,
+    /// Everything.
+    Write,
+}
+
+/// A user as `--json` shows it.
+#[derive(Serialize)]
+struct User {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rest: Option<RestAccess>,
+}
+
 #[derive(Debug, clap::Args)]
 struct Place {
     /// The worker's data directory.
@@ -63,16 +85,32 @@ impl Place {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
-        Command::Add { name, place } => {
+        Command::Add { name, rest, place } => {
             let users = place.users()?;
             let password = password(name)?;
             let mut random = StdRng::seed_from_u64(storage::seed());
             let new = users.put(name, password.reveal(), &mut random).map_err(Failure::input_error)?;
+            if let Some(rest) = rest {
+                let access = match rest {
+                    Rest::None => None,
+                    Rest::Read => Some(RestAccess::Read),
+                    Rest::Write => Some(RestAccess::Write),
+                };
+                users.allow_rest(name, access).map_err(Failure::input_error)?;
+            }
             print([if new { format!("{name} is added") } else { format!("{name} has another password") }])
         }
         Command::List { json, place } => {
-            let names = place.users()?.names().map_err(Failure::input_error)?;
-            if *json { print_json(&names) } else { print(names) }
+            let all = place.users()?.all().map_err(Failure::input_error)?;
+            let users: Vec<User> = all.into_iter().map(|(name, rest)| User { name, rest }).collect();
+            if *json {
+                return print_json(&users);
+            }
+            print(users.into_iter().map(|User { name, rest }| match rest {
+                None => name,
+                Some(RestAccess::Read) => format!("{name}  REST: read"),
+                Some(RestAccess::Write) => format!("{name}  REST: write"),
+            }))
         }
         Command::Remove { name, place } => match place.users()?.remove(name).map_err(Failure::input_error)? {
             true => print([format!("{name} is removed")]),

@@ -379,8 +379,8 @@ pub(super) const CODES: &[Code] = &[
     code(
         "rest.token_missing",
         Input,
-        "Off loopback the REST interface needs a token.",
-        "Set --rest-token, or listen on 127.0.0.1.",
+        "Off loopback the REST interface must ask who comes.",
+        "Set --rest-token or --rest-basic-auth, best with --rest-tls-cert, or listen on 127.0.0.1.",
     ),
     code(
         "kafka.advertised",

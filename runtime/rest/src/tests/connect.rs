@@ -1,6 +1,6 @@
 //! Connect's rows, each against a worker that runs: status and body, as in Kafka Connect 4.3.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use towpath_worker::{Handle, Worker, WorkerConfig};
 use super::fakes::FakePlugins;
 use super::*;
 use crate::log::{Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds};
+use crate::loggers::{Level, LoggerLevel};
 use crate::server::Served;
 
 /// A worker with a log of its own, and a server before it.
@@ -38,6 +39,7 @@ impl Running {
             worker: handle.clone(),
             log: Arc::new(NoLog),
             kafka: Arc::new(Echo),
+            loggers: Arc::new(OneLogger(Mutex::new(INFO))),
             cluster_id: "towpath-test".to_owned(),
             worker_id: "127.0.0.1:8083".to_owned(),
             started_ms: 0,
@@ -129,6 +131,39 @@ async fn the_broker_is_asked_in_bytes_and_counted_with_the_rest() {
     let metrics = axum::body::to_bytes(metrics.into_body(), 1 << 20).await.unwrap();
     let metrics = String::from_utf8_lossy(&metrics).into_owned();
     assert!(metrics.contains("towpath_kafka_connections{listener=\"PLAINTEXT\"} 2\n"), "{metrics}");
+    worker.end().await;
+}
+
+const INFO: LoggerLevel = LoggerLevel { level: Level::Info, last_modified: None };
+
+struct OneLogger(Mutex<LoggerLevel>);
+
+impl crate::Loggers for OneLogger {
+    fn all(&self) -> indexmap::IndexMap<String, LoggerLevel> {
+        [("root".to_owned(), *self.0.lock().unwrap())].into_iter().collect()
+    }
+
+    fn set(&self, logger: &str, level: Level, _: i64) -> Vec<String> {
+        let mut known = self.0.lock().unwrap();
+        let before = std::mem::replace(&mut *known, LoggerLevel { level, last_modified: Some(5) });
+        if before.level == level { vec![] } else { vec![logger.to_owned()] }
+    }
+}
+
+#[tokio::test]
+async fn loggers_are_shown_and_changed_in_connects_words() {
+    let worker = Running::start().await;
+    worker.check("GET /admin/loggers", 200, json!({ "root": { "level": "INFO", "last_modified": null } })).await;
+    worker.check("GET /admin/loggers/root", 200, json!({ "level": "INFO", "last_modified": null })).await;
+    worker.refused("GET /admin/loggers/nope", 404, "Logger nope not found.").await;
+    worker.check(r#"PUT /admin/loggers/root {"level":"debug"}"#, 200, json!(["root"])).await;
+    worker.check(r#"PUT /admin/loggers/root?scope=worker {"level":"DEBUG"}"#, 200, json!([])).await;
+    worker.check(r#"PUT /admin/loggers/root?scope=cluster {"level":"FATAL"}"#, 204, json!(null)).await;
+    worker.check("GET /admin/loggers/root/", 200, json!({ "level": "FATAL", "last_modified": 5 })).await;
+    worker.refused(r#"PUT /admin/loggers/root {"level":"zzz"}"#, 404, "invalid log level 'zzz'.").await;
+    let missing = "Desired 'level' parameter was not specified in request.";
+    worker.refused("PUT /admin/loggers/root {}", 400, missing).await;
+    worker.refused(r#"PUT /admin/loggers/root {"level":7}"#, 400, missing).await;
     worker.end().await;
 }
 
@@ -251,6 +286,21 @@ async fn configurations_are_put_and_patched() {
 }
 
 #[tokio::test]
+async fn a_name_may_hold_what_a_path_must_encode() {
+    let running = Running::start().await;
+    let create = r#"POST /connectors {"name":"a/b %2F?","config":{"connector.class":"fake-source","path":"/a"}}"#;
+    let answer = ask(&running.server, request(create)).await;
+    assert_eq!(answer.headers["location"], "http://localhost:8083/connectors/a%2Fb%20%252F%3F");
+    let path = "a%2fb%20%252F%3F";
+    running.settled(path, "RUNNING", &["RUNNING"]).await;
+    assert_eq!(running.get(&format!("/connectors/{path}")).await.body["name"], "a/b %2F?");
+    running.check(&format!("PUT /connectors/{path}/pause"), 202, json!(null)).await;
+    running.settled(path, "PAUSED", &["PAUSED"]).await;
+    running.check(&format!("DELETE /connectors/{path}"), 204, json!(null)).await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn verbs_have_the_codes_that_operators_check() {
     let running = Running::start().await;
     ask(&running.server, request(CREATE)).await;
@@ -350,6 +400,7 @@ async fn what_is_unknown_is_told_in_connects_words() {
     running.refused("POST /connectors/nope/restart", 404, "Unknown connector: nope").await;
     running.refused("POST /connectors/nope/restart?includeTasks=true", 404, "Unknown connector: nope").await;
     running.check("GET /connectors/nope/topics", 200, json!({ "nope": { "topics": [] } })).await;
+    running.check("PUT /connectors/nope/topics/reset", 202, json!(null)).await;
     running.refused("GET /connector-plugins/nope/config", 404, "Unknown plugin nope.").await;
     ask(&running.server, request(CREATE)).await;
     running.refused("POST /connectors/s1/tasks/9/restart", 404, "Unknown task: s1-9").await;

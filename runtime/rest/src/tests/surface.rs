@@ -4,6 +4,8 @@ use super::*;
 use serde_json::json;
 use towpath_model::Secret;
 
+use crate::config::{Role, Users};
+
 fn with_header(line: &str, name: &'static str, value: &str) -> Request<Body> {
     let mut request = request(line);
     request.headers_mut().insert(name, value.parse().unwrap());
@@ -89,7 +91,8 @@ async fn pages_of_other_origins_and_rebound_names_are_refused() {
 
 #[tokio::test]
 async fn a_token_is_asked_of_all_but_probes() {
-    let guard = Guard { loopback: false, token: Some(Secret::new("s3cret")), ..guard() };
+    let access = Access { token: Some(Secret::new("s3cret")), ..Access::default() };
+    let guard = Guard { loopback: false, access, ..guard() };
     let server = guarded(routes(Stage::of(None)), guard);
     let status = async |request: Request<Body>| ask(&server, request).await.status;
     assert_eq!(status(request("GET /connectors")).await, 401);
@@ -101,11 +104,48 @@ async fn a_token_is_asked_of_all_but_probes() {
     assert_eq!(status(with_header("GET /livez", "host", "worker.example")).await, 200);
 }
 
+/// Knows two users.
+struct Two;
+
+impl Users for Two {
+    fn role(&self, name: &str, password: &str) -> Option<Role> {
+        let role = if name == "ann" { Role::Admin } else { Role::Viewer };
+        (password == format!("{name}:s")).then_some(role)
+    }
+}
+
 #[tokio::test]
-async fn a_slash_in_a_name_is_refused() {
-    let answer = ask(&server(Stage::of(None)), request("GET /connectors/a%2Fb/status")).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.body["error_code"], 400);
+async fn whoever_may_only_look_changes_nothing() {
+    let access = Access {
+        token: Some(Secret::new("all")),
+        read_token: Some(Secret::new("look")),
+        users: Some(std::sync::Arc::new(Two)),
+    };
+    let server = guarded(routes(Stage::of(None)), Guard { access, ..guard() });
+    let basic = |credentials: &str| {
+        use base64::Engine as _;
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials))
+    };
+    let check = async |line: &str, given: &str, status: u16| {
+        assert_eq!(ask(&server, with_header(line, "authorization", given)).await.status, status, "{line} as {given}");
+    };
+    for admin in ["Bearer all", &basic("ann:ann:s")] {
+        check("GET /connectors", admin, 503).await;
+        check("PUT /connectors/a/stop", admin, 503).await;
+    }
+    for viewer in ["Bearer look", &basic("bob:bob:s")] {
+        check("GET /connectors", viewer, 503).await;
+        check("HEAD /connectors/a/status", viewer, 503).await;
+        check("PUT /v1/validate {}", viewer, 503).await;
+        check("PUT /connector-plugins/a/config/validate {}", viewer, 503).await;
+        check("PUT /connectors/a/stop", viewer, 403).await;
+        check("DELETE /connectors/a/", viewer, 403).await;
+        check("PUT /admin/loggers/root {}", viewer, 403).await;
+        check("POST /v1/kafka", viewer, 403).await;
+    }
+    for nobody in ["Bearer nothing", "Basic ???", "Digest all", &basic("bob:s"), &basic("bob")] {
+        check("GET /connectors", nobody, 401).await;
+    }
 }
 
 #[tokio::test]
@@ -140,7 +180,7 @@ async fn a_silent_connection_is_closed_and_frees_its_place() {
     use tokio::io::AsyncReadExt as _;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut connections = crate::connections::Connections::new(listener, 1, Duration::from_secs(120));
+    let mut connections = crate::connections::Connections::new(listener, 1, Duration::from_secs(120), None);
     let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mut accepted, _) = connections.accept().await;
     let error = accepted.read_u8().await.expect_err("nobody writes");

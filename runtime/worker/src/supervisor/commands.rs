@@ -31,6 +31,10 @@ impl Supervisor {
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Target { name, target, reply } => answer(reply, self.target(&name, target).await),
+            Command::ResetTopics { name, reply } => {
+                self.forget_topics(&name);
+                answer(reply, Ok(()));
+            }
             Command::Restart { name, include_tasks, only_failed, reply } => {
                 answer(reply, self.restart(&name, include_tasks, only_failed));
             }

@@ -378,8 +378,7 @@ impl Supervisor {
     fn deleted(&mut self, name: &ConnectorName) {
         let Some(mut connector) = self.connectors.remove(name) else { return };
         connector.forget(&self.shared.status);
-        let topics = self.shared.board.topics(name);
-        topics.iter().for_each(|topic| self.shared.status.forget_topic(topic, name));
+        self.forget_topics(name);
         self.shared.board.remove(name);
         let (done, waiting) = std::mem::take(&mut self.deletions).into_iter().partition(|(deleted, _)| deleted == name);
         self.deletions = waiting;
@@ -391,6 +390,11 @@ impl Supervisor {
         if let Some(stored) = connector.recreate {
             self.add(name.clone(), stored, false);
         }
+    }
+
+    pub(super) fn forget_topics(&self, name: &ConnectorName) {
+        let topics = self.shared.board.take_topics(name);
+        topics.iter().for_each(|topic| self.shared.status.forget_topic(topic, name));
     }
 
     fn restart_delay(&mut self, attempt: u32) -> Duration {

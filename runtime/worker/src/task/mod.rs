@@ -14,6 +14,7 @@ mod retry;
 mod sink;
 mod source;
 mod telemetry;
+mod topics;
 
 use std::sync::Arc;
 

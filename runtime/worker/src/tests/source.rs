@@ -33,6 +33,27 @@ async fn records_and_offsets_are_one_commit_and_the_guest_hears_of_it_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn topics_are_remembered_until_they_are_reset_and_come_back_with_use() {
+    let rig = Rig::new().await;
+    rig.source().poll(Poll::Records("t", values(0..1), 1));
+    rig.source().poll(Poll::Records("u", values(1..2), 2));
+    rig.create("s", "source", &[]).await;
+    rig.create("sink", "sink", &[("topics", "t,u")]).await;
+    let topics = |rig: &Rig, connector| rig.handle.topics(&name(connector));
+    for connector in ["s", "sink"] {
+        rig.until("both topics", |rig| topics(rig, connector) == ["t".into(), "u".into()]).await;
+        rig.handle.reset_topics(name(connector)).await.expect("reset");
+        assert!(topics(&rig, connector).is_empty());
+    }
+    rig.source().poll(Poll::Records("u", values(2..3), 3));
+    for connector in ["s", "sink"] {
+        rig.until("the topic in use", |rig| topics(rig, connector) == ["u".into()]).await;
+    }
+    let rig = rig.crash().await;
+    rig.until("what was remembered", |rig| topics(rig, "s") == ["u".into()]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_guest_that_waits_is_interrupted_to_hear_of_durable_positions() {
     let rig = Rig::new().await;
     rig.create("s", "source", &[]).await;

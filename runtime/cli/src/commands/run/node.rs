@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use towpath_config::{Policy, SecretStore};
 use towpath_log::Embedded;
-use towpath_model::{Clock, Secret, SystemClock};
-use towpath_rest::{Served, Server};
+use towpath_model::{Clock, SystemClock};
+use towpath_rest::Served;
 use towpath_worker::{Secrets, Worker, WorkerConfig};
 
 use super::Arguments;
@@ -17,6 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::kafka::Listener;
 use crate::kafka_view::{KafkaView, Sinks};
 use crate::log_view::LogView;
+use crate::logging::Loggers;
 use crate::{plugins, storage};
 
 /// A worker process with all its parts.
@@ -35,10 +36,10 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts everything; returns when the worker has read its state and answers.
-    pub(super) async fn start(arguments: &Arguments) -> Result<Self> {
+    pub(super) async fn start(arguments: &Arguments, loggers: Loggers) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let started_ms = clock.now_ms();
-        let server = bind(arguments).await?;
+        let server = arguments.rest.bind(&arguments.data_dir, &clock).await?;
         let (worker_id, opening) = (server.address().to_string(), server.opening());
         let (close_rest, closing) = watch::channel(false);
         let serving = tokio::spawn(server.run(closing));
@@ -59,6 +60,7 @@ impl Node {
             worker: handle,
             log: Arc::new(LogView::new(Arc::clone(&log))),
             kafka: Arc::new(KafkaView(kafka.handle().clone())),
+            loggers: Arc::new(loggers),
             cluster_id: log.cluster_id(),
             worker_id,
             started_ms,
@@ -71,7 +73,8 @@ impl Node {
         node.ready().await?;
         let rest = Some(node.served.worker_id.clone());
         let kafka = node.kafka.as_ref().and_then(Listener::address);
-        Addresses { rest, kafka, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
+        Addresses { rest, rest_tls: arguments.rest.speaks_tls(), kafka, pid: std::process::id(), started_ms }
+            .write(&node.data_dir)?;
         Ok(node)
     }
 
@@ -134,15 +137,6 @@ async fn kafka_ended(listener: &mut Option<Listener>) -> Ended<towpath_broker::E
         Some(listener) => listener.ended().await,
         None => std::future::pending().await,
     }
-}
-
-async fn bind(arguments: &Arguments) -> Result<Server> {
-    let token = arguments.rest_token.as_ref().map(Secret::new);
-    let config = towpath_rest::Config { listen: arguments.rest.clone(), token, ..Default::default() };
-    Server::bind(config).await.map_err(|error| match error {
-        towpath_rest::Error::TokenMissing { .. } => Failure::input_error(error),
-        _ => Failure::environment(error),
-    })
 }
 
 fn worker_config(arguments: &Arguments, worker_id: &str) -> Result<WorkerConfig> {

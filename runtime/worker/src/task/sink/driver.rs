@@ -23,6 +23,7 @@ use crate::handle::consumer_group;
 use crate::settings::{SinkSettings, TaskSettings};
 use crate::task::calls::{Call, aside, moment};
 use crate::task::retry::Retrying;
+use crate::task::topics::UsedTopics;
 use crate::task::{Failure, Halt, Task, Wanted};
 
 /// How often the lag is looked at while nothing else happens.
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     committing: Call<(Committer, Result<Vec<GroupOffset>, Halt>)>,
     pub(super) group: Arc<str>,
     pub(super) lanes: Lanes,
+    used: UsedTopics,
     /// The partitions that the guest knows to be its own.
     pub(super) told: BTreeSet<TopicPartition>,
     fetched: Option<Fetched>,
@@ -96,6 +98,7 @@ impl Driver {
             fetching: Call::default(),
             committing: Call::default(),
             lanes: Lanes::default(),
+            used: UsedTopics::default(),
             told: BTreeSet::new(),
             fetched: None,
             delivery: Delivery::default(),
@@ -241,7 +244,6 @@ impl Driver {
                 self.task.meters.out_of_range.add(1);
                 tracing::warn!(task = %self.task.id, %partition, offset, "the committed offset is not in the log any more");
             }
-            self.task.topic_used(&partition.topic);
             self.lanes.add(partition.clone(), offset, committed, metadata);
         }
         let positions = self.lanes.starts(&new);
@@ -329,6 +331,7 @@ impl Driver {
         }
         let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes).clone();
         if !chunk.records.is_empty() {
+            self.used.of(&self.task, &chunk.records, |run| run.origin);
             self.task.meters.batch(chunk.records.len());
             self.task.meters.work_waits(self.task.shared.clock.now_ms());
         }

@@ -19,6 +19,7 @@ use crate::settings::TaskSettings;
 use crate::store;
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
+use crate::task::topics::UsedTopics;
 use crate::task::{Failure, Halt, Task, Wanted, pause};
 
 /// Topics that one task may write to.
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     settings: TaskSettings,
     creation: Creation,
     known: KnownTopics,
+    used: UsedTopics,
     dead_letters: Option<DeadLetters>,
     retrying: Retrying,
     wanted: watch::Receiver<Wanted>,
@@ -41,6 +43,7 @@ impl Writer {
         Ok(Self {
             creation,
             known: KnownTopics::default(),
+            used: UsedTopics::default(),
             dead_letters: DeadLetters::new(&settings.errors, &task.id),
             retrying: Retrying::new(task, settings.retry, &[Stage::Produce]),
             wanted: task.wanted.clone(),
@@ -146,9 +149,9 @@ impl Writer {
             let topic = batch.topic(run.topic);
             if !self.known.knows(topic) {
                 self.known.ensure(self.task.shared.log.as_ref(), &self.creation, topic).await?;
-                self.task.topic_used(topic);
             }
         }
+        self.used.of(&self.task, batch, |run| run.topic);
         Ok(())
     }
 

@@ -1,0 +1,83 @@
+//! The REST interface: its flags, and who may use it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use towpath_broker::{Certificate, RestAccess, TlsFiles, Users};
+use towpath_model::{Clock, Secret};
+use towpath_rest::{Config, Error, Role, Server};
+
+use crate::failure::{Failure, Result};
+use crate::storage;
+
+/// The flags.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Where the REST interface listens; port 0 lets the system choose.
+    #[arg(long, env = "TOWPATH_REST", value_name = "ADDR", default_value = "127.0.0.1:8083")]
+    rest: String,
+    /// The token that REST clients must send as a bearer token. Off loopback, a token or --rest-basic-auth is needed.
+    #[arg(long, env = "TOWPATH_REST_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    rest_token: Option<String>,
+    /// A second token, with which clients may look and change nothing.
+    #[arg(long, env = "TOWPATH_REST_READ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    rest_read_token: Option<String>,
+    /// REST clients may log in as users made by `towpath users add NAME --rest read|write`.
+    #[arg(long, env = "TOWPATH_REST_BASIC_AUTH")]
+    rest_basic_auth: bool,
+    /// The certificate of the REST interface, in PEM: clients must speak TLS. Read again when it changes.
+    #[arg(long, env = "TOWPATH_REST_TLS_CERT", value_name = "FILE", requires = "rest_tls_key")]
+    rest_tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, env = "TOWPATH_REST_TLS_KEY", value_name = "FILE", requires = "rest_tls_cert")]
+    rest_tls_key: Option<PathBuf>,
+}
+
+impl Options {
+    /// Listens.
+    pub(crate) async fn bind(&self, data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Server> {
+        let mut config = Config {
+            listen: self.rest.clone(),
+            token: self.rest_token.as_ref().map(Secret::new),
+            read_token: self.rest_read_token.as_ref().map(Secret::new),
+            ..Config::default()
+        };
+        if self.rest_basic_auth {
+            let users = Users::open(storage::kafka_users_file(data_dir), storage::seed());
+            config.users = Some(Arc::new(RestUsers(users.map_err(Failure::input_error)?)));
+        }
+        if let (Some(certificate), Some(key)) = (&self.rest_tls_cert, &self.rest_tls_key) {
+            let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authority: None };
+            let hint = "It stands in --rest-tls-cert or --rest-tls-key";
+            let certificate = Certificate::load(&files).map_err(|error| Failure::input_error(error).context(hint))?;
+            let clock = Arc::clone(clock);
+            config.tls = Some(Arc::new(move || certificate.acceptor(clock.monotonic())));
+        }
+        Server::bind(config).await.map_err(|error| match error {
+            Error::TokenMissing { .. } => Failure::input_error(error),
+            _ => Failure::environment(error),
+        })
+    }
+
+    /// Whether clients must speak TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.rest_tls_cert.is_some()
+    }
+
+    /// The URL of a server that listens there.
+    pub(crate) fn url(&self, address: &str) -> String {
+        format!("{}://{address}", if self.speaks_tls() { "https" } else { "http" })
+    }
+}
+
+/// The users of the data directory, as REST knows them.
+struct RestUsers(Users);
+
+impl towpath_rest::Users for RestUsers {
+    fn role(&self, name: &str, password: &str) -> Option<Role> {
+        self.0.rest_access(name, password).map(|access| match access {
+            RestAccess::Read => Role::Viewer,
+            RestAccess::Write => Role::Admin,
+        })
+    }
+}
