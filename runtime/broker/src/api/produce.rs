@@ -20,6 +20,7 @@ use crate::error::Hangup;
 use crate::node::Node;
 
 /// From this version on a batch of a transaction makes its partition a part of it (KIP-890).
+use crate::shield;
 const ADDS_PARTITIONS: i16 = 12;
 
 /// What is known of a partition of a request when it is begun.
@@ -32,7 +33,7 @@ enum Part {
 type Asked = Vec<(TopicName, uuid::Uuid, Vec<(i32, Part)>)>;
 
 pub(super) fn begin(node: &Arc<Node>, call: Call) -> Result<BoxFuture<'static, Result<Option<Bytes>, Hangup>>, Hangup> {
-    let request: ProduceRequest = call.decode()?;
+    let request: ProduceRequest = shield::decode_produce(&call.body, call.version)?;
     let acks = request.acks;
     let refusal = match acks {
         -1 => None,

@@ -7,7 +7,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::records::{Compression, Record};
-use towpath_log::Fetches;
+use towpath_log::{Fetches, NewTopic, Topics};
 use towpath_model::TopicPartition;
 
 use super::{Served, encoded, fetch, fetched, name, produce, produced, record, values_batch};
@@ -34,6 +34,23 @@ async fn what_is_produced_in_any_version_and_codec_is_consumed_in_any_version() 
     for version in 4..=17 {
         let answer = client.call(version, &fetch("orders", id, 0, &[(0, 0)])).await;
         assert_eq!(fetched(&answer), [Ok(expected.clone())], "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_any_array_may_be_is_taken_and_handed_out_whole() {
+    let served = Served::start().await;
+    let configs = [("max.message.bytes".to_owned(), (8 << 20).to_string())];
+    let new = NewTopic { name: "orders".into(), configs: configs.into(), ..NewTopic::default() };
+    let id = served.log.create_topic(new).await.expect("created").id;
+    let mut client = served.client().await;
+    let large = "x".repeat(5 << 20);
+    let request = produce("orders", id, -1, &[(0, values_batch(&[&large]))]);
+    for (version, offset) in [(3, 0), (9, 1), (13, 2)] {
+        let request = if version < 13 { with_name_only(request.clone()) } else { request.clone() };
+        assert_eq!(produced(&client.call(version, &request).await), [(0, offset)], "version {version}");
+        let answer = client.call(12, &fetch("orders", id, 0, &[(0, offset)])).await;
+        assert_eq!(fetched(&answer), [Ok(vec![(offset, large.clone())])], "the first batch is whole, however large");
     }
 }
 
