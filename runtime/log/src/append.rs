@@ -106,7 +106,7 @@ impl CommitEncoder<'_> {
         let name = || topic.entry.topic.name.to_string();
         let partitions = topic.entry.topic.partitions;
         if topic.entry.settings.compact && record.key.bytes.is_none() {
-            return Err(Error::KeyMissing { topic: name(), index });
+            return Err(Error::KeyMissing { topic: name(), indexes: vec![index] });
         }
         let partition = match (record.run.partition, record.key.bytes) {
             (-1, Some(key)) => partition_of(key, partitions),

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use towpath_model::TopicPartition;
 
 use crate::append::check_writable;
-use crate::codec::{BatchHeader, Change, all_have_keys, copy_received, received};
+use crate::codec::{BatchHeader, Change, copy_received, received, without_keys};
 use crate::core::{Core, Encoded, EncodedBatch, Enqueued};
 use crate::embedded::Embedded;
 use crate::engine::Committed;
@@ -167,8 +167,11 @@ impl Core {
                 return Err(Error::InvalidTimestamp { topic: topic(), by_ms });
             }
         }
-        if settings.compact && !all_have_keys(&header, &bytes).map_err(|damage| invalid(&name, damage.0))? {
-            return Err(Error::KeyMissing { topic: topic(), index: 0 });
+        if settings.compact {
+            let indexes = without_keys(&header, &bytes).map_err(|damage| invalid(&name, damage.0))?;
+            if !indexes.is_empty() {
+                return Err(Error::KeyMissing { topic: topic(), indexes });
+            }
         }
         Ok(Judged { entry, partition, header, bytes, adds_partition })
     }

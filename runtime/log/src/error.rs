@@ -47,7 +47,7 @@ pub enum Error {
     #[error("transaction.timeout.ms={timeout_ms} is not between 1 and {most}")]
     InvalidTransactionTimeout { timeout_ms: i32, most: i32 },
     #[error("record without a key for compacted topic {topic}")]
-    KeyMissing { topic: String, index: usize },
+    KeyMissing { topic: String, indexes: Vec<usize> },
     #[error("a commit of {bytes} bytes is larger than {limit}")]
     CommitTooLarge { bytes: usize, limit: usize },
     #[error("a committed offset of group {group} is invalid: {reason}")]

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use kafka_protocol::error::ResponseError as Code;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use towpath_log::{AppendedBatch, Error, ReceivedBatch};
@@ -18,9 +20,9 @@ use crate::call::Call;
 use crate::codes;
 use crate::error::Hangup;
 use crate::node::Node;
+use crate::shield;
 
 /// From this version on a batch of a transaction makes its partition a part of it (KIP-890).
-use crate::shield;
 const ADDS_PARTITIONS: i16 = 12;
 
 /// What is known of a partition of a request when it is begun.
@@ -98,7 +100,9 @@ fn response(asked: Asked, appended: Vec<Result<AppendedBatch, Error>>) -> Produc
                     .with_base_offset(appended.base_offset)
                     .with_log_append_time_ms(appended.append_time_ms.unwrap_or(-1))
                     .with_log_start_offset(appended.log_start),
-                Some(Err(error)) => refused(codes::of_produce(&error), error.to_string()),
+                Some(Err(error)) => {
+                    refused(codes::of_produce(&error), error.to_string()).with_record_errors(record_errors(&error))
+                }
                 None => refused(Code::UnknownServerError, "it was not appended".into()),
             },
         }
@@ -110,4 +114,14 @@ fn response(asked: Asked, appended: Vec<Result<AppendedBatch, Error>>) -> Produc
         responses.push(response.with_partition_responses(parts));
     }
     ProduceResponse::default().with_responses(responses)
+}
+
+/// Which records a batch is refused for (KIP-467): clients send the others again.
+fn record_errors(error: &Error) -> Vec<BatchIndexAndErrorMessage> {
+    let Error::KeyMissing { indexes, .. } = error else { return Vec::new() };
+    let one = |index: &usize| {
+        let index = i32::try_from(*index).unwrap_or(i32::MAX);
+        BatchIndexAndErrorMessage::default().with_batch_index(index).with_batch_index_error_message(None)
+    };
+    indexes.iter().map(one).collect()
 }

@@ -54,6 +54,20 @@ async fn a_batch_larger_than_any_array_may_be_is_taken_and_handed_out_whole() {
     }
 }
 
+#[tokio::test]
+async fn a_batch_for_a_compacted_topic_is_refused_with_the_records_that_have_no_key() {
+    let served = Served::start().await;
+    let configs = [("cleanup.policy".to_owned(), "compact".to_owned())];
+    let new = NewTopic { name: "orders".into(), configs: configs.into(), ..NewTopic::default() };
+    served.log.create_topic(new).await.expect("created");
+    let records = [record(0, Some("k"), "a"), record(1, None, "b"), record(2, Some("k"), "c"), record(3, None, "d")];
+    let batch = encoded(&records, Compression::None);
+    let answer = served.client().await.call(9, &produce("orders", uuid::Uuid::nil(), -1, &[(0, batch)])).await;
+    let part = &answer.responses[0].partition_responses[0];
+    let refused: Vec<i32> = part.record_errors.iter().map(|one| one.batch_index).collect();
+    assert_eq!((part.error_code, refused), (87, vec![1, 3]));
+}
+
 fn with_name_only(mut request: ProduceRequest) -> ProduceRequest {
     request.topic_data.iter_mut().for_each(|topic| topic.topic_id = uuid::Uuid::nil());
     request

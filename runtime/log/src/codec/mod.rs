@@ -21,7 +21,7 @@ pub(crate) use decode::{ColumnReader, RawRecords, first_at_or_after, records_sec
 pub(crate) use encode::BatchEncoder;
 pub(crate) use header::{BatchHeader, HEADER_BYTES, set_base_offset, set_leader_epoch, set_transactional};
 pub(crate) use marker::{commits, write_marker};
-pub(crate) use received::{Change, all_have_keys, copy_received, empty_batch, received};
+pub(crate) use received::{Change, copy_received, empty_batch, received, without_keys};
 pub(crate) use rewrite::{Fate, Left, rewrite};
 
 /// Bytes that are no record batch.

@@ -34,15 +34,16 @@ pub(crate) fn received(batch: &[u8]) -> Result<BatchHeader, Damaged> {
     Ok(header)
 }
 
-/// Whether every record has a key.
-pub(crate) fn all_have_keys(header: &BatchHeader, batch: &[u8]) -> Result<bool, Damaged> {
+/// Which records have no key.
+pub(crate) fn without_keys(header: &BatchHeader, batch: &[u8]) -> Result<Vec<usize>, Damaged> {
     let section = records_section(header, batch)?;
-    for record in RawRecords::new(header, &section) {
+    let mut indexes = Vec::new();
+    for (index, record) in RawRecords::new(header, &section).enumerate() {
         if record?.key.is_none() {
-            return Ok(false);
+            indexes.push(index);
         }
     }
-    Ok(true)
+    Ok(indexes)
 }
 
 /// Appends a received batch to `out`, changed as the topic wants it.

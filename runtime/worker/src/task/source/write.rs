@@ -159,7 +159,8 @@ impl Writer {
     fn drop_refused(&mut self, batch: &mut Ready, error: &LogError) -> Result<(), Failure> {
         let failure = || Failure::log("writing to the log", error);
         let (topic, index) = match error {
-            LogError::RecordTooLarge { topic, index, .. } | LogError::KeyMissing { topic, index } => (topic, *index),
+            LogError::RecordTooLarge { topic, index, .. } => (topic, *index),
+            LogError::KeyMissing { topic, indexes } => (topic, indexes.first().copied().unwrap_or_default()),
             _ => return Err(failure()),
         };
         let refused = batch.records.records().nth(index).filter(|record| record.topic().as_ref() == topic);
