@@ -21,6 +21,7 @@ mod lag;
 mod listener;
 mod metrics;
 mod node;
+mod pattern;
 mod sasl;
 mod server;
 mod session;

@@ -1,4 +1,4 @@
-//! ListTransactions: all transactional ids, by state, by producer, or by how long they have been open.
+//! ListTransactions: all transactional ids, by state, by producer, by name, or by how long they have been open.
 
 use kafka_protocol::messages::list_transactions_response::TransactionState;
 use kafka_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse, ProducerId, TransactionalId};
@@ -6,6 +6,7 @@ use kafka_protocol::protocol::StrBytes;
 use towpath_log::{DescribedTransaction, TransactionStatus};
 
 use crate::node::Node;
+use crate::pattern::whole_match;
 
 /// Kafka's other states, which do not occur here: an end is whole at once.
 const NEVER: [&str; 4] = ["PrepareCommit", "PrepareAbort", "Dead", "PrepareEpochFence"];
@@ -17,6 +18,11 @@ pub(super) fn answer(node: &Node, request: ListTransactionsRequest) -> ListTrans
         names.iter().chain(&NEVER).any(|name| *name == filter.as_str())
     };
     let (filters, unknown): (Vec<StrBytes>, Vec<StrBytes>) = request.state_filters.iter().cloned().partition(known);
+    let pattern = request.transactional_id_pattern.as_deref().filter(|pattern| !pattern.is_empty());
+    let pattern = match pattern.map(whole_match).transpose() {
+        Ok(pattern) => pattern,
+        Err(code) => return ListTransactionsResponse::default().with_error_code(code.code()),
+    };
     let now_ms = node.log.now_ms();
     let is_wanted = |found: &DescribedTransaction| {
         let by_state = request.state_filters.is_empty() || filters.iter().any(|name| **name == *found.status.name());
@@ -24,7 +30,8 @@ pub(super) fn answer(node: &Node, request: ListTransactionsRequest) -> ListTrans
         let by_producer = producers.is_empty() || producers.contains(&ProducerId(found.producer.id));
         let open_for = found.started_ms.map(|started| now_ms.saturating_sub(started));
         let by_duration = request.duration_filter < 0 || open_for.is_some_and(|open| open > request.duration_filter);
-        by_state && by_producer && by_duration
+        let by_name = pattern.as_ref().is_none_or(|pattern| pattern.is_match(&found.id));
+        by_state && by_producer && by_duration && by_name
     };
     let state = |found: DescribedTransaction| {
         TransactionState::default()

@@ -104,7 +104,7 @@ pub(crate) const OFFERS: &[Offer] = &[
     offer(ApiKey::ConsumerGroupDescribe, 0, 1),
     offer(ApiKey::DescribeProducers, 0, 0),
     offer(ApiKey::DescribeTransactions, 0, 0),
-    offer(ApiKey::ListTransactions, 0, 1),
+    offer(ApiKey::ListTransactions, 0, 2),
     offer(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 

@@ -163,6 +163,15 @@ async fn a_newer_client_just_writes_and_gets_a_new_epoch_with_each_end() {
     assert_eq!(client.call(1, &listed("Ongoing")).await.transaction_states.len(), 1);
     assert_eq!(client.call(1, &listed("CompleteAbort")).await.transaction_states.len(), 0);
     assert_eq!(client.call(1, &listed("Asleep")).await.unknown_state_filters.len(), 1);
+    let named = async |client: &mut Client, pattern: &'static str| {
+        let pattern = Some(StrBytes::from_static_str(pattern));
+        let answer = client.call(2, &listed("Ongoing").with_transactional_id_pattern(pattern)).await;
+        (answer.error_code, answer.transaction_states.len())
+    };
+    assert_eq!(named(&mut client, "").await, (0, 1));
+    assert_eq!(named(&mut client, "c.*").await, (0, 1));
+    assert_eq!(named(&mut client, "cop").await, (0, 0), "a pattern is for the whole name");
+    assert_eq!(named(&mut client, "(").await, (128, 0));
     let wanted = TopicRequest::default().with_name(name("orders")).with_partition_indexes(vec![0]);
     let producers = client.call(0, &DescribeProducersRequest::default().with_topics(vec![wanted])).await;
     let active = &producers.topics[0].partitions[0].active_producers[0];

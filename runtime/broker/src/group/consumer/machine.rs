@@ -12,6 +12,7 @@ use regex::Regex;
 use uuid::Uuid;
 
 use super::assignor::Assignor;
+use crate::pattern::whole_match;
 
 /// The epoch by which a member leaves, and that by which a static one says that it will be back.
 pub(crate) const LEAVES: i32 = -1;
@@ -385,9 +386,7 @@ impl Member {
         match regex {
             Some(text) if text.is_empty() => self.regex = None,
             Some(text) => {
-                let whole = Regex::new(&format!("^(?:{text})$"));
-                let whole =
-                    whole.map_err(|_| (Code::InvalidRegularExpression, "the pattern of topics cannot be read"))?;
+                let whole = whole_match(&text).map_err(|code| (code, "the pattern of topics cannot be read"))?;
                 self.regex = Some((text, whole));
             }
             None => {}
