@@ -25,6 +25,8 @@ pub struct Config {
     pub allow_remote: bool,
     /// Whether asking for a topic that does not exist creates it, where the client wants that.
     pub auto_create_topics: bool,
+    /// Partitions of topics that clients create without a number (`num.partitions`).
+    pub num_partitions: i32,
     /// Refuses topics of more than one replica, as opposed to giving them one with a warning (`replication.factor.policy=strict`).
     pub strict_replication: bool,
     /// Offsets of groups without members go after this long without a commit; none keeps them.
@@ -113,6 +115,7 @@ impl Config {
             offsets_retention: Some(Duration::from_secs(7 * 24 * 3600)),
             residents: None,
             limits: Limits::default(),
+            num_partitions: 1,
             initial_rebalance_delay: Duration::from_millis(100),
             seed,
         }

@@ -109,6 +109,15 @@ enum Replication {
     Strict,
 }
 
+    /// Partitions of topics that Kafka clients create without a number.
+    #[arg(
+        long = "kafka-num-partitions",
+        env = "TOWPATH_KAFKA_NUM_PARTITIONS",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(i32).range(1..=10_000)
+    )]
+    num_partitions: i32,
 /// A listener that serves.
 pub(crate) struct Listener {
     handle: Handle,
@@ -182,6 +191,7 @@ impl Listener {
         self.handle.address().map(|address| address.to_string())
     }
 
+            num_partitions: self.num_partitions,
     /// All addresses with what they speak, for people.
     pub(crate) fn told(&self) -> Option<String> {
         let one = |(name, address, protocol): (String, std::net::SocketAddr, &str)| match name.as_str() {

@@ -74,8 +74,9 @@ async fn create(node: &Node, wanted: CreatableTopic, validate_only: bool) -> Res
     }
     let configs =
         wanted.configs.into_iter().filter_map(|config| Some((config.name.to_string(), config.value?.to_string())));
+    let counted = Some(wanted.num_partitions).filter(|partitions| *partitions != -1);
     let new = NewTopic {
-        partitions: assigned.or_else(|| Some(wanted.num_partitions).filter(|partitions| *partitions != -1)),
+        partitions: assigned.or(counted).or(Some(node.config.num_partitions)),
         configs: configs.collect::<BTreeMap<_, _>>(),
         name,
     };

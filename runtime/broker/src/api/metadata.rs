@@ -51,7 +51,7 @@ async fn described(node: &Node, wanted: MetadataRequestTopic, create: bool) -> M
     if !create {
         return missing(Code::UnknownTopicOrPartition);
     }
-    let new = NewTopic { name, ..NewTopic::default() };
+    let new = NewTopic { name, partitions: Some(node.config.num_partitions), ..NewTopic::default() };
     if node.log.check_topic(&new).is_ok_and(|topic| node.is_protected(&topic)) {
         return missing(Code::TopicAuthorizationFailed);
     }

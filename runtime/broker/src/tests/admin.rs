@@ -34,6 +34,16 @@ async fn metadata(client: &mut Client, version: i16, topic: &str, create: bool) 
 }
 
 #[tokio::test]
+async fn who_names_no_number_of_partitions_gets_that_of_the_broker() {
+    let served = Served::start_with(|config| config.num_partitions = 4).await;
+    let mut client = served.client().await;
+    assert_eq!(metadata(&mut client, 9, "asked-for", true).await, (0, 4));
+    let request = CreateTopicsRequest::default().with_topics(vec![new_topic("made", -1, -1)]);
+    assert_eq!(client.call(7, &request).await.topics[0].num_partitions, 4);
+    assert_eq!(metadata(&mut client, 9, "made", false).await, (0, 4));
+}
+
+#[tokio::test]
 async fn topics_are_created_grown_described_and_deleted() {
     let served = Served::start().await;
     let mut client = served.client().await;
