@@ -31,6 +31,10 @@ pub struct Config {
     pub strict_replication: bool,
     /// Offsets of groups without members go after this long without a commit; none keeps them.
     pub offsets_retention: Option<Duration>,
+    /// How often members of groups of the newer protocol are to say something (`group.consumer.heartbeat.interval.ms`).
+    pub consumer_heartbeat: Duration,
+    /// Who of them says nothing for this long is out (`group.consumer.session.timeout.ms`).
+    pub consumer_session: Duration,
     /// Groups whose members live in this process.
     pub residents: Option<Arc<dyn Residents>>,
     /// Limits.
@@ -111,11 +115,13 @@ impl Config {
             session_lifetime: Duration::ZERO,
             allow_remote: false,
             auto_create_topics: true,
+            num_partitions: 1,
             strict_replication: false,
             offsets_retention: Some(Duration::from_secs(7 * 24 * 3600)),
+            consumer_heartbeat: Duration::from_secs(3),
+            consumer_session: Duration::from_secs(45),
             residents: None,
             limits: Limits::default(),
-            num_partitions: 1,
             initial_rebalance_delay: Duration::from_millis(100),
             seed,
         }

@@ -147,7 +147,7 @@ impl Broker {
             cluster_id: StrBytes::from_string(log.cluster_id()),
             topic_ids: TopicIds::new(&log),
             groups: Coordinator::new(Arc::clone(&clock), &config),
-            consumers: Consumers::new(Arc::clone(&clock), config.limits.group_members, &log),
+            consumers: Consumers::new(Arc::clone(&clock), &config, &log),
             clock,
             log,
             metrics: Metrics::default(),

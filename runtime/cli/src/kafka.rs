@@ -89,9 +89,35 @@ pub(crate) struct Options {
         default_value_t = 10_080
     )]
     offsets_retention_minutes: u64,
+    /// How often members of groups of the newer protocol (KIP-848) are to say something.
+    #[arg(
+        long = "kafka-group-consumer-heartbeat-interval-ms",
+        env = "TOWPATH_KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS",
+        value_name = "MS",
+        default_value_t = 3_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    consumer_heartbeat_ms: u32,
+    /// Members of such groups that say nothing for so long are out.
+    #[arg(
+        long = "kafka-group-consumer-session-timeout-ms",
+        env = "TOWPATH_KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS",
+        value_name = "MS",
+        default_value_t = 45_000
+    )]
+    consumer_session_ms: u32,
     /// Create topics only when a client asks for that in so many words.
     #[arg(long = "kafka-no-auto-create", env = "TOWPATH_KAFKA_NO_AUTO_CREATE")]
     no_auto_create: bool,
+    /// Partitions of topics that Kafka clients create without a number.
+    #[arg(
+        long = "kafka-num-partitions",
+        env = "TOWPATH_KAFKA_NUM_PARTITIONS",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(i32).range(1..=10_000)
+    )]
+    num_partitions: i32,
     /// What becomes of a topic that is to have more than one replica: `clamp` gives it one with a warning, `strict` refuses it.
     #[arg(
         long = "kafka-replication-factor-policy",
@@ -109,15 +135,6 @@ enum Replication {
     Strict,
 }
 
-    /// Partitions of topics that Kafka clients create without a number.
-    #[arg(
-        long = "kafka-num-partitions",
-        env = "TOWPATH_KAFKA_NUM_PARTITIONS",
-        value_name = "N",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(i32).range(1..=10_000)
-    )]
-    num_partitions: i32,
 /// A listener that serves.
 pub(crate) struct Listener {
     handle: Handle,
@@ -161,6 +178,12 @@ impl Options {
         };
         let mechanisms = self.mechanisms.iter().map(mechanism).collect::<Result<Vec<_>>>()?;
         let minutes = self.offsets_retention_minutes;
+        let (heartbeat_ms, session_ms) = (self.consumer_heartbeat_ms, self.consumer_session_ms);
+        if heartbeat_ms >= session_ms {
+            return Err(Failure::input(format!(
+                "--kafka-group-consumer-session-timeout-ms {session_ms} lets members go before their next heartbeat is due: it must be more than --kafka-group-consumer-heartbeat-interval-ms, {heartbeat_ms}"
+            )));
+        }
         let mut config = Config {
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, client_authority }),
             users: Some(storage::kafka_users_file(data_dir)),
@@ -168,8 +191,11 @@ impl Options {
             session_lifetime: Duration::from_secs(self.max_reauth_seconds),
             allow_remote: self.allow_remote,
             auto_create_topics: !self.no_auto_create,
+            num_partitions: self.num_partitions,
             strict_replication: self.replication == Replication::Strict,
             offsets_retention: (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))),
+            consumer_heartbeat: Duration::from_millis(heartbeat_ms.into()),
+            consumer_session: Duration::from_millis(session_ms.into()),
             residents: sinks.map(|sinks| Arc::new(sinks) as _),
             ..Config::new(listeners, storage::seed())
         };
@@ -191,7 +217,6 @@ impl Listener {
         self.handle.address().map(|address| address.to_string())
     }
 
-            num_partitions: self.num_partitions,
     /// All addresses with what they speak, for people.
     pub(crate) fn told(&self) -> Option<String> {
         let one = |(name, address, protocol): (String, std::net::SocketAddr, &str)| match name.as_str() {
@@ -266,7 +291,8 @@ mod tests {
         assert_eq!(taken.fault(), Fault::Environment);
         let text = taken.to_string();
         assert!(text.contains(&address) && text.contains("--kafka") && !text.contains('\n'), "{text}");
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 7] = [
+            (&["--kafka-group-consumer-session-timeout-ms", "3000"], "--kafka-group-consumer-heartbeat-interval-ms"),
             (&["--kafka", "0.0.0.0:0"], "--kafka-allow-remote"),
             (&["--kafka", "EXTERNAL://127.0.0.1:0"], "--kafka-protocols"),
             (&["--kafka", "127.0.0.1:0", "--kafka-advertised", "0.0.0.0:1"], "--kafka-advertised"),

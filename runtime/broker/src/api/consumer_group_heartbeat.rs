@@ -10,7 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::call::Call;
-use crate::group::consumer::{Beat, HEARTBEAT_MS, Partitions};
+use crate::group::consumer::{Beat, Partitions};
 use crate::node::Node;
 
 pub(super) fn answer(
@@ -39,7 +39,7 @@ pub(super) fn answer(
             .with_error_message(None)
             .with_member_id(Some(StrBytes::from_string(told.member_id)))
             .with_member_epoch(told.epoch)
-            .with_heartbeat_interval_ms(HEARTBEAT_MS)
+            .with_heartbeat_interval_ms(i32::try_from(node.config.consumer_heartbeat.as_millis()).unwrap_or(i32::MAX))
             .with_assignment(told.assigned.map(|assigned| {
                 let topic =
                     |(topic, partitions)| TopicPartitions::default().with_topic_id(topic).with_partitions(partitions);

@@ -10,6 +10,7 @@ use towpath_log::{Embedded, Topics as _};
 use towpath_model::Clock;
 
 use super::machine::{Beat, Described, Group, LEAVES, LEAVES_FOR_A_WHILE, Refused, Told, Topics};
+use crate::config::Config;
 use crate::server::stopped;
 
 /// Groups that are kept at a time; those without members go first.
@@ -19,6 +20,7 @@ const GROUPS_MAX: usize = 10_000;
 pub(crate) struct Consumers {
     clock: Arc<dyn Clock>,
     members_max: usize,
+    session: Duration,
     groups: Mutex<BTreeMap<String, Group>>,
     topics: Mutex<Known>,
     changed: Notify,
@@ -31,11 +33,12 @@ struct Known {
 }
 
 impl Consumers {
-    pub(crate) fn new(clock: Arc<dyn Clock>, members_max: usize, log: &Embedded) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, config: &Config, log: &Embedded) -> Self {
         let mut changes = log.topic_changes();
         changes.mark_changed();
         let topics = Mutex::new(Known { changes, topics: Arc::default() });
-        Self { clock, members_max, groups: Mutex::default(), topics, changed: Notify::new() }
+        let (members_max, session) = (config.limits.group_members, config.consumer_session);
+        Self { clock, members_max, session, groups: Mutex::default(), topics, changed: Notify::new() }
     }
 
     /// Takes a heartbeat in.
@@ -58,7 +61,7 @@ impl Consumers {
                     return Err((Code::CoordinatorLoadInProgress, "there are too many groups"));
                 }
             }
-            let known = groups.entry(group.to_owned()).or_default();
+            let known = groups.entry(group.to_owned()).or_insert_with(|| Group::new(self.session));
             let room = known.members() < self.members_max;
             known.on(beat, &topics, room, self.clock.monotonic())
         };

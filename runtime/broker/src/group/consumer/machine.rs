@@ -18,10 +18,6 @@ use crate::pattern::whole_match;
 pub(crate) const LEAVES: i32 = -1;
 pub(crate) const LEAVES_FOR_A_WHILE: i32 = -2;
 const JOINS: i32 = 0;
-/// Who says nothing for this long is out, as in Kafka.
-pub(crate) const SESSION: Duration = Duration::from_secs(45);
-/// How often members are to say something.
-pub(crate) const HEARTBEAT_MS: i32 = 3_000;
 
 /// Partitions by the ids of their topics.
 pub(crate) type Partitions = BTreeSet<(Uuid, i32)>;
@@ -29,8 +25,10 @@ pub(crate) type Partitions = BTreeSet<(Uuid, i32)>;
 pub(crate) type Topics = BTreeMap<std::sync::Arc<str>, (Uuid, i32)>;
 
 /// A group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Group {
+    /// Who says nothing for this long is out.
+    session: Duration,
     epoch: i32,
     target_epoch: i32,
     members: BTreeMap<String, Member>,
@@ -117,6 +115,20 @@ pub(crate) struct DescribedMember {
 pub(crate) type Refused = (Code, &'static str);
 
 impl Group {
+    /// A group without members.
+    pub(crate) fn new(session: Duration) -> Self {
+        Self {
+            session,
+            epoch: 0,
+            target_epoch: 0,
+            members: BTreeMap::new(),
+            target: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            assignor: None,
+            instances: BTreeMap::new(),
+        }
+    }
+
     /// Takes a heartbeat in, at a time that never goes back. `room` says whether another member may come.
     pub(crate) fn on(&mut self, beat: Beat, topics: &Topics, room: bool, now: Duration) -> Result<Told, Refused> {
         self.expire(now);
@@ -223,7 +235,7 @@ impl Group {
             assigned: Partitions::new(),
             revoking: Partitions::new(),
             revoke_until: None,
-            expires: now + SESSION,
+            expires: now + self.session,
         };
         self.members.insert(beat.member_id.clone(), member);
         self.epoch += 1;
@@ -296,7 +308,7 @@ impl Group {
         let whole = joins || beat.names.is_some() && beat.owned.is_some();
         let (id, owned) = (beat.member_id.clone(), beat.owned.clone());
         if let Some(member) = self.members.get_mut(&id) {
-            member.expires = now + SESSION;
+            member.expires = now + self.session;
             member.subscribe(beat)?;
         }
         self.look_for_changes(topics);

@@ -14,4 +14,4 @@ mod machine;
 mod tests;
 
 pub(crate) use driver::Consumers;
-pub(crate) use machine::{Beat, DescribedMember, HEARTBEAT_MS, Partitions};
+pub(crate) use machine::{Beat, DescribedMember, Partitions};

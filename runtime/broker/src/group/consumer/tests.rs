@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::assignor::Assignor;
-use super::machine::{Beat, Group, LEAVES, LEAVES_FOR_A_WHILE, Partitions, Refused, SESSION, Told, Topics};
+use super::machine::{Beat, Group, LEAVES, LEAVES_FOR_A_WHILE, Partitions, Refused, Told, Topics};
 
+const SESSION: Duration = Duration::from_secs(45);
 const A: Uuid = Uuid::from_u128(1);
 const B: Uuid = Uuid::from_u128(2);
 
@@ -43,7 +44,7 @@ fn assigned(told: &Told) -> Vec<i32> {
 
 #[test]
 fn a_member_gives_up_before_another_takes_over() {
-    let mut group = Group::default();
+    let mut group = Group::new(SESSION);
     let a = on(&mut group, join("a"), 0).expect("joined");
     assert_eq!((a.epoch, assigned(&a)), (1, vec![0, 1, 2, 3]));
     let has = a.assigned.expect("told");
@@ -67,7 +68,7 @@ fn a_member_gives_up_before_another_takes_over() {
 
 #[test]
 fn who_says_nothing_or_keeps_what_it_must_give_up_is_out() {
-    let mut group = Group::default();
+    let mut group = Group::new(SESSION);
     let has = on(&mut group, join("a"), 0).expect("joined").assigned.expect("told");
     on(&mut group, join("b"), 1).expect("joined");
     on(&mut group, beat("a", 1, Some(&has)), 2).expect("it is told to give up");
@@ -86,7 +87,7 @@ fn who_says_nothing_or_keeps_what_it_must_give_up_is_out() {
 #[test]
 fn a_static_member_that_comes_back_has_what_it_had() {
     let fixed = |id: &str, epoch: i32| Beat { instance: Some("i".to_owned()), epoch, ..join(id) };
-    let mut group = Group::default();
+    let mut group = Group::new(SESSION);
     on(&mut group, fixed("a", 0), 0).expect("joined");
     on(&mut group, join("b"), 0).expect("joined");
     assert_eq!(on(&mut group, fixed("c", 0), 1).err().map(|(code, _)| code), Some(Code::UnreleasedInstanceId));
@@ -102,7 +103,7 @@ fn a_static_member_that_comes_back_has_what_it_had() {
 
 #[test]
 fn topics_that_change_change_what_members_read() {
-    let mut group = Group::default();
+    let mut group = Group::new(SESSION);
     let pattern = Beat { names: None, regex: Some("o.*s".to_owned()), ..join("a") };
     assert_eq!(on(&mut group, pattern.clone(), 0).expect("joined").assigned.expect("told").len(), 6);
     let told = group.on(beat("a", 1, None), &topics(7), true, at(1)).expect("a member");
@@ -167,7 +168,7 @@ proptest! {
 
     #[test]
     fn no_partition_ever_has_two_owners_and_in_the_end_each_has_one(steps in proptest::collection::vec((0usize..5, 0u8..6, 1u64..20), 1..120)) {
-        let mut group = Group::default();
+        let mut group = Group::new(SESSION);
         // What each client believes: its epoch, and what it reads. It gives up at once, or a heartbeat later.
         let mut clients: BTreeMap<usize, (i32, Partitions)> = BTreeMap::new();
         let mut now = 0;
