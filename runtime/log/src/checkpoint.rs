@@ -101,6 +101,8 @@ pub(crate) struct GroupPoint {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) leader_epoch: Option<i32>,
     pub(crate) metadata: String,
     pub(crate) committed_ms: i64,
     /// The offset of the record that committed it.

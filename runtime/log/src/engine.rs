@@ -81,6 +81,8 @@ pub struct GroupOffset {
     pub partition: TopicPartition,
     /// The next offset to read; none removes what is committed.
     pub offset: Option<i64>,
+    /// The leader epoch of the last record before it, where the consumer told.
+    pub leader_epoch: Option<i32>,
     /// A text of the consumer's own.
     pub metadata: String,
 }

@@ -17,6 +17,7 @@ const NO_LEADER_EPOCH: i32 = -1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Position {
     offset: i64,
+    leader_epoch: Option<i32>,
     metadata: String,
     committed_ms: i64,
     /// The offset of the record that committed it, in the group's partition of the offsets topic.
@@ -99,6 +100,7 @@ impl Groups {
                 topic: partition.topic.to_string(),
                 partition: partition.partition,
                 offset: position.offset,
+                leader_epoch: position.leader_epoch,
                 metadata: position.metadata.clone(),
                 committed_ms: position.committed_ms,
                 at: position.at,
@@ -111,13 +113,13 @@ impl Groups {
     /// Enters a committed offset, or takes one out. One that a transaction held back does not replace what was written after it: by
     /// their order in the log, which is what compaction goes by, too.
     fn apply(&mut self, offset: GroupOffset, committed_ms: i64, at: i64) {
-        let GroupOffset { group, partition, offset, metadata } = offset;
+        let GroupOffset { group, partition, offset, leader_epoch, metadata } = offset;
         let known = self.groups.get(&group).and_then(|positions| positions.get(&partition));
         if known.is_some_and(|known| known.at > at) {
             return;
         }
         if let Some(offset) = offset {
-            let position = Position { offset, metadata, committed_ms, at };
+            let position = Position { offset, leader_epoch, metadata, committed_ms, at };
             self.groups.entry(group).or_default().insert(partition, position);
         } else if let Some(positions) = self.groups.get_mut(&group) {
             positions.remove(&partition);
@@ -143,6 +145,7 @@ impl Groups {
                 group: group.clone(),
                 partition: partition.clone(),
                 offset: Some(position.offset),
+                leader_epoch: position.leader_epoch,
                 metadata: position.metadata.clone(),
             };
             (offset, position.committed_ms)
@@ -156,7 +159,13 @@ impl Groups {
         for (group, positions) in &self.groups {
             for partition in positions.keys().filter(|partition| partition.topic.as_ref() == topic) {
                 let (group, partition) = (group.clone(), partition.clone());
-                removals.push(GroupOffset { group, partition, offset: None, metadata: String::new() });
+                removals.push(GroupOffset {
+                    group,
+                    partition,
+                    offset: None,
+                    leader_epoch: None,
+                    metadata: String::new(),
+                });
             }
         }
         removals
@@ -170,6 +179,7 @@ impl GroupPoint {
             topic: offset.partition.topic.to_string(),
             partition: offset.partition.partition,
             offset: offset.offset.unwrap_or(-1),
+            leader_epoch: offset.leader_epoch,
             metadata: offset.metadata.clone(),
             committed_ms,
             at,
@@ -182,6 +192,7 @@ impl GroupPoint {
             group: self.group.as_str().into(),
             partition: TopicPartition::new(self.topic.as_str(), self.partition),
             offset: Some(self.offset).filter(|offset| *offset >= 0),
+            leader_epoch: self.leader_epoch,
             metadata: self.metadata.clone(),
         }
     }
@@ -206,7 +217,7 @@ pub(crate) fn encode(offset: &GroupOffset, now_ms: i64) -> Result<(Vec<u8>, Opti
     }
     let mut value = VALUE_VERSION.to_be_bytes().to_vec();
     value.extend_from_slice(&position.to_be_bytes());
-    value.extend_from_slice(&NO_LEADER_EPOCH.to_be_bytes());
+    value.extend_from_slice(&offset.leader_epoch.unwrap_or(NO_LEADER_EPOCH).to_be_bytes());
     text(&mut value, &offset.metadata, "the metadata is longer than 32767 bytes")?;
     value.extend_from_slice(&now_ms.to_be_bytes());
     Ok((key, Some(value)))
@@ -222,7 +233,7 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Option<(GroupOffset, i
     let topic = key.text()?;
     let partition = TopicPartition::new(topic, i32::from_be_bytes(key.take()?));
     let Some(value) = value else {
-        return Some((GroupOffset { group, partition, offset: None, metadata: String::new() }, 0));
+        return Some((GroupOffset { group, partition, offset: None, leader_epoch: None, metadata: String::new() }, 0));
     };
     let mut value = Reader(value);
     let version = i16::from_be_bytes(value.take()?);
@@ -230,12 +241,11 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Option<(GroupOffset, i
         return None;
     }
     let offset = Some(i64::from_be_bytes(value.take()?));
-    if version == VALUE_VERSION {
-        value.take::<4>()?;
-    }
+    let leader_epoch = if version == VALUE_VERSION { i32::from_be_bytes(value.take()?) } else { NO_LEADER_EPOCH };
+    let leader_epoch = Some(leader_epoch).filter(|epoch| *epoch >= 0);
     let metadata = value.text()?.to_owned();
     let committed_ms = i64::from_be_bytes(value.take()?);
-    Some((GroupOffset { group, partition, offset, metadata }, committed_ms))
+    Some((GroupOffset { group, partition, offset, leader_epoch, metadata }, committed_ms))
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -260,8 +270,8 @@ mod tests {
     use super::*;
 
     fn offset(offset: Option<i64>, metadata: &str) -> GroupOffset {
-        let metadata = metadata.to_owned();
-        GroupOffset { group: "connect-lake".into(), partition: TopicPartition::new("orders", 3), offset, metadata }
+        let (partition, metadata) = (TopicPartition::new("orders", 3), metadata.to_owned());
+        GroupOffset { group: "connect-lake".into(), partition, offset, leader_epoch: None, metadata }
     }
 
     #[test]
@@ -272,14 +282,19 @@ mod tests {
         assert_eq!(value, b"\0\x03\0\0\0\0\0\0\0\x2a\xff\xff\xff\xff\0\x01m\0\0\0\0\0\0\0\x07");
         assert_eq!(decode(&key, Some(&value)), Some((offset(Some(42), "m"), 7)));
         assert_eq!(decode(&key, None), Some((offset(None, ""), 0)));
+        let with_epoch = GroupOffset { leader_epoch: Some(5), ..offset(Some(42), "m") };
+        let (key, value) = encode(&with_epoch, 7).expect("valid");
+        assert_eq!(value.as_ref().map(|value| &value[10..14]), Some(&[0, 0, 0, 5][..]));
+        assert_eq!(decode(&key, value.as_deref()), Some((with_epoch, 7)));
     }
 
     #[test]
     fn a_removed_offset_is_gone_and_an_empty_group_with_it() {
         let mut groups = Groups::default();
         groups.apply(offset(Some(1), "a"), 1, 0);
-        groups.apply(offset(Some(2), "b"), 2, 1);
-        assert_eq!(groups.of("connect-lake"), [offset(Some(2), "b")]);
+        let second = GroupOffset { leader_epoch: Some(3), ..offset(Some(2), "b") };
+        groups.apply(second.clone(), 2, 1);
+        assert_eq!(groups.of("connect-lake"), [second]);
         assert_eq!(Groups::restore(&groups.points(), &[]).of("connect-lake"), groups.of("connect-lake"));
         groups.apply(offset(None, ""), 3, 2);
         assert!(groups.names().is_empty());

@@ -140,7 +140,7 @@ fn sink_position(name: &ConnectorName, group: &str, entry: &OffsetEntry, log: &d
         return Err(failed("an offset cannot be negative".to_owned()));
     }
     let partition = TopicPartition::new(topic.as_str(), number);
-    Ok(GroupOffset { group: group.into(), partition, offset, metadata: String::new() })
+    Ok(GroupOffset { group: group.into(), partition, offset, leader_epoch: None, metadata: String::new() })
 }
 
 fn sink_offset(offset: &Map<String, Value>) -> Result<i64> {

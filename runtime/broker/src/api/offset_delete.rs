@@ -29,6 +29,7 @@ pub(super) async fn answer(node: &Node, request: OffsetDeleteRequest) -> OffsetD
         group: group.clone(),
         partition: TopicPartition::new(topic, partition),
         offset: None,
+        leader_epoch: None,
         metadata: String::new(),
     };
     let removals: Vec<GroupOffset> = request

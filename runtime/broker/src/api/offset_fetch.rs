@@ -20,8 +20,16 @@ const SEVERAL: i16 = 8;
 /// Before this version there was no way to ask for all partitions.
 const ALL: i16 = 2;
 
-/// What is known of a partition: its index, offset, metadata, and whether a transaction may still change it.
-type Position = (i32, i64, String, bool);
+/// What is known of a partition.
+struct Position {
+    index: i32,
+    offset: i64,
+    leader_epoch: i32,
+    metadata: StrBytes,
+    /// A transaction may still change it.
+    unstable: bool,
+}
+
 /// Topics with partitions.
 type Positions = Vec<(String, Vec<Position>)>;
 
@@ -48,12 +56,13 @@ pub(super) fn answer(node: &Node, request: OffsetFetchRequest, version: i16) -> 
     });
     let wanted = if version < ALL { Some(wanted.unwrap_or_default()) } else { wanted };
     let topic = |(name, partitions): (String, Vec<Position>)| {
-        let partition = |(index, offset, metadata, unstable)| {
+        let partition = |position: Position| {
             OffsetFetchResponsePartition::default()
-                .with_error_code(code(unstable))
-                .with_partition_index(index)
-                .with_committed_offset(offset)
-                .with_metadata(Some(StrBytes::from_string(metadata)))
+                .with_error_code(code(position.unstable))
+                .with_partition_index(position.index)
+                .with_committed_offset(position.offset)
+                .with_committed_leader_epoch(position.leader_epoch)
+                .with_metadata(Some(position.metadata))
         };
         let partitions = partitions.into_iter().map(partition).collect();
         OffsetFetchResponseTopic::default().with_name(topic_name(&name)).with_partitions(partitions)
@@ -69,12 +78,13 @@ fn code(unstable: bool) -> i16 {
 }
 
 fn topics_of_several((name, partitions): (String, Vec<Position>)) -> OffsetFetchResponseTopics {
-    let partition = |(index, offset, metadata, unstable)| {
+    let partition = |position: Position| {
         OffsetFetchResponsePartitions::default()
-            .with_error_code(code(unstable))
-            .with_partition_index(index)
-            .with_committed_offset(offset)
-            .with_metadata(Some(StrBytes::from_string(metadata)))
+            .with_error_code(code(position.unstable))
+            .with_partition_index(position.index)
+            .with_committed_offset(position.offset)
+            .with_committed_leader_epoch(position.leader_epoch)
+            .with_metadata(Some(position.metadata))
     };
     let partitions = partitions.into_iter().map(partition).collect();
     OffsetFetchResponseTopics::default().with_name(topic_name(&name)).with_partitions(partitions)
@@ -86,9 +96,13 @@ fn positions(node: &Node, group: &str, wanted: Option<Vec<(String, Vec<i32>)>>, 
     let committed = node.log.group_offsets(group);
     let position = |index: i32, name: &TopicPartition, offset: Option<&GroupOffset>| {
         let unstable = pending.contains(name);
-        match offset.filter(|_| !unstable) {
-            Some(offset) => (index, offset.offset.unwrap_or(-1), offset.metadata.clone(), unstable),
-            None => (index, -1, String::new(), unstable),
+        let offset = offset.filter(|_| !unstable);
+        Position {
+            index,
+            offset: offset.and_then(|offset| offset.offset).unwrap_or(-1),
+            leader_epoch: offset.and_then(|offset| offset.leader_epoch).unwrap_or(-1),
+            metadata: offset.map(|offset| StrBytes::from_string(offset.metadata.clone())).unwrap_or_default(),
+            unstable,
         }
     };
     let Some(wanted) = wanted else {

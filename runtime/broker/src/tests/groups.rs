@@ -65,6 +65,12 @@ fn commit(joined: Option<&JoinGroupResponse>, offset: i64) -> OffsetCommitReques
         .with_topics(vec![topic])
 }
 
+fn commit_under_epoch(offset: i64, leader_epoch: i32) -> OffsetCommitRequest {
+    let mut request = commit(None, offset);
+    request.topics[0].partitions[0].committed_leader_epoch = leader_epoch;
+    request
+}
+
 async fn committed(client: &mut Client, version: i16) -> (i64, String) {
     if version >= 8 {
         let wanted = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(None);
@@ -144,6 +150,13 @@ async fn committed_offsets_outlive_the_broker_and_are_deleted_when_asked() {
     for version in 1..=9 {
         assert_eq!(committed(&mut client, version).await, (7, "note".to_owned()), "version {version}");
     }
+    assert_eq!(client.call(8, &commit_under_epoch(8, 3)).await.topics[0].partitions[0].error_code, 0);
+    let served = served.restart().await;
+    let mut client = served.client().await;
+    let wanted = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(None);
+    let answer = client.call(9, &OffsetFetchRequest::default().with_groups(vec![wanted])).await;
+    let part = &answer.groups[0].topics[0].partitions[0];
+    assert_eq!((part.committed_offset, part.committed_leader_epoch), (8, 3));
     let listed = client.call(4, &ListGroupsRequest::default()).await;
     assert_eq!(listed.groups.iter().map(|one| one.group_id.clone()).collect::<Vec<_>>(), [group()]);
     let partition = OffsetDeleteRequestPartition::default().with_partition_index(1);

@@ -91,7 +91,13 @@ async fn sinks_are_groups_with_members_that_nobody_else_moves_while_they_run() {
 
 async fn commit_directly(served: &Served, group: &str, offset: i64) {
     let partition = TopicPartition::new("orders", 0);
-    let offset = GroupOffset { group: group.into(), partition, offset: Some(offset), metadata: String::new() };
+    let offset = GroupOffset {
+        group: group.into(),
+        partition,
+        offset: Some(offset),
+        leader_epoch: None,
+        metadata: String::new(),
+    };
     served.log.commit_atomic(Commit { group_offsets: vec![offset], ..Commit::default() }).await.expect("durable");
 }
 

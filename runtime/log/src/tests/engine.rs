@@ -10,7 +10,13 @@ use crate::{Appends, Commit, Embedded, Error, Fetch, Fetches, GroupOffset, Group
 
 fn group_offset(offset: Option<i64>) -> GroupOffset {
     let metadata = "m".to_owned();
-    GroupOffset { group: "connect-lake".into(), partition: TopicPartition::new("orders", 0), offset, metadata }
+    GroupOffset {
+        group: "connect-lake".into(),
+        partition: TopicPartition::new("orders", 0),
+        offset,
+        leader_epoch: None,
+        metadata,
+    }
 }
 
 #[tokio::test]

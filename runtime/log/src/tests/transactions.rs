@@ -34,7 +34,13 @@ async fn write(
 
 fn offset(position: i64) -> Vec<GroupOffset> {
     let metadata = "m".to_owned();
-    vec![GroupOffset { group: "readers".into(), partition: part(0), offset: Some(position), metadata }]
+    vec![GroupOffset {
+        group: "readers".into(),
+        partition: part(0),
+        offset: Some(position),
+        leader_epoch: None,
+        metadata,
+    }]
 }
 
 async fn all(log: &Embedded, number: i32) -> Vec<String> {

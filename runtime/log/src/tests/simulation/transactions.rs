@@ -402,7 +402,8 @@ impl Client {
             }
             Op::Offset(offset) => {
                 let (group, offset) = (id.as_str().into(), Some(offset));
-                let offset = GroupOffset { group, partition: part(0), offset, metadata: String::new() };
+                let offset =
+                    GroupOffset { group, partition: part(0), offset, leader_epoch: None, metadata: String::new() };
                 log.commit_offsets_in_transaction(&id, producer, vec![offset], true).map(none).boxed()
             }
             Op::End(commit) => log.end_transaction(&id, producer, commit, self.newer).map(some).boxed(),

@@ -191,6 +191,7 @@ impl World {
             group: group.as_str().into(),
             partition: TopicPartition::new("t", 0),
             offset: Some(*offset),
+            leader_epoch: None,
             metadata: "x".repeat(*offset as usize % 50),
         };
         let all = [Compression::None, Compression::Lz4, Compression::Zstd, Compression::Snappy, Compression::Gzip];

@@ -190,7 +190,13 @@ impl Lanes {
     pub(super) fn to_commit(&self, group: &Arc<str>) -> Vec<GroupOffset> {
         let entry = |(partition, lane): (&TopicPartition, &Lane)| {
             let (offset, metadata) = lane.next.clone()?;
-            Some(GroupOffset { group: group.clone(), partition: partition.clone(), offset: Some(offset), metadata })
+            Some(GroupOffset {
+                group: group.clone(),
+                partition: partition.clone(),
+                offset: Some(offset),
+                leader_epoch: None,
+                metadata,
+            })
         };
         self.0.iter().filter_map(entry).collect()
     }
