@@ -3,10 +3,12 @@
 An idempotent producer and a group of one: every acknowledged record must be there once, in the order of sending, and no committed
 offset may go back. A transactional producer, whose history is kept: each transaction writes one number to every partition, so that what
 a reader of committed records finds must be the same in all of them, rising, with every number whose commit was acknowledged and none
-that was aborted.
+that was aborted. Groups of either protocol whose members are killed, or stand still until others have what was theirs: every record is
+read by somebody, and what is committed was read and never goes back.
 usage: crash.py ROUNDS COMMAND... where COMMAND serves the log of a folder that stands in it as {folder} at the address {address}.
 """
 
+import pathlib
 import random
 import signal
 import socket
@@ -168,6 +170,93 @@ def transactions_are_whole_or_absent():
               f" an answer, of which {len(seen - set(outcomes['committed']))} came true; {len(done)} producers were replaced")
     finally:
         broker.kill()
+
+
+@check
+def no_member_takes_records_along():
+    for protocol in ["classic", "consumer"]:
+        members_come_and_go(protocol)
+
+
+def members_come_and_go(protocol):
+    chance = random.Random(f"{SEED} {protocol}")
+    broker = Broker(f"groups-{protocol}")
+    members = []
+    try:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic("t", PARTITIONS, 1)])["t"].result(30)
+        producer = Producer({"bootstrap.servers": broker.address, "enable.idempotence": True, "linger.ms": 2,
+                             "message.timeout.ms": 120000, "retry.backoff.ms": 50, "reconnect.backoff.max.ms": 200})
+        seen, sent, positions = [set() for _ in range(PARTITIONS)], [0] * PARTITIONS, [0] * PARTITIONS
+        # In the group by name alone: it asks for offsets and joins nothing.
+        onlooker = Consumer({"bootstrap.servers": broker.address, "group.id": protocol, "reconnect.backoff.max.ms": 200})
+
+        def look(seconds=10):
+            """What is committed has been read, and is no less than at the last look."""
+            try:
+                found = onlooker.committed([TopicPartition("t", partition) for partition in range(PARTITIONS)], seconds)
+            except KafkaException:
+                return
+            for part in found:
+                offset = max(part.offset, 0)
+                assert offset >= positions[part.partition], f"{part} was {positions[part.partition]} before"
+                eventually(f"somebody has read all before {part}", lambda: seen[part.partition].issuperset(range(offset)))
+                positions[part.partition] = offset
+
+        for _ in range(3):
+            members.append(Member(broker.address, protocol, seen))
+        for _ in range(max(ROUNDS // 2, 1)):
+            until = time.monotonic() + chance.uniform(0.5, 3)
+            while time.monotonic() < until:
+                for partition in range(PARTITIONS):
+                    producer.produce("t", str(sent[partition]), partition=partition)
+                    sent[partition] += 1
+                producer.poll(0.02)
+            look()
+            member = chance.choice(members)
+            what = chance.random()
+            if what < 0.4:
+                member.kill()
+                members.remove(member)
+                members.append(Member(broker.address, protocol, seen))
+            elif what < 0.8:
+                member.process.send_signal(signal.SIGSTOP)
+                time.sleep(chance.choice([1, 8]))
+                look()
+                member.process.send_signal(signal.SIGCONT)
+            else:
+                broker.disturb(chance)
+            look()
+        assert producer.flush(120) == 0, "not all was delivered"
+        for partition in range(PARTITIONS):
+            eventually(f"all of partition {partition} is read", lambda: seen[partition].issuperset(range(sent[partition])), 120)
+        look(60)
+        print(f"          {protocol}: {sum(sent)} records, none passed over")
+    finally:
+        for member in members:
+            member.kill()
+        broker.kill()
+
+
+class Member:
+    """A member of a group in a process of its own, and what it says that it has read."""
+
+    def __init__(self, address, group, seen):
+        script = pathlib.Path(__file__).with_name("member.py")
+        self.process = subprocess.Popen([sys.executable, script, address, group, "t", group], stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.listen, args=[seen], daemon=True).start()
+
+    def listen(self, seen):
+        for line in self.process.stdout:
+            if line.endswith("\n"):
+                partition, offset, value = map(int, line.split())
+                # One producer, nothing twice: an offset is the number that was sent.
+                if offset == value:
+                    seen[partition].add(offset)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
 
 
 def new_writer(address):
