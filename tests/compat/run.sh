@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Real Kafka clients against `towpath log`: each does what tutorials teach. What they need is installed under the target folder, but for
-# kcat, which comes from the system's packages.
+# Real Kafka clients against `towpath log`: each does what tutorials teach, and two bring the tests along that they have for themselves
+# (suites/). What they need is installed under the target folder, but for kcat, which comes from the system's packages.
 #
 #   run.sh TARGET        where the binary is, as TARGET/release/towpath
 #   BROKER=host:port     tests a broker that runs already instead, Kafka's own for example
+#   SCRAM_BROKER, LOGIN  where that one asks for a login, and NAME:PASSWORD for it
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=$1
@@ -19,24 +20,38 @@ if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
   echo "$CLIENTS" >"$tools/clients"
 fi
 
-data=$(mktemp -d)
-pid=
+work=$(mktemp -d)
+pids=()
 stop() {
-  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-  [ -z "$pid" ] || wait "$pid" 2>/dev/null || true
-  rm -rf "$data"
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
 }
 trap stop EXIT
 
-if [ -z "${BROKER:-}" ]; then
-  "$target/release/towpath" log "$data" --kafka 127.0.0.1:0 >"$data.log" 2>&1 &
-  pid=$!
+serve() { # name, flags
+  "$target/release/towpath" log "$work/$1" "${@:2}" >"$work/$1.out" 2>&1 &
+  pids+=($!)
   for _ in $(seq 300); do
-    [ ! -f "$data/addresses.json" ] || break
-    kill -0 "$pid" || { cat "$data.log"; exit 3; }
+    [ ! -f "$work/$1/addresses.json" ] || return 0
+    kill -0 $! || { cat "$work/$1.out"; exit 3; }
     sleep 0.1
   done
-  BROKER=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kafka"])' "$data/addresses.json")
+}
+address() { # name, protocol
+  tr ', ' '\n\n' <"$work/$1.out" | sed -n "s,^$2://,,p"
+}
+
+own=
+if [ -z "${BROKER:-}" ]; then
+  own=yes
+  serve clients --kafka 127.0.0.1:0
+  BROKER=$(sed -n 's/^Kafka //p' "$work/clients.out")
+  # The suites expect a broker as their authors set it up.
+  LOGIN=tester:secret
+  echo "${LOGIN#*:}" | "$target/release/towpath" users add "${LOGIN%:*}" --data-dir "$work/suites" >/dev/null
+  serve suites --kafka 'OPEN://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0' --kafka-protocols OPEN:PLAINTEXT --kafka-num-partitions 4
+  SUITES_BROKER=$(address suites OPEN)
+  SCRAM_BROKER=$(address suites SASL_PLAINTEXT)
 fi
 echo "clients against $BROKER"
 
@@ -49,19 +64,33 @@ else
   echo "  kcat is not installed (apt-get install kcat): not tested"
   failed=1
 fi
+CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$here/rdkafka/Cargo.toml"
+"$tools/rdkafka/release/towpath-compat-rdkafka" "$BROKER" || failed=1
+if command -v go >/dev/null; then
+  "$here/suites/franz-go.sh" "${SUITES_BROKER:-$BROKER}" "${SCRAM_BROKER:-}" "${LOGIN:-}" "$tools" || failed=1
+else
+  echo "  Go is not installed: franz-go is not tested"
+  failed=1
+fi
 if command -v java >/dev/null && command -v mvn >/dev/null; then
   "$here/../peers/install.sh"
-  "$here/java.sh" "$BROKER" "$jars" "${pid:+$data/log}" || failed=1
+  "$here/java.sh" "$BROKER" "$jars" "${own:+$work/clients/log}" || failed=1
 else
   echo "  Java and Maven are not installed: its tools are not tested"
   failed=1
 fi
 if [ -d "$jars" ]; then
   "$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
+  if command -v npm >/dev/null; then
+    "$here/suites/librdkafka.sh" "${SUITES_BROKER:-$BROKER}" "$jars" "$tools" || failed=1
+  else
+    echo "  npm is not installed: librdkafka's own tests are not run"
+    failed=1
+  fi
 fi
-if [ -n "$pid" ]; then
+if [ -n "$own" ]; then
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
-  "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$data/crash-{folder}" --kafka '{address}' || failed=1
+  "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$work/crash-{folder}" --kafka '{address}' \
+    --kafka-group-consumer-heartbeat-interval-ms 500 --kafka-group-consumer-session-timeout-ms 3000 || failed=1
 fi
-rm -f "$data.log"
 exit $failed
