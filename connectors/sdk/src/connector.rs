@@ -49,6 +49,7 @@ fn spec_to_wit(spec: Spec) -> wit::Spec {
                 Capability::Streams => wit::Capability::Streams,
                 Capability::ObjectStore => wit::Capability::ObjectStore,
                 Capability::Scratch => wit::Capability::Scratch,
+                Capability::Files => wit::Capability::Files,
             })
             .collect(),
         accepts: spec.accepts.into_iter().map(encoding_to_wit).collect(),
@@ -93,6 +94,7 @@ fn key_to_wit(key: ConfigKey) -> wit::ConfigKey {
         endpoint: key.endpoint.map(|endpoint| match endpoint {
             Endpoint::Url => wit::Endpoint::Url,
             Endpoint::Store => wit::Endpoint::Store,
+            Endpoint::File => wit::Endpoint::File,
             Endpoint::Host { port_key, default_port } => {
                 wit::Endpoint::Host(wit::HostEndpoint { port_key, default_port })
             }

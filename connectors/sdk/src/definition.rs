@@ -1,7 +1,7 @@
 //! Builders of a spec: `spec("s3-sink", Sink).key(key("flush.size").int().default(1000).doc("…"))`.
 //!
 //! Only what is set is written; a key without more is a required string of high importance. Marks that are not
-//! Kafka's own are `secret` and the three endpoints, from which the host computes what the connector may reach.
+//! Kafka's own are `secret` and the endpoints, from which the host computes what the connector may reach.
 
 use towpath_model::{
     Capability, ConfigKey, ConnectorKind, Credential, Encoding, Endpoint, Importance, Scheme, Spec, ValueType, Width,
@@ -235,6 +235,12 @@ impl KeyDefinition {
     /// The value is an object store that the connector may use.
     pub fn store_endpoint(mut self) -> Self {
         self.0.endpoint = Some(Endpoint::Store);
+        self
+    }
+
+    /// The value is the path of a file that the connector may read and append to.
+    pub fn file_endpoint(mut self) -> Self {
+        self.0.endpoint = Some(Endpoint::File);
         self
     }
 

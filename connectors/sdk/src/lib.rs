@@ -4,13 +4,14 @@
 //! [`export_transform!`] in a crate of types `cdylib` and `rlib`. `cargo build --target wasm32-wasip2` gives the component;
 //! natively the macros expand to nothing, so that all logic is tested as any other Rust. A source that can divide its work among
 //! several instances of itself implements [`SharedSource`] too and is exported by [`export_shared_source!`].
-//! What the host does for a connector is one module each: [`http`], [`streams`], [`object_store`], [`scratch`], [`log`],
+//! What the host does for a connector is one module each: [`http`], [`streams`], [`object_store`], [`scratch`], [`files`], [`log`],
 //! [`metrics`], [`control`]. Their functions work inside a component only; keep decisions apart from them. [`settings`] reads a
 //! configuration and tells all its faults at once.
 
 extern crate self as towpath_sdk;
 
 pub mod control;
+pub mod files;
 pub mod http;
 pub mod log;
 pub mod metrics;

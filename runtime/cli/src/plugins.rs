@@ -69,6 +69,11 @@ impl LimitOptions {
 }
 
 impl Options {
+    /// The folder of plugins, where one is named.
+    pub(crate) fn folder(&self) -> Option<&PathBuf> {
+        self.plugins_dir.as_ref()
+    }
+
     fn dir(&self, pipelines: &Path) -> Result<Option<PathBuf>> {
         match &self.plugins_dir {
             Some(dir) if !dir.is_dir() => Err(Failure::input(format!("--plugins {} is no folder", dir.display()))),

@@ -14,6 +14,7 @@ mod finding;
 mod folder;
 mod parse;
 mod plan;
+mod reach;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,6 @@ pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use folder::{Folder, Reading};
 pub use plan::{Applied, Step, plan};
+pub use reach::{Files, out_of_reach};
 pub use secrets::{Policy, ResolveError, Resolved, SecretStore, has_reference, resolve, withhold_literals};
 pub use watch::{Watch, WatchOptions};

@@ -19,6 +19,8 @@ pub(crate) mod imports {
             "towpath:connect/object-store.store": crate::capability::object_store::Store,
             "towpath:connect/object-store.upload": crate::capability::object_store::Upload,
             "towpath:connect/scratch.file": crate::capability::scratch::File,
+            "towpath:connect/files.reader": crate::capability::files::Reader,
+            "towpath:connect/files.appender": crate::capability::files::Appender,
         },
         require_store_data_send: true,
     });

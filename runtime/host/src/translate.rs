@@ -69,6 +69,7 @@ pub(crate) fn spec_from_wit(spec: wit::Spec) -> Spec {
         wit::Capability::Streams => Capability::Streams,
         wit::Capability::ObjectStore => Capability::ObjectStore,
         wit::Capability::Scratch => Capability::Scratch,
+        wit::Capability::Files => Capability::Files,
     };
     Spec {
         name: spec.name,
@@ -125,6 +126,7 @@ fn key_from_wit(key: wit::ConfigKey) -> ConfigKey {
         endpoint: key.endpoint.map(|endpoint| match endpoint {
             wit::Endpoint::Url => Endpoint::Url,
             wit::Endpoint::Store => Endpoint::Store,
+            wit::Endpoint::File => Endpoint::File,
             wit::Endpoint::Host(host) => Endpoint::Host { port_key: host.port_key, default_port: host.default_port },
         }),
     }

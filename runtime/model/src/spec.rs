@@ -75,6 +75,8 @@ pub enum Endpoint {
     },
     /// The value names an object store.
     Store,
+    /// The value is the path of a file of this machine.
+    File,
 }
 
 /// One key of a configuration.
@@ -158,6 +160,7 @@ pub enum Capability {
     Streams,
     ObjectStore,
     Scratch,
+    Files,
 }
 
 /// What a plugin says of itself.

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_config::{Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, resolve};
+use towpath_config::{
+    Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, out_of_reach, resolve,
+};
 use towpath_convert::{SinkPath, SourcePath, check_predicates, plugin_transforms};
 use towpath_model::{
     Coded, Config, ConnectorError, ConnectorKind, Fault, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec,
@@ -82,6 +84,8 @@ impl Checker {
             }
         };
         let (mut faults, mut traces) = (self.unusable(&resolved.config, spec), Vec::new());
+        let forbidden = out_of_reach(&resolved.config, spec, policy).into_iter();
+        faults.extend(forbidden.map(|error| Fault::error(error.key, Reason::coded(error.code, error.reason))));
         if faults.is_empty() {
             let answer = self.ask(plugin.as_ref(), &resolved.config, &resolved.redactor, reach).await;
             faults = answer.faults;

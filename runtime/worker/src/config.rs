@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_config::{Policy, SecretStore};
+use towpath_config::{Files, Policy, SecretStore};
 
 use crate::answers::Owner;
 
@@ -69,7 +69,7 @@ impl Secrets {
 impl Default for Secrets {
     /// No store, nothing allowed over REST, the process's environment.
     fn default() -> Self {
-        let api_policy = Policy::Allowed { env: Vec::new(), paths: Vec::new() };
+        let api_policy = Policy::Allowed { env: Vec::new(), paths: Vec::new(), files: Files::default() };
         Self { store: None, api_policy, env: Arc::new(|name| std::env::var(name).ok()) }
     }
 }

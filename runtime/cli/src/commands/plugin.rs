@@ -106,7 +106,7 @@ fn port_words(key: &ConfigKey) -> String {
         Some(Endpoint::Host { port_key, default_port }) => {
             format!(", at the port that {port_key} names ({default_port})")
         }
-        Some(Endpoint::Url | Endpoint::Store) | None => String::new(),
+        Some(Endpoint::Url | Endpoint::Store | Endpoint::File) | None => String::new(),
     }
 }
 
@@ -124,5 +124,6 @@ fn word(capability: Capability) -> &'static str {
         Capability::Streams => "streams",
         Capability::ObjectStore => "object store",
         Capability::Scratch => "scratch files",
+        Capability::Files => "local files",
     }
 }

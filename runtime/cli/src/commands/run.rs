@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// Files and folders that configurations coming over REST may refer to.
     #[arg(long, env = "TOWPATH_API_PATHS", value_name = "PATH,…", value_delimiter = ',')]
     api_paths: Vec<PathBuf>,
+    /// Files and folders that connectors configured over REST may read and write [default: the system's folder for temporary files].
+    #[arg(long, env = "TOWPATH_API_FILES", value_name = "PATH,…", value_delimiter = ',')]
+    api_files: Option<Vec<PathBuf>>,
     /// End with 2 if any file is refused at the start, instead of running the others.
     #[arg(long, env = "TOWPATH_STRICT")]
     strict: bool,

@@ -17,6 +17,7 @@ use towpath_model::{Config, Endpoint, Redactor, Spec, ValueType, passwords};
 pub use self::store::SecretStore;
 use crate::Error;
 use crate::check::framework_keys;
+use crate::reach::Files;
 use crate::words::closest;
 
 /// The largest file a secret is read from.
@@ -33,6 +34,8 @@ pub enum Policy {
         env: Vec<String>,
         /// Files and folders.
         paths: Vec<PathBuf>,
+        /// Files that a connector may read and write.
+        files: Files,
     },
 }
 
@@ -260,8 +263,8 @@ fn is_plain(spec: &Spec, key: &str, value: &str) -> bool {
     let known = spec.keys.iter().find(|known| known.name == key || known.aliases.iter().any(|alias| alias == key));
     match known {
         Some(known) => {
-            let names_a_url = matches!(known.endpoint, Some(Endpoint::Url | Endpoint::Store));
-            !known.secret && known.value_type != ValueType::Password && !names_a_url
+            let names_a_place = matches!(known.endpoint, Some(Endpoint::Url | Endpoint::Store));
+            !known.secret && known.value_type != ValueType::Password && !names_a_place
         }
         None => framework_keys(spec.kind).iter().any(|known| known.name == key),
     }

@@ -100,7 +100,11 @@ fn configurations_over_rest_reach_only_what_is_allowed() {
     let path = folder.path().display();
     std::os::unix::fs::symlink(folder.path().join("db.properties"), folder.path().join("mounted/link"))
         .expect("linked");
-    let policy = Policy::Allowed { env: vec!["PG*".into()], paths: vec![folder.path().join("mounted")] };
+    let policy = Policy::Allowed {
+        env: vec!["PG*".into()],
+        paths: vec![folder.path().join("mounted")],
+        files: Files::default(),
+    };
     for (value, expected) in [
         ("${env:PGPASSWORD}".to_owned(), Ok("hunter22")),
         ("${env:HOME}".to_owned(), Err("config.secret_denied")),

@@ -20,6 +20,7 @@ pub(crate) struct Allowed {
     url_keys: Vec<String>,
     host_keys: Vec<String>,
     store_keys: Vec<String>,
+    file_keys: Vec<String>,
     allow_link_local: bool,
 }
 
@@ -35,6 +36,7 @@ enum Permit {
         port: u16,
     },
     Store(String),
+    File(String),
     /// The store of the cloud itself, when a key for a store is left unset.
     Aws,
 }
@@ -56,6 +58,10 @@ impl Allowed {
                     let port = config.get(port_key).and_then(|port| port.trim().parse().ok()).unwrap_or(*default_port);
                     let host = value.map(|host| host.trim().to_ascii_lowercase());
                     allowed.permits.extend(host.map(|host| Permit::Address { host, port }));
+                }
+                Some(Endpoint::File) => {
+                    allowed.file_keys.push(key.name.clone());
+                    allowed.permits.extend(value.map(|path| Permit::File(path.trim().to_owned())));
                 }
                 Some(Endpoint::Store) => {
                     allowed.store_keys.push(key.name.clone());
@@ -97,6 +103,12 @@ impl Allowed {
             Some(address) => self.address(&shown, address),
             None => Ok(()),
         }
+    }
+
+    /// Whether this file may be opened.
+    pub(crate) fn file(&self, path: &str) -> Result<(), Denied> {
+        let wanted = Permit::File(path.trim().to_owned());
+        if self.permits.contains(&wanted) { Ok(()) } else { Err(denied(path, &self.file_keys)) }
     }
 
     /// The addresses of a host that may be dialled.

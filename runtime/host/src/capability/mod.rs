@@ -4,6 +4,7 @@
 //! component's spec declares that it uses the capability; anything else is denied, with the key that would permit it.
 
 pub(crate) mod allowed;
+pub(crate) mod files;
 pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod object_store;
@@ -44,6 +45,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     wit::streams::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wit::object_store::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wit::scratch::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
+    wit::files::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wit::logging::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wit::metrics::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     wit::control::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
@@ -60,6 +62,7 @@ pub(crate) fn require(guest: &Guest, capability: Capability) -> Result<(), Strin
         Capability::Streams => "streams",
         Capability::ObjectStore => "object-store",
         Capability::Scratch => "scratch",
+        Capability::Files => "files",
     };
     Err(format!("the component's spec does not declare the capability {name}"))
 }

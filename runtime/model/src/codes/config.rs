@@ -36,6 +36,12 @@ pub(super) const CODES: &[Code] = &[
     ),
     code("config.empty_key", Input, "A key is empty.", "Name it, or take it out."),
     code(
+        "config.file_forbidden",
+        Input,
+        "A connector that was configured over REST names a file or folder of the worker's machine that it may not use.",
+        "Allow its folder when the worker starts: --api-files. Or configure the connector in the worker's folder.",
+    ),
+    code(
         "config.invalid_value",
         Input,
         "The value is not of the key's type or not among those allowed.",

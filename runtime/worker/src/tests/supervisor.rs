@@ -244,7 +244,11 @@ async fn a_replaced_plugin_restarts_those_that_pin_no_version_and_only_if_it_acc
 #[tokio::test(start_paused = true)]
 async fn secrets_are_resolved_for_the_task_and_shown_to_nobody() {
     let mut worker = WorkerConfig::default();
-    worker.secrets.api_policy = towpath_config::Policy::Allowed { env: vec!["DB_*".into()], paths: vec![] };
+    worker.secrets.api_policy = towpath_config::Policy::Allowed {
+        env: vec!["DB_*".into()],
+        paths: vec![],
+        files: towpath_config::Files::default(),
+    };
     worker.secrets.env = std::sync::Arc::new(|name| (name == "DB_PASSWORD").then(|| "hunter22".to_owned()));
     let rig = Rig::with(worker).await;
     rig.source().poll(Poll::Fail(ConnectorError::fatal("login with hunter22 was refused")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use towpath_config::{Policy, SecretStore};
+use towpath_config::{Files, Policy, SecretStore};
 use towpath_log::Embedded;
 use towpath_model::{Clock, SystemClock};
 use towpath_rest::Served;
@@ -141,7 +141,12 @@ async fn kafka_ended(listener: &mut Option<Listener>) -> Ended<towpath_broker::E
 
 fn worker_config(arguments: &Arguments, worker_id: &str) -> Result<WorkerConfig> {
     let store = SecretStore::open(&storage::secrets_file(&arguments.data_dir)).map_err(Failure::environment)?;
-    let api_policy = Policy::Allowed { env: arguments.api_env.clone(), paths: arguments.api_paths.clone() };
+    let own = [Some(&arguments.dir), Some(&arguments.data_dir), arguments.plugins.folder()];
+    let files = Files {
+        allowed: arguments.api_files.clone().unwrap_or_else(|| vec![std::env::temp_dir()]),
+        except: own.into_iter().flatten().cloned().collect(),
+    };
+    let api_policy = Policy::Allowed { env: arguments.api_env.clone(), paths: arguments.api_paths.clone(), files };
     Ok(WorkerConfig {
         worker_id: worker_id.into(),
         secrets: Secrets { store: Some(Arc::new(store)), api_policy, ..Secrets::default() },
