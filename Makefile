@@ -16,7 +16,7 @@ NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
 SOAK_SECONDS ?= 600
 
-.PHONY: help prepare components build peers differential originals test compat crash soak bench demo examples check
+.PHONY: help prepare components build peers differential exchanges originals test compat crash soak bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -48,6 +48,9 @@ test: build ## Run all tests
 
 differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES, PG=16|17|18)
 	@$(if $(PG),TOWPATH_PG_BIN=$$(tests/peers/postgres.sh $(PG))) $(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)
+
+exchanges: peers build ## Ask Kafka Connect anew what tests/exchanges asks, keep its answers, and compare ours
+	@TOWPATH_RECORD=1 cargo test --release --workspace --test behaviour -- exchanges
 
 originals: peers ## Run random records through Connect's and Debezium's transforms and through ours, and compare (SEED, CASES)
 	@cargo run --release -p towpath-test-transforms -- run $(if $(SEED),--seed $(SEED)) --cases $(or $(CASES),20000)

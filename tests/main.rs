@@ -11,6 +11,7 @@ mod access;
 mod capture;
 mod chaos;
 mod crash;
+mod exchanges;
 mod findings;
 mod hostile;
 mod recordings;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     trials.extend(recordings::trials());
     trials.extend(crash::trials());
     trials.extend(access::trials());
+    trials.extend(exchanges::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

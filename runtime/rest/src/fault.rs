@@ -5,6 +5,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -13,6 +14,8 @@ use serde::Serialize;
 pub(crate) struct Fault {
     status: StatusCode,
     message: String,
+    /// Refusals by routing name no media type, as Connect's server has it.
+    is_routing: bool,
 }
 
 #[derive(Serialize)]
@@ -24,7 +27,7 @@ struct Body<'a> {
 impl Fault {
     /// A fault with any status.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), is_routing: false }
     }
 
     /// The client asked for something wrong.
@@ -44,14 +47,19 @@ impl Fault {
 
     /// A refusal by routing, worded as Connect's server words it: `HTTP 404 Not Found`.
     pub(crate) fn http(status: StatusCode) -> Self {
-        Self::new(status, format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()))
+        let message = format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
+        Self { status, message, is_routing: true }
     }
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let body = Body { error_code: self.status.as_u16(), message: &self.message };
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.is_routing {
+            response.headers_mut().remove(CONTENT_TYPE);
+        }
+        response
     }
 }
 

@@ -45,7 +45,9 @@ pub(crate) async fn check(State(guard): State<Arc<Guard>>, mut request: Request,
 /// Turns the router's refusal, which names the methods that there are, into the answer that names them.
 fn options(refusal: &Response) -> Response {
     let allowed = refusal.headers().get(ALLOW).and_then(|allowed| allowed.to_str().ok()).unwrap_or_default();
-    ([(ALLOW, format!("{allowed},OPTIONS")), (CONTENT_TYPE, "text/plain".to_owned())], "").into_response()
+    let allowed = format!("{allowed},OPTIONS");
+    let body = allowed.replace(',', ", ");
+    ([(ALLOW, allowed), (CONTENT_TYPE, "text/plain".to_owned())], body).into_response()
 }
 
 impl Guard {

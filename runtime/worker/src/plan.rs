@@ -94,9 +94,9 @@ pub(crate) async fn validate(
     class: &str,
     config: &Config,
 ) -> Result<Validation> {
-    let included = config
-        .get("connector.class")
-        .ok_or_else(|| Error::UnknownClass { class: String::new(), available: available(plugins) })?;
+    let included = config.get("connector.class").ok_or_else(|| {
+        Error::BadRequest("Connector config contains no connector type: set connector.class".to_owned())
+    })?;
     let plugin = plugins
         .find(included)
         .map_err(|unknown| Error::UnknownClass { class: unknown.class, available: unknown.available })?;
@@ -123,10 +123,6 @@ pub(crate) async fn findings(checker: &Checker, policy: &Policy, config: &Config
         findings.extend(checker.inspect(&document, policy, Reach::Online(INSPECTION_MAX)).await.findings);
     }
     findings
-}
-
-fn available(plugins: &dyn Plugins) -> Vec<String> {
-    plugins.all().iter().map(|plugin| format!("{}@{}", plugin.spec().name, plugin.spec().version)).collect()
 }
 
 fn validated(class: &str, examination: Examination) -> Validation {

@@ -76,15 +76,11 @@ impl Levels {
         if names.is_empty() {
             names.push(logger.to_owned());
         }
-        let last_modified = Some(now_ms);
-        names.retain(|name| {
-            let known = self.entry(name, level);
-            let changed = known.level != level || known.last_modified.is_none();
-            if changed {
-                *known = LoggerLevel { level, last_modified };
-            }
-            changed
-        });
+        let all = self.all();
+        names.retain(|name| all.get(name).is_none_or(|known| known.level != level));
+        for name in &names {
+            *self.entry(name, level) = LoggerLevel { level, last_modified: Some(now_ms) };
+        }
         names
     }
 

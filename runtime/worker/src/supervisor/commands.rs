@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use towpath_config::withhold_literals;
 use towpath_log::Commit;
-use towpath_model::{Config, ConnectorName, TargetState, TaskId};
+use towpath_model::{Config, ConnectorName, ConnectorState, TargetState, TaskId};
 
 use super::connector::with_name;
 use super::driver::Supervisor;
@@ -202,12 +202,16 @@ impl Supervisor {
             return Err(Error::UnknownToRestart(name.clone()));
         }
         self.on(name, Event::Restart { include_tasks, only_failed });
-        self.shared.board.status(name).ok_or_else(|| Error::NoStatus(name.clone()))
+        let mut planned = self.shared.board.status(name).ok_or_else(|| Error::NoStatus(name.clone()))?;
+        if !only_failed || planned.state == ConnectorState::Failed {
+            planned.state = ConnectorState::Restarting;
+        }
+        Ok(planned)
     }
 
     fn restart_task(&mut self, task: &TaskId) -> Result<()> {
         let connector = self.connectors.get(&task.connector).filter(|connector| !connector.deleting);
-        let connector = connector.ok_or_else(|| Error::NotFound(task.connector.clone()))?;
+        let connector = connector.ok_or_else(|| Error::UnknownConnector(task.connector.clone()))?;
         if connector.machine.tasks().nth(task.task as usize).is_none() {
             return Err(Error::UnknownTask(task.clone()));
         }
