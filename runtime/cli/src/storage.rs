@@ -14,7 +14,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use towpath_log::{Embedded, Error, LogConfig, LogMetrics, OsVfs, SYNC_BUCKETS_MICROS};
+use tokio::task::JoinError;
+use towpath_log::{Embedded, Error, Examination, LogConfig, LogMetrics, OsVfs, SYNC_BUCKETS_MICROS};
 use towpath_model::{Clock, Kind, SystemClock};
 use towpath_rest::{FsyncLatency, Log, LogNumbers};
 
@@ -68,25 +69,48 @@ pub(crate) async fn open_to_read(data_dir: &Path) -> Result<Arc<dyn Log>> {
 
 /// The log of a stopped worker, to read.
 pub(crate) async fn open_stopped(data_dir: &Path) -> Result<Arc<Embedded>> {
-    let dir = log_dir(data_dir);
-    if !dir.is_dir() {
-        return Err(Failure::input(format!(
-            "{} is no data directory: there is no log in it. Name one with --data-dir, or a worker with --url",
-            data_dir.display()
-        )));
-    }
+    let dir = existing_log(data_dir)?;
     let clock = Arc::new(SystemClock::default());
     let opening = move || Embedded::open_read_only(LogConfig::new(dir), Arc::new(OsVfs), clock);
     opened(data_dir, tokio::task::spawn_blocking(opening)).await
 }
 
+/// What is wrong with the log of a stopped worker; with `apply` it is mended.
+pub(crate) async fn examine(data_dir: &Path, apply: bool) -> Result<Examination> {
+    let config = LogConfig::new(existing_log(data_dir)?);
+    let examining = move || match apply {
+        true => towpath_log::repair(config, Arc::new(OsVfs), Arc::new(SystemClock::default()), seed()),
+        false => towpath_log::examine(&config, &OsVfs),
+    };
+    done(data_dir, "examine", tokio::task::spawn_blocking(examining)).await
+}
+
+/// The directory of a log that is there.
+fn existing_log(data_dir: &Path) -> Result<PathBuf> {
+    let dir = log_dir(data_dir);
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    Err(Failure::input(format!(
+        "{} is no data directory: there is no log in it. Name one with --data-dir, or a worker with --url",
+        data_dir.display()
+    )))
+}
+
 async fn opened(
     data_dir: &Path,
-    opening: impl Future<Output = std::result::Result<std::result::Result<Embedded, Error>, tokio::task::JoinError>>,
+    opening: impl Future<Output = std::result::Result<std::result::Result<Embedded, Error>, JoinError>>,
 ) -> Result<Arc<Embedded>> {
-    let log = opening.await.map_err(Failure::ours)?;
-    log.map(Arc::new).map_err(|error| {
-        let what = format!("cannot open the log in {}", data_dir.display());
+    done(data_dir, "open", opening).await.map(Arc::new)
+}
+
+async fn done<T>(
+    data_dir: &Path,
+    what: &str,
+    doing: impl Future<Output = std::result::Result<std::result::Result<T, Error>, JoinError>>,
+) -> Result<T> {
+    doing.await.map_err(Failure::ours)?.map_err(|error| {
+        let what = format!("cannot {what} the log in {}", data_dir.display());
         // Damage and our own limits are ours; a lock, a full disk or missing rights are the environment's.
         let failure = if error.kind() == Kind::Corrupt { Failure::ours(error) } else { Failure::environment(error) };
         failure.context(what)

@@ -126,6 +126,12 @@ impl PartitionPoint {
         Self { topic, partition, log_start, end, cleaned, segments, producers, open, leader_epochs }
     }
 
+    /// Its segments, each with the first offset behind it.
+    pub(crate) fn with_ends(&self) -> impl Iterator<Item = (SegmentPoint, i64)> {
+        let ends = self.segments.iter().skip(1).map(|next| next.base).chain([self.end]);
+        self.segments.iter().copied().zip(ends)
+    }
+
     pub(crate) fn topic(&self) -> Result<Uuid, Error> {
         self.topic.parse().map_err(|_| Error::corrupt("checkpoint", format!("{} is no topic id", self.topic)))
     }

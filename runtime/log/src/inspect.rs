@@ -1,4 +1,4 @@
-//! Looks at every batch of a log, for those who want to know that it is sound, or what lies in it. Nothing is changed.
+//! Shows every batch of a log to those who want to know what lies in it. Nothing is changed. Whether it is sound, `repair` says.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use crate::codec::BatchHeader;
 use crate::embedded::Embedded;
 use crate::error::Error;
 use crate::partition::Partition;
-use crate::segment::{ReadFailure, SegmentReader, file_name};
+use crate::segment::{ReadFailure, SegmentReader};
 use crate::sync::{lock, read};
 
 /// A batch, as its head describes it.
@@ -37,33 +37,12 @@ pub struct BatchFacts {
 }
 
 /// What was looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Inspection {
     /// Partitions.
     pub partitions: usize,
-    /// Segments.
-    pub segments: usize,
-    /// Batches that are sound.
-    pub batches: u64,
-    /// Records in them.
-    pub records: u64,
-    /// Bytes of them.
-    pub bytes: u64,
-    /// What is damaged, file by file.
-    pub damaged: Vec<Damage>,
-}
-
-/// A segment that cannot be read to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// The file.
-    pub file: String,
-    /// The first offset that cannot be read.
-    pub offset: i64,
-    /// What is wrong.
-    pub reason: String,
+    /// Segments that could not be read to their end, one error each.
+    pub damaged: Vec<Error>,
 }
 
 impl Embedded {
@@ -100,37 +79,21 @@ impl Embedded {
             (state.segments.clone(), tail, state.flushed)
         };
         let mut seen = ControlFlow::Continue(());
-        let mut take = |header: &BatchHeader, inspection: &mut Inspection| {
-            inspection.batches += 1;
-            inspection.records += u64::try_from(header.records).unwrap_or(0);
-            inspection.bytes += header.bytes as u64;
-            each(&partition.name, facts(header))
-        };
         for (index, segment) in segments.iter().enumerate() {
-            inspection.segments += 1;
             let end = segments.get(index + 1).map_or(flushed, |next| next.base);
-            let mut next = segment.base;
             let scanned = match SegmentReader::open(self.core.vfs.as_ref(), &partition.dir, *segment, end, gaps) {
                 Ok(reader) => reader.scan(|header, _| {
-                    next = header.next_offset();
-                    seen = take(header, inspection);
+                    seen = each(&partition.name, facts(header));
                     Ok(seen.is_continue())
                 }),
                 Err(ReadFailure::Error(error)) => Err(error),
                 Err(ReadFailure::Gone) => Err(Error::corrupt(partition.dir.display(), "the segment is gone")),
             };
-            if let Err(error) = scanned {
-                inspection.damaged.push(Damage {
-                    partition: partition.name.clone(),
-                    file: partition.dir.join(file_name(segment.base, "log")).display().to_string(),
-                    offset: next,
-                    reason: error.to_string(),
-                });
-            }
+            inspection.damaged.extend(scanned.err());
             seen?;
         }
         for header in &tail {
-            take(header, inspection)?;
+            each(&partition.name, facts(header))?;
         }
         ControlFlow::Continue(())
     }

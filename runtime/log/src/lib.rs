@@ -6,6 +6,7 @@
 //!                        recovery <── open               retention, compaction
 //!   fetch <── partition (tail) <── segment
 //! ```
+//! `inspect` shows the batches of a stopped log, `repair` says what is damaged in one and mends it.
 //! `transaction` coordinates transactions across partitions and groups, `aborted` is what one partition knows of them.
 //! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `catalog` and `checkpoint`
 //! the two small files that say what there is, `vfs` the seam to the disk. Formats are drawn in `FORMAT.md`.
@@ -37,6 +38,7 @@ mod partition;
 mod partitioner;
 mod producers;
 mod recovery;
+mod repair;
 mod retention;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
@@ -62,10 +64,11 @@ pub use engine::{
 };
 pub use error::Error;
 pub use fetch_batches::{FetchBatches, FetchLimits, FetchedBatches};
-pub use inspect::{BatchFacts, Damage, Inspection};
+pub use inspect::{BatchFacts, Inspection};
 pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
 pub use partition::Ends;
 pub use partitioner::partition_of as partition_of_key;
+pub use repair::{Examination, Finding, Remedy, examine, repair};
 pub use topic_config::topic_config_defaults;
 pub use transaction::{ActiveProducer, DescribedTransaction, Producer, TransactionFuture, TransactionStatus};
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

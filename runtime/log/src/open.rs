@@ -19,7 +19,7 @@ use crate::engine::NewTopic;
 use crate::error::Error;
 use crate::journal::JournalWriter;
 use crate::metrics::Counters;
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{Missing, Recovered, recover};
 use crate::sync::{lock, write};
 use crate::topic_config::TopicSettings;
 use crate::vfs::{Open, Vfs, VfsFile, read_whole, write_all_at};
@@ -40,26 +40,13 @@ pub(crate) fn writable(
     seed: u64,
 ) -> Result<(Arc<Core>, LockFile), Error> {
     let dir = config.dir.clone();
-    let failed = |error| Error::io(format!("opening {}", dir.display()), error);
-    vfs.create_dir(&dir.join(JOURNAL_DIR)).map_err(failed)?;
-    let lock_file = vfs.open(&dir.join(LOCK_FILE), Open::WriteOrCreate).map_err(failed)?;
-    take_lock(&lock_file, true, &dir)?;
+    vfs.create_dir(&dir.join(JOURNAL_DIR)).map_err(|error| Error::io(format!("opening {}", dir.display()), error))?;
+    let lock_file = locked(vfs.as_ref(), &dir, Open::WriteOrCreate)?;
     if !check_format(vfs.as_ref(), &dir)? {
         create(vfs.as_ref(), &dir, seed)?;
     }
-    let recovered = recover(vfs.as_ref(), &config, clock.now_ms())?;
-    recovered.clean_up(vfs.as_ref(), &dir)?;
-    // Every open counts, so that neither frames nor ids of one run can be taken for another's.
-    let run = (recovered.checkpoint.epoch >> 32) + 1;
-    let mut random = StdRng::seed_from_u64(seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let epoch = run << 32 | u64::from(random.next_u32());
-    let core = core(config, vfs.clone(), clock, recovered, (epoch, random))?;
-    lock(&core.maintenance).dirty = true;
-    core.checkpoint(false)?;
-    let sizes = (core.config.journal_file_bytes, core.config.journal_bytes_max);
-    let journal = JournalWriter::open(vfs, dir.join(JOURNAL_DIR), sizes, epoch).map_err(failed)?;
-    *lock(&core.journal) = Some(journal);
-    core.hold_reserve();
+    let recovered = recover(vfs.as_ref(), &config, clock.now_ms(), Missing::Refused)?;
+    let core = run(config, vfs, clock, recovered, seed)?;
     let own = [
         (OFFSETS_TOPIC, core.config.offsets_topic_partitions),
         (TRANSACTIONS_TOPIC, core.config.transactions_topic_partitions),
@@ -70,6 +57,31 @@ pub(crate) fn writable(
         }
     }
     Ok((core, lock_file))
+}
+
+/// Begins a new run of the engine on what was recovered, with a checkpoint under its own epoch.
+pub(crate) fn run(
+    config: LogConfig,
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+    recovered: Recovered,
+    seed: u64,
+) -> Result<Arc<Core>, Error> {
+    let dir = config.dir.clone();
+    recovered.clean_up(vfs.as_ref(), &dir)?;
+    // Every open counts, so that neither frames nor ids of one run can be taken for another's.
+    let run = (recovered.checkpoint.epoch >> 32) + 1;
+    let mut random = StdRng::seed_from_u64(seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let epoch = run << 32 | u64::from(random.next_u32());
+    let core = core(config, vfs.clone(), clock, recovered, (epoch, random))?;
+    lock(&core.maintenance).dirty = true;
+    core.checkpoint(false)?;
+    let sizes = (core.config.journal_file_bytes, core.config.journal_bytes_max);
+    let journal = JournalWriter::open(vfs, dir.join(JOURNAL_DIR), sizes, epoch);
+    *lock(&core.journal) =
+        Some(journal.map_err(|error| Error::io(format!("opening the journal in {}", dir.display()), error))?);
+    core.hold_reserve();
+    Ok(core)
 }
 
 /// Creates a topic for the log's own state, as Kafka has it.
@@ -85,14 +97,8 @@ pub(crate) fn read_only(
     vfs: Arc<dyn Vfs>,
     clock: Arc<dyn Clock>,
 ) -> Result<(Arc<Core>, LockFile), Error> {
-    let dir = config.dir.clone();
-    let failed = |error| Error::io(format!("opening {}", dir.display()), error);
-    let lock_file = vfs.open(&dir.join(LOCK_FILE), Open::Read).map_err(failed)?;
-    take_lock(&lock_file, false, &dir)?;
-    if !check_format(vfs.as_ref(), &dir)? {
-        return Err(Error::corrupt(dir.join(META_FILE).display(), "the file is missing"));
-    }
-    let recovered = recover(vfs.as_ref(), &config, clock.now_ms())?;
+    let lock_file = existing(vfs.as_ref(), &config.dir, Open::Read)?;
+    let recovered = recover(vfs.as_ref(), &config, clock.now_ms(), Missing::Refused)?;
     let epoch = recovered.checkpoint.epoch;
     let core = core(config, vfs, clock, recovered, (epoch, StdRng::seed_from_u64(0)))?;
     lock(&core.sequencer).read_only = true;
@@ -106,7 +112,7 @@ fn core(
     recovered: Recovered,
     (epoch, random): (u64, StdRng),
 ) -> Result<Arc<Core>, Error> {
-    let Recovered { catalog, checkpoint, partitions, visible } = recovered;
+    let Recovered { catalog, checkpoint, partitions, visible, .. } = recovered;
     // Frames that nobody was told of may have been lost, with records that clients take for sent.
     let leader_epoch = checkpoint.leader_epoch.saturating_add(i32::from(!checkpoint.clean));
     let core = Core {
@@ -146,9 +152,20 @@ fn core(
     Ok(Arc::new(core))
 }
 
-fn take_lock(file: &LockFile, alone: bool, dir: &Path) -> Result<(), Error> {
-    match file.try_lock(alone) {
-        Ok(true) => Ok(()),
+/// Locks a directory that is a log already: with [`Open::Read`] together with other readers, else alone.
+pub(crate) fn existing(vfs: &dyn Vfs, dir: &Path, how: Open) -> Result<LockFile, Error> {
+    let lock_file = locked(vfs, dir, how)?;
+    match check_format(vfs, dir)? {
+        true => Ok(lock_file),
+        false => Err(Error::corrupt(dir.join(META_FILE).display(), "the file is missing")),
+    }
+}
+
+fn locked(vfs: &dyn Vfs, dir: &Path, how: Open) -> Result<LockFile, Error> {
+    let opened = vfs.open(&dir.join(LOCK_FILE), how);
+    let file = opened.map_err(|error| Error::io(format!("opening {}", dir.display()), error))?;
+    match file.try_lock(how != Open::Read) {
+        Ok(true) => Ok(file),
         Ok(false) => Err(Error::Locked(dir.display().to_string())),
         Err(error) => Err(Error::io(format!("locking {}", dir.display()), error)),
     }

@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 use crate::aborted::Transactions;
 use crate::catalog::Catalog;
-use crate::checkpoint::{Checkpoint, SegmentPoint};
+use crate::checkpoint::{Checkpoint, PartitionPoint, SegmentPoint};
 use crate::config::LogConfig;
 use crate::error::Error;
 use crate::group::Groups;
-use crate::journal::{self, Scan, Scanned};
+use crate::journal::{self, Scan};
 use crate::partition::Partition;
-use crate::segment::{SWAP_SUFFIX, aborted_of, file_name, finish_swap, parse_file_name};
+use crate::segment::{Rebuilt, SWAP_SUFFIX, aborted_by_batches, aborted_of, file_name, finish_swap, parse_file_name};
 use crate::sync::lock;
 use crate::topics::DELETE_SUFFIX;
 use crate::transaction::Durable;
@@ -37,24 +37,47 @@ pub(crate) struct Recovered {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) partitions: BTreeMap<(Uuid, i32), Arc<Partition>>,
     pub(crate) visible: Visible,
+    /// Derived files that were not as they should be.
+    pub(crate) rebuilt: Vec<Rebuilt>,
 }
 
-/// Reads a directory.
-pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig, now_ms: i64) -> Result<Recovered, Error> {
-    let dir = &config.dir;
+/// What is done about commits that are known to have been durable and are no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The log is refused.
+    Refused,
+    /// They are passed over, and leave gaps between offsets.
+    PassedOver,
+}
+
+/// The two small files that say what there is.
+pub(crate) fn manifests(vfs: &dyn Vfs, dir: &Path) -> Result<(Catalog, Checkpoint), Error> {
     let missing = |name: &str| Error::corrupt(dir.join(name).display(), "the file is missing");
     let catalog = Catalog::read(vfs, dir)?.ok_or_else(|| missing("catalog"))?;
     let checkpoint = Checkpoint::read(vfs, dir)?.ok_or_else(|| missing("checkpoint"))?;
-    let partitions = partitions(vfs, dir, &catalog, &checkpoint)?;
+    Ok((catalog, checkpoint))
+}
+
+/// Reads a directory.
+pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig, now_ms: i64, missing: Missing) -> Result<Recovered, Error> {
+    let dir = &config.dir;
+    let (catalog, mut checkpoint) = manifests(vfs, dir)?;
+    let mut rebuilt = Vec::new();
+    let partitions = partitions(vfs, dir, &catalog, &mut checkpoint, &mut rebuilt)?;
     let visible = Visible {
         sequence: checkpoint.sequence,
         groups: Groups::restore(&checkpoint.groups, &checkpoint.pending),
         transactions: Durable::restore(&checkpoint.transactions),
     };
-    let mut recovered = Recovered { catalog, checkpoint, partitions, visible };
+    let mut recovered = Recovered { catalog, checkpoint, partitions, visible, rebuilt };
     if !recovered.checkpoint.clean {
-        for (sequence, frame) in frames(vfs, dir, &recovered.checkpoint)? {
-            recovered.replay(&frame, now_ms)?;
+        let scan = scan(vfs, dir, &recovered.checkpoint)?;
+        let frames = match missing {
+            Missing::Refused => scan.finish(&dir.join("journal"))?,
+            Missing::PassedOver => scan.salvage().frames,
+        };
+        for (sequence, frame) in frames {
+            recovered.replay(&frame, now_ms, missing)?;
             recovered.visible.sequence = sequence;
         }
     }
@@ -69,10 +92,11 @@ fn partitions(
     vfs: &dyn Vfs,
     dir: &Path,
     catalog: &Catalog,
-    checkpoint: &Checkpoint,
+    checkpoint: &mut Checkpoint,
+    rebuilt: &mut Vec<Rebuilt>,
 ) -> Result<BTreeMap<(Uuid, i32), Arc<Partition>>, Error> {
     let mut points = BTreeMap::new();
-    for point in &checkpoint.partitions {
+    for point in &mut checkpoint.partitions {
         points.insert((point.topic()?, point.partition), point);
     }
     let mut partitions = BTreeMap::new();
@@ -82,12 +106,17 @@ fn partitions(
         for number in 0..topic.partitions {
             let partition_dir = dir.join(format!("{name}-{number}"));
             let tp = TopicPartition::new(name.clone(), number);
-            let partition = match points.get(&(id, number)) {
+            let partition = match points.get_mut(&(id, number)) {
                 Some(point) => {
                     for segment in &point.segments {
                         check_segment(vfs, &partition_dir, segment)?;
                     }
-                    let aborted = aborted_of(vfs, &partition_dir, point)?;
+                    let build = |point: &PartitionPoint| aborted_by_batches(vfs, &partition_dir, point, topic.gaps);
+                    let (aborted, new) = aborted_of(vfs, &partition_dir, point, build)?;
+                    for Rebuilt { path, .. } in &new {
+                        tracing::warn!(file = %path.display(), "an index was damaged or missing and is built anew");
+                    }
+                    rebuilt.extend(new);
                     let transactions = Transactions::restore(point.open.iter().copied(), aborted);
                     let partition = Partition::restored(id, tp, partition_dir, point);
                     lock(&partition.state).transactions = transactions;
@@ -121,33 +150,31 @@ fn check_segment(vfs: &dyn Vfs, dir: &Path, segment: &SegmentPoint) -> Result<()
     Ok(())
 }
 
-fn frames(vfs: &dyn Vfs, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(u64, Bytes)>, Error> {
+/// Looks through the journal for what the checkpoint does not cover.
+pub(crate) fn scan(vfs: &dyn Vfs, dir: &Path, checkpoint: &Checkpoint) -> Result<Scan, Error> {
     let dir = dir.join("journal");
     let failed = |error| Error::io(format!("reading {}", dir.display()), error);
-    let names = journal::file_names(vfs, &dir).map_err(failed)?;
     let mut scan = Scan::new(checkpoint.epoch, checkpoint.sequence);
-    for name in &names {
-        let file = vfs.open(&dir.join(name), Open::Read).map_err(failed)?;
-        scan.file(read_whole(file.as_ref()).map_err(failed)?);
+    for name in journal::file_names(vfs, &dir).map_err(failed)? {
+        let file = vfs.open(&dir.join(&name), Open::Read).map_err(failed)?;
+        scan.file(name, read_whole(file.as_ref()).map_err(failed)?);
     }
-    match scan.finish(&names) {
-        Scanned::Sound(frames) => Ok(frames),
-        Scanned::Damaged { sequence, durable, place } => Err(Error::corrupt(
-            dir.display(),
-            format!("commit {sequence} is damaged, after {place}; commits up to {durable} were acknowledged"),
-        )),
-    }
+    Ok(scan)
 }
 
 impl Recovered {
-    fn replay(&mut self, frame: &Bytes, now_ms: i64) -> Result<(), Error> {
+    fn replay(&mut self, frame: &Bytes, now_ms: i64, missing: Missing) -> Result<(), Error> {
         let damaged = |what: String| Error::corrupt("journal", what);
         for entry in journal::entries(frame).map_err(|damage| damaged(damage.to_string()))? {
             // Records of a topic that was deleted since.
             let Some(partition) = self.partitions.get(&(entry.topic, entry.partition)) else { continue };
             let bytes = frame.slice(entry.placed.at..entry.placed.at + entry.placed.bytes);
             let (expected, found) = (lock(&partition.state).high_watermark, entry.header.base_offset);
-            if found != expected {
+            if found > expected && missing == Missing::PassedOver {
+                if let Some(topic) = self.catalog.topics.get_mut(partition.name.topic.as_ref()) {
+                    topic.gaps = true;
+                }
+            } else if found != expected {
                 return Err(damaged(format!("records of {} begin at {found} and not at {expected}", partition.name)));
             }
             let entered = self.visible.enter(partition, entry.header, bytes, now_ms);
@@ -167,16 +194,17 @@ impl Recovered {
         for name in vfs.list(dir).map_err(failed)? {
             let path = dir.join(&name);
             match known.get(&name) {
-                Some(partition) if !lock(&partition.state).segments.is_empty() => {
-                    clean_partition(vfs, partition).map_err(failed)?;
-                }
-                Some(_) => vfs.remove(&path).map_err(failed)?,
+                Some(partition) => clean_partition(vfs, partition).map_err(failed)?,
                 None if name.ends_with(DELETE_SUFFIX) || is_partition_dir(vfs, &path) => {
                     tracing::info!(dir = %path.display(), "removing the rest of a deleted topic");
                     vfs.remove(&path).map_err(failed)?;
                 }
                 None => {}
             }
+        }
+        for rebuilt in &self.rebuilt {
+            rebuilt.write(vfs).map_err(failed)?;
+            rebuilt.path.parent().map_or(Ok(()), |dir| vfs.sync_dir(dir)).map_err(failed)?;
         }
         vfs.sync_dir(dir).map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! `towpath log DIR`: the log alone, for Kafka clients, without pipelines. `log verify` and `log dump` look into a stopped one.
+//! `towpath log DIR`: the log alone, for Kafka clients, without pipelines. `log verify`, `repair` and `dump` are for a stopped one.
 
 mod inspect;
 
@@ -96,7 +96,12 @@ mod tests {
         let parsed = |flags: &[&str]| Flags::try_parse_from([&["log"], flags].concat()).map(|flags| flags.log);
         let served = parsed(&["./data", "--kafka", "127.0.0.1:0"]).expect("a folder to serve");
         assert_eq!((served.dir, served.look.is_none()), (Some(PathBuf::from("./data")), true));
-        for look in [&["verify", "./data"][..], &["dump", "./data", "--topic", "orders", "--json"]] {
+        let looks = [
+            &["verify", "./data"][..],
+            &["repair", "./data", "--apply"],
+            &["dump", "./data", "--topic", "orders", "--json"],
+        ];
+        for look in looks {
             assert!(parsed(look).expect("a look").look.is_some(), "{look:?}");
         }
         assert!(parsed(&["dump"]).is_err());

@@ -8,5 +8,5 @@ mod scan;
 mod writer;
 
 pub(crate) use frame::{FRAME_HEAD_BYTES, FrameBuilder, Placed, entries};
-pub(crate) use scan::{Scan, Scanned};
+pub(crate) use scan::{Frames, Scan};
 pub(crate) use writer::{JournalWriter, NoSpace, file_names};

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
 
 use super::frame::{Frame, MAGIC};
+use crate::error::Error;
 
 /// The frames of one epoch, beyond those that segments already hold.
 pub(crate) struct Scan {
@@ -17,7 +19,7 @@ pub(crate) struct Scan {
     after: u64,
     found: BTreeMap<u64, Found>,
     durable: u64,
-    files: Vec<Bytes>,
+    files: Vec<(String, Bytes)>,
 }
 
 struct Found {
@@ -25,20 +27,8 @@ struct Found {
     range: Range<usize>,
 }
 
-/// What a scan found.
-pub(crate) enum Scanned {
-    /// All frames that count, in order, each with its sequence.
-    Sound(Vec<(u64, Bytes)>),
-    /// The frame with this sequence was durable once and is not whole now.
-    Damaged {
-        /// Its sequence.
-        sequence: u64,
-        /// The highest sequence that is known to have been durable.
-        durable: u64,
-        /// The file and the place after which it was expected.
-        place: String,
-    },
-}
+/// Frames in order, each with its sequence.
+pub(crate) type Frames = Vec<(u64, Bytes)>;
 
 impl Scan {
     /// A scan for frames of `epoch` with a sequence above `after`.
@@ -47,7 +37,7 @@ impl Scan {
     }
 
     /// Looks through one file.
-    pub(crate) fn file(&mut self, content: Vec<u8>) {
+    pub(crate) fn file(&mut self, name: String, content: Vec<u8>) {
         let content = Bytes::from(content);
         let file = self.files.len();
         let mut at = 0;
@@ -65,27 +55,57 @@ impl Scan {
             }
             at = frame_at + frame.bytes;
         }
-        self.files.push(content);
+        self.files.push((name, content));
     }
 
-    /// Judges what was found. `names` are the files in the order they were given.
-    pub(crate) fn finish(self, names: &[String]) -> Scanned {
+    /// All frames that count.
+    ///
+    /// # Errors
+    /// Where one that was durable once is not whole now; `dir` is where the journal lies.
+    pub(crate) fn finish(&self, dir: &Path) -> Result<Frames, Error> {
         let mut frames = Vec::new();
         let mut place = "the beginning of the journal".to_owned();
         let mut expected = self.after + 1;
-        while let Some(found) = self.found.get(&expected) {
-            let name = names.get(found.file).map_or("?", String::as_str);
-            place = format!("byte {} of {name}", found.range.end);
-            if let Some(content) = self.files.get(found.file) {
-                frames.push((expected, content.slice(found.range.clone())));
-            }
+        while let Some((name, range, frame)) = self.frame(expected) {
+            place = format!("byte {} of {name}", range.end);
+            frames.push((expected, frame));
             expected += 1;
         }
         if expected <= self.durable {
-            return Scanned::Damaged { sequence: expected, durable: self.durable, place };
+            let durable = self.durable;
+            return Err(Error::corrupt(
+                dir.display(),
+                format!("commit {expected} is damaged, after {place}; commits up to {durable} were acknowledged"),
+            ));
         }
-        Scanned::Sound(frames)
+        Ok(frames)
     }
+
+    /// What is left: all whole frames that were durable once, and those after them up to the first that is not whole.
+    pub(crate) fn salvage(&self) -> Salvaged {
+        let mut salvaged = Salvaged { frames: Vec::new(), missing: Vec::new() };
+        for sequence in self.after + 1.. {
+            match self.frame(sequence) {
+                Some((_, _, frame)) => salvaged.frames.push((sequence, frame)),
+                None if sequence <= self.durable => salvaged.missing.push(sequence),
+                None => break,
+            }
+        }
+        salvaged
+    }
+
+    fn frame(&self, sequence: u64) -> Option<(&str, &Range<usize>, Bytes)> {
+        let found = self.found.get(&sequence)?;
+        let (name, content) = self.files.get(found.file)?;
+        Some((name, &found.range, content.slice(found.range.clone())))
+    }
+}
+
+/// What is left of a journal.
+pub(crate) struct Salvaged {
+    pub(crate) frames: Frames,
+    /// The sequences of those that were durable once and are not whole now.
+    pub(crate) missing: Vec<u64>,
 }
 
 fn next_magic(content: &[u8], from: usize) -> Option<usize> {

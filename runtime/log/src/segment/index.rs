@@ -128,6 +128,59 @@ pub(super) fn sound_time_bytes(file: &dyn VfsFile, next_relative: u32) -> io::Re
     Ok((sound, before.map(|(time, _)| time)))
 }
 
+/// Holds the indexes of a segment against its batches, which it is shown one after the other.
+pub(super) struct IndexAudit<'a> {
+    offsets: std::iter::Peekable<Entries<'a, 8>>,
+    times: std::iter::Peekable<Entries<'a, 12>>,
+    /// The largest timestamp so far.
+    latest: i64,
+    /// Whether what was seen of `.index` is sound.
+    pub(super) offsets_sound: bool,
+    /// Whether what was seen of `.timeindex` is.
+    pub(super) times_sound: bool,
+}
+
+type Entries<'a, const N: usize> = std::iter::Copied<std::slice::Iter<'a, [u8; N]>>;
+
+impl<'a> IndexAudit<'a> {
+    pub(super) fn new(offsets: &'a [u8], times: &'a [u8]) -> Self {
+        Self {
+            offsets: offsets.as_chunks().0.iter().copied().peekable(),
+            times: times.as_chunks().0.iter().copied().peekable(),
+            latest: i64::MIN,
+            offsets_sound: offsets.as_chunks::<8>().1.is_empty(),
+            times_sound: times.as_chunks::<12>().1.is_empty(),
+        }
+    }
+
+    /// Takes in a batch: its last offset relative to the segment's first, its largest timestamp, its position.
+    pub(super) fn batch(&mut self, last: u32, timestamp: i64, position: u64) {
+        let (before, latest) = (self.latest, self.latest.max(timestamp));
+        while let Some([a, b, c, d, e, f, g, h]) = self.offsets.next_if(|entry| position_of(entry) <= position) {
+            let right = position_of(&[a, b, c, d, e, f, g, h]) == position && u32::from_be_bytes([a, b, c, d]) == last;
+            self.offsets_sound &= right;
+        }
+        while let Some([t @ .., a, b, c, d]) =
+            self.times.next_if(|[.., a, b, c, d]| u32::from_be_bytes([*a, *b, *c, *d]) <= last)
+        {
+            // An entry between two batches was noted when the segment was opened again, and counts those before it.
+            let expected = if u32::from_be_bytes([a, b, c, d]) == last { latest } else { before };
+            self.times_sound &= i64::from_be_bytes(t) == expected;
+        }
+        self.latest = latest;
+    }
+
+    /// All batches have been seen: what lies beyond them is wrong.
+    pub(super) fn end(&mut self) {
+        self.offsets_sound &= self.offsets.peek().is_none();
+        self.times_sound &= self.times.peek().is_none();
+    }
+}
+
+fn position_of([.., a, b, c, d]: &[u8; 8]) -> u64 {
+    u64::from(u32::from_be_bytes([*a, *b, *c, *d]))
+}
+
 impl IndexEntries {
     /// Entries that follow one with this timestamp.
     pub(super) fn after(last_time: Option<i64>) -> Self {

@@ -2,7 +2,7 @@
 //! compaction could not have left, what is returned must match its checksum, and the segment must end where it should.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::{SWAP_SUFFIX, file_name};
 use crate::checkpoint::SegmentPoint;
 use crate::codec::{BatchHeader, HEADER_BYTES, first_at_or_after};
 use crate::error::Error;
-use crate::vfs::{Open, Vfs, VfsFile, read_full_at, write_all_at};
+use crate::vfs::{Open, Vfs, VfsFile, read_full_at, read_whole, write_all_at};
 
 const WINDOW_BYTES: usize = 64 << 10;
 /// Without an index, a segment up to this size is just searched from its beginning.
@@ -45,14 +45,14 @@ pub(crate) struct Chunk {
 pub(crate) struct SegmentReader<'a> {
     vfs: &'a dyn Vfs,
     dir: &'a Path,
-    point: SegmentPoint,
+    pub(super) point: SegmentPoint,
     /// The first offset that lies behind the segment.
-    end: i64,
+    pub(super) end: i64,
     /// Whether compaction may have left gaps.
-    gaps: bool,
+    pub(super) gaps: bool,
     /// What the names of its files end with.
     suffix: &'static str,
-    log: Arc<dyn VfsFile>,
+    pub(super) log: Arc<dyn VfsFile>,
 }
 
 impl<'a> SegmentReader<'a> {
@@ -144,6 +144,7 @@ impl<'a> SegmentReader<'a> {
         Ok(None)
     }
 
+    /// The head at a position, where the batch that holds or follows `expected` is to begin.
     fn header(&self, window: &mut Window, position: u64, expected: Option<i64>) -> Result<BatchHeader, Error> {
         let bytes = window.get(self, position, HEADER_BYTES, 0)?;
         let header = BatchHeader::parse(&bytes).map_err(|damage| self.corrupt(position, damage))?;
@@ -167,7 +168,7 @@ impl<'a> SegmentReader<'a> {
     /// Where to begin a search for `offset`: a position, and the offset the batch there begins with, where that is known.
     fn search_start(&self, offset: i64) -> Result<(u64, Option<i64>), Error> {
         let beginning = (0, (!self.gaps).then_some(self.point.base));
-        let path = self.dir.join(file_name(self.point.base, "index") + self.suffix);
+        let path = self.path("index");
         let relative = u32::try_from((offset - self.point.base).max(0)).unwrap_or(u32::MAX);
         let found = match self.vfs.open(&path, Open::Read) {
             Ok(file) => index::find_offset(file.as_ref(), relative, self.point.bytes).ok().flatten(),
@@ -193,8 +194,7 @@ impl<'a> SegmentReader<'a> {
     }
 
     fn time_hint(&self, timestamp_ms: i64) -> Result<Option<i64>, Error> {
-        let path = self.dir.join(file_name(self.point.base, "timeindex") + self.suffix);
-        let Ok(file) = self.vfs.open(&path, Open::Read) else { return Ok(None) };
+        let Ok(file) = self.vfs.open(&self.path("timeindex"), Open::Read) else { return Ok(None) };
         let Ok(Some((time, relative))) = index::find_time(file.as_ref(), timestamp_ms) else { return Ok(None) };
         let offset = self.point.base + i64::from(relative);
         if offset >= self.end {
@@ -207,44 +207,84 @@ impl<'a> SegmentReader<'a> {
     }
 
     fn rebuild_index(&self, path: &Path) -> Result<(), Error> {
-        let mut entries = IndexEntries::default();
-        let (mut position, mut expected) = (0, (!self.gaps).then_some(self.point.base));
-        let mut window = Window::default();
-        let mut since_entry = 0;
-        while position < self.point.bytes {
-            let header = self.header(&mut window, position, expected)?;
-            expected = Some(header.next_offset());
-            if since_entry > WINDOW_BYTES / 4 {
-                let relative = u32::try_from(header.last_offset() - self.point.base).unwrap_or(u32::MAX);
-                entries.offset(relative, u32::try_from(position).unwrap_or(u32::MAX));
-                since_entry = 0;
-            }
-            since_entry += header.bytes;
-            position += header.bytes as u64;
+        self.write_index(path, &self.index_entries()?.offsets).map(|_| ())
+    }
+
+    /// Writes both indexes anew, durably.
+    pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
+        let entries = self.index_entries()?;
+        for (extension, bytes) in [("index", &entries.offsets), ("timeindex", &entries.times)] {
+            let path = self.path(extension);
+            let file = self.write_index(&path, bytes)?;
+            file.sync().map_err(|error| Error::io(format!("writing {}", path.display()), error))?;
         }
+        self.vfs.sync_dir(self.dir).map_err(|error| Error::io(format!("syncing {}", self.dir.display()), error))
+    }
+
+    fn write_index(&self, path: &Path, bytes: &[u8]) -> Result<Arc<dyn VfsFile>, Error> {
         let write = || {
             let file = self.vfs.open(path, Open::Create)?;
-            write_all_at(file.as_ref(), &entries.offsets, 0)
+            write_all_at(file.as_ref(), bytes, 0).map(|()| file)
         };
         write().map_err(|error| Error::io(format!("writing {}", path.display()), error))
     }
 
+    fn index_entries(&self) -> Result<IndexEntries, Error> {
+        let relative = |header: &BatchHeader| u32::try_from(header.last_offset() - self.point.base).unwrap_or(u32::MAX);
+        let mut entries = IndexEntries::default();
+        let (mut position, mut expected) = (0, (!self.gaps).then_some(self.point.base));
+        let mut window = Window::default();
+        let mut since_entry = 0;
+        let mut latest: Option<(i64, u32)> = None;
+        while position < self.point.bytes {
+            let header = self.header(&mut window, position, expected)?;
+            expected = Some(header.next_offset());
+            if since_entry > WINDOW_BYTES / 4 {
+                entries.offset(relative(&header), u32::try_from(position).unwrap_or(u32::MAX));
+                latest.inspect(|(timestamp, relative)| entries.time(*timestamp, *relative));
+                since_entry = 0;
+            }
+            if latest.is_none_or(|(timestamp, _)| header.max_timestamp > timestamp) {
+                latest = Some((header.max_timestamp, relative(&header)));
+            }
+            since_entry += header.bytes;
+            position += header.bytes as u64;
+        }
+        latest.inspect(|(timestamp, relative)| entries.time(*timestamp, *relative));
+        Ok(entries)
+    }
+
+    /// The path of one of its files.
+    pub(crate) fn path(&self, extension: &str) -> PathBuf {
+        self.dir.join(file_name(self.point.base, extension) + self.suffix)
+    }
+
+    /// The content of one of its derived files; none where there is none.
+    pub(super) fn derived(&self, extension: &str) -> Option<Vec<u8>> {
+        self.vfs.open(&self.path(extension), Open::Read).and_then(|file| read_whole(file.as_ref())).ok()
+    }
+
     fn corrupt(&self, position: u64, reason: impl std::fmt::Display) -> Error {
-        let path = self.dir.join(file_name(self.point.base, "log") + self.suffix);
-        Error::corrupt(format!("{} at byte {position}", path.display()), reason)
+        Error::corrupt(format!("{} at byte {position}", self.path("log").display()), reason)
     }
 }
 
 /// A stretch of the log that was read in one go.
 #[derive(Default)]
-struct Window {
+pub(super) struct Window {
     at: u64,
     bytes: Bytes,
 }
 
 impl Window {
     /// `length` bytes at `position`, or fewer where the file ends. Reads `ahead` more where it must read.
-    fn get(&mut self, reader: &SegmentReader<'_>, position: u64, length: usize, ahead: usize) -> Result<Bytes, Error> {
+    pub(super) fn get(
+        &mut self,
+        reader: &SegmentReader<'_>,
+        position: u64,
+        length: usize,
+        ahead: usize,
+    ) -> Result<Bytes, Error> {
         let inside = |window: &Self| {
             let from = usize::try_from(position.checked_sub(window.at)?).ok()?;
             let range = from..from.checked_add(length)?;

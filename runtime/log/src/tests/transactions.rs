@@ -10,8 +10,9 @@ use towpath_model::{ManualClock, SystemClock, TopicPartition};
 use super::{open, received_batch, topic, transactional_batch, values};
 use crate::sim::SimDisk;
 use crate::{
-    AppendedBatch, Appends, Commit, Compression, Embedded, Error, FetchBatches, FetchLimits, Fetches, GroupOffset,
-    GroupOffsets, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Topics, TransactionStatus,
+    AppendedBatch, Appends, Commit, Compression, Embedded, Error, FetchBatches, FetchLimits, Fetches, Finding,
+    GroupOffset, GroupOffsets, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Remedy, Topics,
+    TransactionStatus, examine, repair,
 };
 
 const ID: &str = "copy";
@@ -102,12 +103,51 @@ async fn records_and_offsets_of_a_transaction_are_seen_together_or_never() {
         let index = std::fs::read(dir.path().join(INDEX)).expect("an index");
         assert_eq!(index.len(), 34);
     }
-    // One wrong bit in it, and a reader would see what was aborted.
-    let mut index = std::fs::read(dir.path().join(INDEX)).expect("an index");
-    index[17] ^= 1;
-    std::fs::write(dir.path().join(INDEX), index).expect("written");
-    let refused = Embedded::open(LogConfig::new(dir.path()), Arc::new(OsVfs), Arc::new(SystemClock::default()), 7);
-    assert_eq!(refused.err().expect("refused").code(), "log.corrupt");
+    // One wrong bit in it, and a reader would see what was aborted: it is built anew, as it is where it is gone.
+    let sound = std::fs::read(dir.path().join(INDEX)).expect("an index");
+    let mut wrong = sound.clone();
+    wrong[17] ^= 1;
+    for damaged in [Some(wrong), None] {
+        match damaged {
+            Some(wrong) => std::fs::write(dir.path().join(INDEX), wrong).expect("written"),
+            None => std::fs::remove_file(dir.path().join(INDEX)).expect("removed"),
+        }
+        let found = examine(&LogConfig::new(dir.path()), &OsVfs).expect("examined").findings;
+        assert!(matches!(found.as_slice(), [Finding { remedy: Remedy::Rebuild, .. }]), "{found:?}");
+        let looked =
+            Embedded::open_read_only(LogConfig::new(dir.path()), Arc::new(OsVfs), Arc::new(SystemClock::default()));
+        assert_eq!(all(&looked.expect("opened"), 0).await, ["a", "b"], "also by those who may not write it");
+        let log = open(dir.path());
+        assert_eq!(all(&log, 0).await, ["a", "b"]);
+        assert_eq!(fetched(&log, 0, 0).await, (4, vec![(3, 4)]));
+        assert_eq!(std::fs::read(dir.path().join(INDEX)).expect("an index"), sound);
+    }
+}
+
+#[tokio::test]
+async fn a_marker_that_a_repair_cannot_read_is_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    let configs = [("segment.ms".to_owned(), i64::MAX.to_string())].into();
+    log.create_topic(NewTopic { configs, ..topic("orders", 1) }).await.expect("created");
+    let mut producer = log.init_producer(ID, 60_000, None).await.expect("begins");
+    for (value, commit) in [("lost", false), ("kept", true)] {
+        write(&log, producer, (0, 0), &[value], true).await.expect("written");
+        producer = log.end_transaction(ID, producer, commit, true).await.expect("ended");
+    }
+    log.close().await.expect("closed");
+    drop(log);
+    let path = dir.path().join("orders-0/00000000000000000000.log");
+    let mut segment = std::fs::read(&path).expect("a segment");
+    let marker = 12 + u32::from_be_bytes(*segment[8..].first_chunk().expect("a length")) as usize;
+    segment[marker + 60] ^= 1;
+    std::fs::write(&path, segment).expect("written");
+    let clock = Arc::new(SystemClock::default());
+    let mended = repair(LogConfig::new(dir.path()), Arc::new(OsVfs), clock, 7).expect("mended");
+    assert_eq!(mended.lost(), 1);
+    let log = open(dir.path());
+    assert_eq!(all(&log, 0).await, ["kept"]);
+    assert_eq!(fetched(&log, 0, 0).await, (4, vec![(0, 1)]), "a client meets the marker where it was");
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub(super) const CODES: &[Code] = &[
         "log.corrupt",
         Environment,
         "Stored data that was acknowledged is damaged, most likely by the disk. Nothing is read past it.",
-        "Look at the disk; restore the data directory from a copy.",
+        "Look at the disk. `towpath log repair DIR` says what can be mended and what is lost; or restore the data directory from a copy.",
     ),
     code(
         "log.disk_full",
