@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::JoinError;
-use towpath_log::{Embedded, Error, Examination, LogConfig, LogMetrics, OsVfs, SYNC_BUCKETS_MICROS};
+use towpath_log::{
+    Embedded, Error, Examination, Held, LogConfig, LogMetrics, OsVfs, SYNC_BUCKETS_MICROS, TransactionMetrics,
+};
 use towpath_model::{Clock, Kind, SystemClock};
-use towpath_rest::{FsyncLatency, Log, LogNumbers};
+use towpath_rest::{FsyncLatency, HeldPartition, Log, LogNumbers, TransactionNumbers};
 
 use crate::failure::{Failure, Result};
 use crate::log_view::{LogView, Numbered};
@@ -128,6 +130,7 @@ impl Numbered for Embedded {
             sync_micros_sum,
             journal_disk_bytes,
             topic_disk_bytes,
+            transactions,
             ..
         } = self.metrics();
         let segments: u64 = topic_disk_bytes.iter().map(|(_, bytes)| bytes).sum();
@@ -143,12 +146,25 @@ impl Numbered for Embedded {
                 count: rounds,
                 seconds_sum: sync_micros_sum as f64 / 1e6,
             },
+            transactions: numbers_of(transactions),
         }
     }
 
     fn failure(&self) -> Option<String> {
         self.failed().borrow().as_ref().map(ToString::to_string)
     }
+}
+
+fn numbers_of(transactions: TransactionMetrics) -> TransactionNumbers {
+    let TransactionMetrics { open, ended, held } = transactions;
+    let held = held.into_iter().map(|Held { partition, oldest, lag }| HeldPartition {
+        topic: partition.topic.to_string(),
+        partition: partition.partition,
+        oldest_seconds: oldest.as_secs_f64(),
+        lag,
+    });
+    let ended = [("committed", ended.committed), ("aborted", ended.aborted), ("timed_out", ended.timed_out)];
+    TransactionNumbers { open, ended: ended.into(), held: held.collect() }
 }
 
 /// Prometheus counts in each bucket all that is at or below its bound; the log counts each round once.

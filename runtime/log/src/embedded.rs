@@ -120,6 +120,7 @@ impl Embedded {
     /// Counts since the log was opened, and disk use now.
     pub fn metrics(&self) -> LogMetrics {
         let mut metrics = self.core.counters.snapshot();
+        metrics.transactions = self.core.transaction_metrics();
         metrics.journal_disk_bytes = lock(&self.core.journal).as_ref().map_or(0, |journal| journal.disk_bytes());
         let entries: Vec<_> = read(&self.core.topics).values().cloned().collect();
         for entry in entries {

@@ -70,5 +70,8 @@ pub use partition::Ends;
 pub use partitioner::partition_of as partition_of_key;
 pub use repair::{Examination, Finding, Remedy, examine, repair};
 pub use topic_config::topic_config_defaults;
-pub use transaction::{ActiveProducer, DescribedTransaction, Producer, TransactionFuture, TransactionStatus};
+pub use transaction::{
+    ActiveProducer, DescribedTransaction, Ended, Held, Producer, TransactionFuture, TransactionMetrics,
+    TransactionStatus,
+};
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

@@ -1,7 +1,9 @@
-//! What the log counts: commits, bytes, rounds and how long their syncs took, and disk use.
+//! What the log counts: commits, bytes, rounds and how long their syncs took, disk use, and transactions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::transaction::TransactionMetrics;
 
 /// Upper bounds of the buckets of [`LogMetrics::sync_micros`], in microseconds; one more bucket is open to the top.
 pub const SYNC_BUCKETS_MICROS: [u64; 14] =
@@ -28,6 +30,8 @@ pub struct LogMetrics {
     pub journal_disk_bytes: u64,
     /// Bytes of segments, by topic.
     pub topic_disk_bytes: Vec<(String, u64)>,
+    /// Transactions.
+    pub transactions: TransactionMetrics,
 }
 
 /// The counters behind [`LogMetrics`].

@@ -27,7 +27,7 @@ use crate::partition::Partition;
 use crate::segment::{Rebuilt, SWAP_SUFFIX, aborted_by_batches, aborted_of, file_name, finish_swap, parse_file_name};
 use crate::sync::lock;
 use crate::topics::DELETE_SUFFIX;
-use crate::transaction::Durable;
+use crate::transaction::{Durable, Ended};
 use crate::vfs::{Open, Vfs, read_whole};
 use crate::visible::Visible;
 
@@ -81,6 +81,8 @@ pub(crate) fn recover(vfs: &dyn Vfs, config: &LogConfig, now_ms: i64, missing: M
             recovered.visible.sequence = sequence;
         }
     }
+    // What ended before is of an earlier run.
+    recovered.visible.transactions.ended = Ended::default();
     for partition in recovered.partitions.values() {
         partition.assigned.store(lock(&partition.state).high_watermark, Ordering::Relaxed);
     }

@@ -33,7 +33,9 @@ pub use config::{Config, Role, Users};
 pub use connect::percent_encoded;
 pub use error::Error;
 pub use kafka::{Family, Kafka};
-pub use log::{FsyncLatency, Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds};
+pub use log::{
+    FsyncLatency, HeldPartition, Log, LogFault, LogNumbers, TopicDescription, TopicPartitionEnds, TransactionNumbers,
+};
 pub use loggers::{Level, LoggerLevel, Loggers};
 pub use records::{Progress as TailProgress, Tail, TailOptions, write_record};
 pub use server::{Opening, Served, Server};

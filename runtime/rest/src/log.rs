@@ -96,6 +96,32 @@ pub struct LogNumbers {
     pub bytes_total: u64,
     /// How long fsyncs took.
     pub fsync: FsyncLatency,
+    /// Transactions of Kafka clients.
+    pub transactions: TransactionNumbers,
+}
+
+/// Numbers of transactions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TransactionNumbers {
+    /// How many are open.
+    pub open: u64,
+    /// How many have ended in which way: `committed`, `aborted`, `timed_out`.
+    pub ended: Vec<(&'static str, u64)>,
+    /// Where open ones hold readers of committed records up.
+    pub held: Vec<HeldPartition>,
+}
+
+/// A partition that is part of an open transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldPartition {
+    /// The topic.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// How long the oldest open transaction in it has been open.
+    pub oldest_seconds: f64,
+    /// The records behind the last stable offset.
+    pub lag: i64,
 }
 
 /// A histogram of fsync durations.

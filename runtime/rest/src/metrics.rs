@@ -13,7 +13,7 @@ use towpath_model::{ConnectorState, HealthLevel, TaskState};
 use towpath_worker::{ConnectorStatus, TaskMetrics, TaskStatus};
 
 use crate::kafka;
-use crate::log::LogNumbers;
+use crate::log::{HeldPartition, LogNumbers, TransactionNumbers};
 use crate::prometheus::{self, Page, Type, metric_name};
 use crate::server::App;
 
@@ -25,7 +25,9 @@ pub(crate) async fn metrics(App(served): App) -> Response {
     tasks(&mut page, &statuses);
     partitions(&mut page, &statuses);
     connectors_own(&mut page, &statuses);
-    log(&mut page, &served.log.numbers());
+    let numbers = served.log.numbers();
+    log(&mut page, &numbers);
+    transactions(&mut page, &numbers.transactions);
     kafka::write(&mut page, &served.kafka.numbers().await);
     process(&mut page, served.started_ms);
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page.finish()).into_response()
@@ -185,6 +187,36 @@ fn log(page: &mut Page, numbers: &LogNumbers) {
     page.sample("towpath_log_fsync_seconds_bucket", &[("le", "+Inf")], numbers.fsync.count as f64);
     page.sample("towpath_log_fsync_seconds_sum", &[], numbers.fsync.seconds_sum);
     page.sample("towpath_log_fsync_seconds_count", &[], numbers.fsync.count as f64);
+}
+
+fn transactions(page: &mut Page, numbers: &TransactionNumbers) {
+    page.family("towpath_transactions_open", Type::Gauge, "Transactions of Kafka clients that are open.");
+    page.sample("towpath_transactions_open", &[], numbers.open as f64);
+    let name = "towpath_transactions_total";
+    page.family(name, Type::Counter, "Transactions that have ended, by result: committed, aborted, timed_out.");
+    for (result, count) in &numbers.ended {
+        page.sample(name, &[("result", result)], *count as f64);
+    }
+    type Read = fn(&HeldPartition) -> f64;
+    let families: [(&str, &str, Read); 2] = [
+        (
+            "towpath_partition_oldest_transaction_seconds",
+            "How long the oldest open transaction in the partition has been open.",
+            |held| held.oldest_seconds,
+        ),
+        (
+            "towpath_partition_last_stable_offset_lag_records",
+            "Records between the last stable offset and the high watermark: what open transactions hold up.",
+            |held| held.lag as f64,
+        ),
+    ];
+    for (name, help, read) in families {
+        page.family(name, Type::Gauge, help);
+        for held in &numbers.held {
+            let partition = held.partition.to_string();
+            page.sample(name, &[("topic", &held.topic), ("partition", &partition)], read(held));
+        }
+    }
 }
 
 fn process(page: &mut Page, started_ms: i64) {

@@ -10,9 +10,9 @@ use towpath_model::{ManualClock, SystemClock, TopicPartition};
 use super::{open, received_batch, topic, transactional_batch, values};
 use crate::sim::SimDisk;
 use crate::{
-    AppendedBatch, Appends, Commit, Compression, Embedded, Error, FetchBatches, FetchLimits, Fetches, Finding,
-    GroupOffset, GroupOffsets, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Remedy, Topics,
-    TransactionStatus, examine, repair,
+    AppendedBatch, Appends, Commit, Compression, Embedded, Ended, Error, FetchBatches, FetchLimits, Fetches, Finding,
+    GroupOffset, GroupOffsets, Held, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Remedy, Topics,
+    TransactionMetrics, TransactionStatus, examine, repair,
 };
 
 const ID: &str = "copy";
@@ -303,4 +303,49 @@ async fn limits_and_ids_are_checked() {
     log.create_topic(new).await.expect("created");
     let error = write(&log, stranger, (0, 0), &["a"], true).await.expect_err("unknown");
     assert_eq!(error.code(), "log.unknown_transaction");
+}
+
+#[test]
+fn what_is_open_and_how_transactions_ended_is_counted() {
+    let clock = Arc::new(ManualClock::at(1_000));
+    let config = LogConfig {
+        offsets_topic_partitions: 1,
+        transactions_topic_partitions: 1,
+        journal_file_bytes: 64 << 10,
+        ..LogConfig::new("/log")
+    };
+    let disk = SimDisk::new(1);
+    let log = Embedded::open_stepped(config.clone(), Arc::new(disk.clone()), clock.clone(), 1).expect("opened");
+    log.create_topic_now(topic("orders", 2)).expect("created");
+    let now = |answer: crate::TransactionFuture<Producer>| {
+        log.step_journal();
+        answer.now_or_never().expect("answered").expect("done")
+    };
+    let mut producer = now(log.init_producer(ID, 10_000, None));
+    let put = |producer: Producer| {
+        let written = write(&log, producer, (1, 0), &["a", "b"], true);
+        let mut written = std::pin::pin!(written);
+        assert!(written.as_mut().now_or_never().is_none(), "it waits for the disk");
+        log.step_journal();
+        written.now_or_never().expect("answered").expect("written");
+    };
+    assert_eq!(log.metrics().transactions, TransactionMetrics::default());
+    for commit in [true, false] {
+        put(producer);
+        producer = now(log.end_transaction(ID, producer, commit, true));
+    }
+    put(producer);
+    clock.advance(Duration::from_secs(4));
+    let counted = log.metrics().transactions;
+    let held = Held { partition: part(1), oldest: Duration::from_secs(4), lag: 2 };
+    assert_eq!((counted.open, counted.held), (1, vec![held]));
+    assert_eq!(counted.ended, Ended { committed: 1, aborted: 1, timed_out: 0 });
+    clock.advance(Duration::from_secs(6));
+    log.step_transactions().expect("ended");
+    log.step_journal();
+    let ended = Ended { committed: 1, aborted: 1, timed_out: 1 };
+    assert_eq!(log.metrics().transactions, TransactionMetrics { open: 0, ended, held: Vec::new() });
+    drop(log);
+    let log = Embedded::open_stepped(config, Arc::new(disk), clock, 1).expect("opened");
+    assert_eq!(log.metrics().transactions.ended, Ended::default(), "each run counts its own");
 }

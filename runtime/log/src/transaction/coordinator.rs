@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use towpath_model::TopicPartition;
 
 use super::machine::{Event, Markers, Producer, Step, Transaction};
+use super::metrics::Ended;
 use super::record;
 use crate::codec::{BatchEncoder, BatchHeader, Damaged, RawRecords, records_section, set_transactional, write_marker};
 use crate::config::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
@@ -27,6 +28,8 @@ use crate::sync::{lock, read};
 pub(crate) struct Durable {
     pub(super) by_id: BTreeMap<Arc<str>, Transaction>,
     by_producer: HashMap<i64, Arc<str>>,
+    /// How transactions have ended since the log was opened.
+    pub(crate) ended: Ended,
 }
 
 /// What is queued and not durable yet.
@@ -64,6 +67,9 @@ impl Durable {
         for record in RawRecords::new(header, &section) {
             let record = record?;
             if let Some((id, state)) = record.key.and_then(|key| record::decode(key, record.value)) {
+                if let (Some(before), Some(after)) = (self.by_id.get(id.as_str()), &state) {
+                    self.ended.note(before, after);
+                }
                 self.set(id.into(), state);
             }
         }

@@ -11,6 +11,7 @@
 mod coordinator;
 mod door;
 mod machine;
+mod metrics;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -19,3 +20,4 @@ pub(crate) use coordinator::{Ahead, Durable, Joining};
 pub use door::{ActiveProducer, DescribedTransaction, TransactionFuture};
 pub(crate) use machine::Transaction;
 pub use machine::{Producer, TransactionStatus};
+pub use metrics::{Ended, Held, TransactionMetrics};
