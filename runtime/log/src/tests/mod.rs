@@ -5,6 +5,7 @@ mod compaction;
 mod engine;
 mod faults;
 mod inspect;
+mod kafka;
 mod repair;
 mod retention;
 mod simulation;
