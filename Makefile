@@ -15,8 +15,9 @@ WASM := $(TARGET)/wasm32-wasip2/component
 NATIVE := cargo build --release --workspace --examples
 ROUNDS ?= 200
 SOAK_SECONDS ?= 600
+SEEDS ?= 20000
 
-.PHONY: help prepare components build peers differential exchanges originals test compat crash soak bench demo examples check
+.PHONY: help prepare components build peers differential exchanges originals test compat crash cuts soak bench demo examples check
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -60,6 +61,9 @@ compat: build ## Let real Kafka clients use the log (needs Python; kcat from the
 
 crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise
 	@TOWPATH_CRASH_ROUNDS=$(ROUNDS) cargo test --release --workspace --test behaviour -- crash
+
+cuts: build ## Cut the power of a simulated disk under transactions, groups, compaction and topic changes (SEEDS lives of each kind)
+	@TOWPATH_SEEDS=$(SEEDS) cargo test --release --workspace --lib -- --nocapture simulation
 
 soak: build ## What takes long: troubles at random for SOAK_SECONDS, 600 unless told otherwise, and more; seeds are printed
 	@TOWPATH_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release --workspace --test behaviour -- --nocapture --test-threads 1 soak

@@ -39,6 +39,8 @@ pub(super) struct Met {
     /// Ends whose answer a cut took away.
     pub(super) unanswered: u64,
     pub(super) compacted: u64,
+    /// Cuts in the middle of a compaction.
+    pub(super) cut_compactions: u64,
 }
 
 impl std::ops::Add for Met {
@@ -52,6 +54,7 @@ impl std::ops::Add for Met {
             timed_out: self.timed_out + other.timed_out,
             unanswered: self.unanswered + other.unanswered,
             compacted: self.compacted + other.compacted,
+            cut_compactions: self.cut_compactions + other.cut_compactions,
         }
     }
 }
@@ -205,6 +208,7 @@ impl World {
                         let _ = log.step_checkpoint();
                     }
                 });
+                self.met.cut_compactions += u64::from(self.disk.is_cut());
                 match compacted {
                     Ok(compacted) => self.met.compacted += compacted as u64,
                     Err(error) => ignore_full(Err(error))?,

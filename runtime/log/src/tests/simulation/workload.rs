@@ -33,6 +33,10 @@ pub(super) struct Met {
     segments_dropped: u64,
     topics_deleted: u64,
     topics_grown: u64,
+    /// Cuts in the middle of what is more than a commit.
+    cut_retentions: u64,
+    cut_deletions: u64,
+    cut_growths: u64,
 }
 
 impl Met {
@@ -47,13 +51,17 @@ impl Met {
         self.segments_dropped += other.segments_dropped;
         self.topics_deleted += other.topics_deleted;
         self.topics_grown += other.topics_grown;
+        self.cut_retentions += other.cut_retentions;
+        self.cut_deletions += other.cut_deletions;
+        self.cut_growths += other.cut_growths;
     }
 
     pub(super) fn is_varied(&self) -> bool {
         let counts =
             [self.acknowledged, self.refused, self.recovered_in_flight, self.lost_in_flight, self.failed_syncs];
         let more = [self.cuts, self.cut_opens, self.segments_dropped, self.topics_deleted, self.topics_grown];
-        counts.iter().chain(&more).all(|count| *count > 10)
+        let within = [self.cut_retentions, self.cut_deletions, self.cut_growths];
+        counts.iter().chain(&more).all(|count| *count > 10) && within.iter().all(|count| *count > 0)
     }
 }
 
@@ -96,7 +104,11 @@ impl World {
                     break;
                 }
             }
-            self.met.cuts += u64::from(self.disk.is_cut());
+            if self.disk.is_cut() {
+                self.met.cuts += 1;
+                self.met.cut_deletions += u64::from(matches!(self.model.open_change, Some(OpenChange::Delete(_))));
+                self.met.cut_growths += u64::from(matches!(self.model.open_change, Some(OpenChange::Grow(..))));
+            }
             self.met.failed_syncs += u64::from(log.has_failed() && !self.disk.is_cut());
             self.poll();
             drop(log);
@@ -136,6 +148,10 @@ impl World {
         &self.disk
     }
 
+    pub(super) fn set_disk(&mut self, disk: SimDisk) {
+        self.disk = disk;
+    }
+
     fn set_faults(&mut self) {
         let random = &mut self.random;
         let cut_at = random.random_bool(0.8).then(|| random.random_range(1..400));
@@ -156,7 +172,9 @@ impl World {
             76..84 => ignore_full(log.step_checkpoint())?,
             84..88 => {
                 self.clock.advance(Duration::from_millis(self.random.random_range(0..3_000)));
-                match log.step_retention() {
+                let retained = log.step_retention();
+                self.met.cut_retentions += u64::from(self.disk.is_cut());
+                match retained {
                     Ok(dropped) => self.met.segments_dropped += dropped as u64,
                     Err(error) => ignore_full(Err(error))?,
                 }
@@ -387,7 +405,7 @@ fn numbered(topic: &str, partition: i32, numbers: &[u64], padding: usize) -> Bat
     builder.build()
 }
 
-fn number_of(value: &[u8]) -> u64 {
+pub(super) fn number_of(value: &[u8]) -> u64 {
     u64::from_be_bytes(*value.first_chunk().expect("eight bytes"))
 }
 
