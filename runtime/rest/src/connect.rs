@@ -222,7 +222,7 @@ fn connector(Path(name): Path<String>) -> ConnectorName {
 }
 
 fn task(Path((name, task)): Path<(String, String)>) -> Result<TaskId, Fault> {
-    let task = task.parse().map_err(|_| Fault::http(StatusCode::NOT_FOUND))?;
+    let task = task.parse().map_err(|_| Fault::not_found("HTTP 404 Not Found"))?;
     Ok(TaskId { connector: ConnectorName::new(name.as_str()), task })
 }
 

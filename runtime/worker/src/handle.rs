@@ -284,7 +284,7 @@ impl Handle {
     /// Restarts one task, also one that failed for good.
     ///
     /// # Errors
-    /// [`Error::UnknownConnector`], [`Error::UnknownTask`].
+    /// [`Error::UnknownToRestart`], [`Error::UnknownTask`].
     pub async fn restart_task(&self, task: TaskId) -> Result<()> {
         self.ask(|reply| Command::RestartTask { task, reply }).await
     }

@@ -211,7 +211,7 @@ impl Supervisor {
 
     fn restart_task(&mut self, task: &TaskId) -> Result<()> {
         let connector = self.connectors.get(&task.connector).filter(|connector| !connector.deleting);
-        let connector = connector.ok_or_else(|| Error::UnknownConnector(task.connector.clone()))?;
+        let connector = connector.ok_or_else(|| Error::UnknownToRestart(task.connector.clone()))?;
         if connector.machine.tasks().nth(task.task as usize).is_none() {
             return Err(Error::UnknownTask(task.clone()));
         }
