@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use towpath_broker::{Certificate, RestAccess, TlsFiles, Users};
+use towpath_http::{Access, Role};
 use towpath_model::{Clock, Secret};
-use towpath_rest::{Config, Error, Role, Server};
+use towpath_rest::{Config, Error, Server};
 
 use crate::failure::{Failure, Result};
 use crate::storage;
@@ -38,13 +39,16 @@ impl Options {
     pub(crate) async fn bind(&self, data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Server> {
         let mut config = Config {
             listen: self.rest.clone(),
-            token: self.rest_token.as_ref().map(Secret::new),
-            read_token: self.rest_read_token.as_ref().map(Secret::new),
+            access: Access {
+                token: self.rest_token.as_ref().map(Secret::new),
+                read_token: self.rest_read_token.as_ref().map(Secret::new),
+                users: None,
+            },
             ..Config::default()
         };
         if self.rest_basic_auth {
             let users = Users::open(storage::kafka_users_file(data_dir), storage::seed());
-            config.users = Some(Arc::new(RestUsers(users.map_err(Failure::input_error)?)));
+            config.access.users = Some(Arc::new(RestUsers(users.map_err(Failure::input_error)?)));
         }
         if let (Some(certificate), Some(key)) = (&self.rest_tls_cert, &self.rest_tls_key) {
             let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authority: None };
@@ -73,7 +77,7 @@ impl Options {
 /// The users of the data directory, as REST knows them.
 struct RestUsers(Users);
 
-impl towpath_rest::Users for RestUsers {
+impl towpath_http::Users for RestUsers {
     fn role(&self, name: &str, password: &str) -> Option<Role> {
         self.0.rest_access(name, password).map(|access| match access {
             RestAccess::Read => Role::Viewer,

@@ -1,40 +1,19 @@
 //! What the REST server may be told: where to listen, who may ask, and its limits.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::TlsAcceptor;
-use towpath_model::Secret;
-
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Look: `GET`, and checking a configuration.
-    Viewer,
-}
-
-/// Who may ask with a name and a password. Takes its time, so that guessing does.
-pub trait Users: Send + Sync {
-    /// The role of a user whose password this is.
-    fn role(&self, name: &str, password: &str) -> Option<Role>;
-}
+use towpath_http::{Acceptors, Access};
 
 /// Settings of the server.
 #[derive(Clone)]
 pub struct Config {
     /// Host and port to listen on; port 0 lets the system choose.
     pub listen: String,
-    /// Clients that send this as a bearer token may do everything. Off loopback, a token or users are needed.
-    pub token: Option<Secret>,
-    /// Clients that send this as a bearer token may look.
-    pub read_token: Option<Secret>,
-    /// Clients may also log in by name and password.
-    pub users: Option<Arc<dyn Users>>,
+    /// Who may ask. Off loopback somebody must be named.
+    pub access: Access,
     /// Clients must speak TLS with this certificate; asked for each connection, so that it may be another.
-    pub tls: Option<Arc<dyn Fn() -> TlsAcceptor + Send + Sync>>,
+    pub tls: Option<Acceptors>,
     /// The largest request body.
     pub body_bytes_max: usize,
     /// How long a request may take, streams apart.
@@ -49,9 +28,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8083".to_owned(),
-            token: None,
-            read_token: None,
-            users: None,
+            access: Access::default(),
             tls: None,
             body_bytes_max: 1024 * 1024,
             request_timeout: Duration::from_secs(90),

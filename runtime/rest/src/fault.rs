@@ -40,11 +40,6 @@ impl Fault {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// It must not be done.
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, message)
-    }
-
     /// A refusal by routing, worded as Connect's server words it: `HTTP 404 Not Found`.
     pub(crate) fn http(status: StatusCode) -> Self {
         let message = format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());

@@ -1,29 +1,24 @@
-//! What every request passes before it is routed: who asks (Host, Origin, then [`access`](crate::access)), what is asked for (path, media types), how long it may take.
+//! What every request passes before it is routed: who asks, what is asked for (path, media types), how long it may take.
 //!
-//! A web page must not reach a worker on loopback, neither by a form nor by a name that resolves to 127.0.0.1: hence the checks of
-//! Origin and Host. Off loopback it counts who asks.
+//! Who asks is looked at by the [`Door`] of every HTTP listener; what is asked for, and in which media type, is looked at here.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
-use axum::http::uri::Authority;
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use towpath_http::{Door, Refusal, Visit};
 
-use crate::access::Access;
 use crate::fault::Fault;
 use crate::kafka;
 use crate::server::{BodyLimit, Scheme};
 
 /// What the guard needs to know of the server.
 pub(crate) struct Guard {
-    pub(crate) loopback: bool,
-    pub(crate) listen_ip: IpAddr,
-    pub(crate) access: Access,
+    pub(crate) door: Door,
     pub(crate) scheme: &'static str,
     pub(crate) body_bytes_max: usize,
     pub(crate) request_timeout: Duration,
@@ -50,11 +45,16 @@ fn options(refusal: &Response) -> Response {
     ([(ALLOW, allowed), (CONTENT_TYPE, "text/plain".to_owned())], body).into_response()
 }
 
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.status(), refusal.to_string())
+    }
+}
+
 impl Guard {
     async fn admit(&self, request: &mut Request) -> Result<(), Fault> {
-        self.check_host(request.headers())?;
-        check_origin(request.headers())?;
-        self.access.check(request.method(), request.uri().path(), request.headers()).await?;
+        let visit = visit(request.method(), request.uri().path());
+        self.door.admit(request.headers(), visit).await?;
         strip_trailing_slash(request);
         if is_connects(request.uri().path()) {
             check_accept(request.headers())?;
@@ -64,30 +64,17 @@ impl Guard {
         request.extensions_mut().insert(Scheme(self.scheme));
         Ok(())
     }
-
-    fn check_host(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        if !self.loopback {
-            return Ok(());
-        }
-        let Some(value) = headers.get(HOST) else { return Ok(()) };
-        let host = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-        let known = host.as_ref().is_some_and(|authority| {
-            let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-            name.eq_ignore_ascii_case("localhost")
-                || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.listen_ip)
-        });
-        if known { Ok(()) } else { Err(Fault::forbidden("The Host header names another machine than this worker")) }
-    }
 }
 
-/// A page of another origin may not ask, whatever it asks for.
-fn check_origin(headers: &HeaderMap) -> Result<(), Fault> {
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, authority)| authority);
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
-    match (origin, host) {
-        (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host) => Ok(()),
-        _ => Err(Fault::forbidden("Requests from pages of another origin are refused")),
+/// What a request is about. Asking the broker may change something: its requests are bytes here.
+fn visit(method: &Method, path: &str) -> Visit {
+    let checks =
+        path == "/v1/validate" || path.starts_with("/connector-plugins/") && path.ends_with("/config/validate");
+    match path {
+        "/livez" | "/readyz" => Visit::Probe,
+        kafka::PATH => Visit::Change,
+        _ if checks || matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) => Visit::Look,
+        _ => Visit::Change,
     }
 }
 

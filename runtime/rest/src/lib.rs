@@ -7,12 +7,10 @@
 //! Connect's bodies. Nothing is kept here: every answer comes from the worker's [`Handle`](towpath_worker::Handle) or from the
 //! [`Log`] that `cli` hands in. The server answers from its first moment, with 503 until it is [opened](Opening::open).
 
-mod access;
 mod beginning;
 mod body;
 mod config;
 mod connect;
-mod connections;
 mod entities;
 mod error;
 mod fault;
@@ -29,7 +27,7 @@ mod server;
 pub mod v1;
 
 pub use beginning::Beginning;
-pub use config::{Config, Role, Users};
+pub use config::Config;
 pub use connect::percent_encoded;
 pub use error::Error;
 pub use kafka::{Family, Kafka};

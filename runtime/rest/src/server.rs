@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRef, FromRequestParts};
@@ -15,16 +14,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use towpath_http::{Connections, Door};
 use towpath_model::Clock;
 
-use crate::access::Access;
-use crate::connections::Connections;
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
 use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, plugins, v1};
-
-/// How long requests under way may take at shutdown.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// What is served once the worker is there.
 pub struct Served {
@@ -75,8 +70,7 @@ impl Server {
         let failed = |source| Error::Bind { address: config.listen.clone(), source: Arc::new(source) };
         let listener = TcpListener::bind(&config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let asks = config.token.is_some() || config.read_token.is_some() || config.users.is_some();
-        if !address.ip().is_loopback() && !asks {
+        if !address.ip().is_loopback() && !config.access.asks() {
             return Err(Error::TokenMissing { address });
         }
         let (_, closing) = watch::channel(false);
@@ -98,16 +92,10 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Serve`].
-    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+    pub async fn run(mut self, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
         self.stage.closing = shutdown.clone();
         let guard = Guard {
-            loopback: self.address.ip().is_loopback(),
-            listen_ip: self.address.ip(),
-            access: Access {
-                token: self.config.token.clone(),
-                read_token: self.config.read_token.clone(),
-                users: self.config.users.clone(),
-            },
+            door: Door::new(self.address, self.config.access.clone()),
             scheme: if self.config.tls.is_some() { "https" } else { "http" },
             body_bytes_max: self.config.body_bytes_max,
             request_timeout: self.config.request_timeout,
@@ -115,18 +103,7 @@ impl Server {
         let app = guarded(routes(self.stage), guard);
         let (max, idle_timeout) = (self.config.connections_max, self.config.idle_timeout);
         let connections = Connections::new(self.listener, max, idle_timeout, self.config.tls);
-        let mut closing = shutdown.clone();
-        let serving = axum::serve(connections, app)
-            .with_graceful_shutdown(async move { _ = closing.wait_for(|closing| *closing).await })
-            .into_future();
-        let overdue = async move {
-            _ = shutdown.wait_for(|closing| *closing).await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(|error| Error::Serve(Arc::new(error))),
-            () = overdue => Ok(()),
-        }
+        towpath_http::serve(connections, app, shutdown).await.map_err(|error| Error::Serve(Arc::new(error)))
     }
 }
 

@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use serde_json::Value;
 use tower::ServiceExt as _;
+use towpath_http::{Access, Door};
 
-use crate::access::Access;
 use crate::guard::Guard;
 use crate::server::{Stage, guarded, routes};
 
@@ -23,9 +23,7 @@ fn server(stage: Stage) -> Router {
 
 fn guard() -> Guard {
     Guard {
-        loopback: true,
-        listen_ip: [127, 0, 0, 1].into(),
-        access: Access::default(),
+        door: Door::new(([127, 0, 0, 1], 8083).into(), Access::default()),
         scheme: "http",
         body_bytes_max: 4096,
         request_timeout: Duration::from_secs(30),

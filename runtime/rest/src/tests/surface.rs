@@ -4,7 +4,7 @@ use super::*;
 use serde_json::json;
 use towpath_model::Secret;
 
-use crate::config::{Role, Users};
+use towpath_http::{Role, Users};
 
 fn with_header(line: &str, name: &'static str, value: &str) -> Request<Body> {
     let mut request = request(line);
@@ -92,7 +92,7 @@ async fn pages_of_other_origins_and_rebound_names_are_refused() {
 #[tokio::test]
 async fn a_token_is_asked_of_all_but_probes() {
     let access = Access { token: Some(Secret::new("s3cret")), ..Access::default() };
-    let guard = Guard { loopback: false, access, ..guard() };
+    let guard = Guard { door: Door::new(([0, 0, 0, 0], 8083).into(), access), ..guard() };
     let server = guarded(routes(Stage::of(None)), guard);
     let status = async |request: Request<Body>| ask(&server, request).await.status;
     assert_eq!(status(request("GET /connectors")).await, 401);
@@ -121,7 +121,8 @@ async fn whoever_may_only_look_changes_nothing() {
         read_token: Some(Secret::new("look")),
         users: Some(std::sync::Arc::new(Two)),
     };
-    let server = guarded(routes(Stage::of(None)), Guard { access, ..guard() });
+    let server =
+        guarded(routes(Stage::of(None)), Guard { door: Door::new(([127, 0, 0, 1], 8083).into(), access), ..guard() });
     let basic = |credentials: &str| {
         use base64::Engine as _;
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials))
@@ -153,7 +154,8 @@ async fn off_loopback_needs_a_token() {
     let config = crate::Config { listen: "0.0.0.0:0".to_owned(), ..crate::Config::default() };
     let refusal = crate::Server::bind(config.clone()).await.err().expect("listening on all addresses without a token");
     assert_eq!(refusal.code(), "rest.token_missing");
-    let config = crate::Config { token: Some(Secret::new("s3cret")), ..config };
+    let access = Access { token: Some(Secret::new("s3cret")), ..Access::default() };
+    let config = crate::Config { access, ..config };
     assert!(crate::Server::bind(config).await.is_ok());
 }
 
@@ -172,22 +174,6 @@ async fn a_server_answers_over_a_socket_and_ends_when_told() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     close.send_replace(true);
     serving.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_closed_and_frees_its_place() {
-    use axum::serve::Listener as _;
-    use tokio::io::AsyncReadExt as _;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut connections = crate::connections::Connections::new(listener, 1, Duration::from_secs(120), None);
-    let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (mut accepted, _) = connections.accept().await;
-    let error = accepted.read_u8().await.expect_err("nobody writes");
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
-    drop(accepted);
-    let _next = tokio::net::TcpStream::connect(address).await.unwrap();
-    connections.accept().await;
 }
 
 #[test]

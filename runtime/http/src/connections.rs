@@ -16,18 +16,19 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 
 /// A listener that waits while as many connections as allowed are open.
-pub(crate) struct Connections {
+pub struct Connections {
     listener: TcpListener,
     places: Arc<Semaphore>,
     idle_timeout: Duration,
     tls: Option<Acceptors>,
 }
 
-type Acceptors = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
+/// What takes a client of TLS in, asked for each connection, so that the certificate may be another.
+pub type Acceptors = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 impl Connections {
     /// At most `max` connections of `listener`, each closed when nothing moved on it for `idle_timeout`.
-    pub(crate) fn new(listener: TcpListener, max: usize, idle_timeout: Duration, tls: Option<Acceptors>) -> Self {
+    pub fn new(listener: TcpListener, max: usize, idle_timeout: Duration, tls: Option<Acceptors>) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(max)), idle_timeout, tls }
     }
 }
@@ -41,7 +42,7 @@ impl Listener for Connections {
         // TcpListener's own accept logs and retries passing errors such as too many open files.
         let (stream, address) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a REST connection keeps Nagle's delay");
+            tracing::debug!(%error, "a connection keeps Nagle's delay");
         }
         let stream = match &self.tls {
             None => Stream::Open(Box::new(stream)),
@@ -80,7 +81,7 @@ impl Stream {
 }
 
 /// A connection that holds its place and watches for silence.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: Stream,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
@@ -132,5 +133,25 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.get_mut().stream.poll_open(context))?.poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_closed_and_frees_its_place() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("works");
+        let address = listener.local_addr().expect("works");
+        let mut connections = Connections::new(listener, 1, Duration::from_secs(120), None);
+        let _silent = tokio::net::TcpStream::connect(address).await.expect("works");
+        let (mut accepted, _) = connections.accept().await;
+        let error = accepted.read_u8().await.expect_err("nobody writes");
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        drop(accepted);
+        let _next = tokio::net::TcpStream::connect(address).await.expect("works");
+        connections.accept().await;
     }
 }
