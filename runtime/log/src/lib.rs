@@ -8,7 +8,7 @@
 //! ```
 //! `inspect` shows the batches of a stopped log, `repair` says what is damaged in one and mends it.
 //! `transaction` coordinates transactions across partitions and groups, `aborted` is what one partition knows of them.
-//! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `catalog` and `checkpoint`
+//! `codec` holds record batches, `partitioner` Kafka's hashes, `group` the offsets of groups, `records` what keeps state in topics, `catalog` and `checkpoint`
 //! the two small files that say what there is, `vfs` the seam to the disk. Formats are drawn in `FORMAT.md`.
 
 mod aborted;
@@ -37,6 +37,7 @@ mod open;
 mod partition;
 mod partitioner;
 mod producers;
+pub mod records;
 mod recovery;
 mod repair;
 mod retention;

@@ -1,18 +1,18 @@
-//! Keys and values in and out of the worker's own topics.
+//! State that others keep in topics of their own: keys and values in, all of them out again at a start.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use towpath_log::{Error as LogError, Fetch, LogEngine, NewTopic, Topic};
 use towpath_model::{Batch, BatchBuilder, Form, Run, TopicPartition};
 
-use crate::error::Result;
+use crate::engine::{Fetch, LogEngine, NewTopic, Topic};
+use crate::error::Error;
 
 /// How much is read at a time.
 const READ_BYTES: usize = 4 << 20;
 
 /// Records for one topic; the key decides on the partition, and a value of none is a tombstone.
-pub(crate) fn batch<'a>(topic: &str, entries: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Batch {
+pub fn batch<'a>(topic: &str, entries: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Batch {
     let mut builder = BatchBuilder::default();
     let topic = builder.topic(topic);
     builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value: Form::BYTES });
@@ -25,19 +25,25 @@ pub(crate) fn batch<'a>(topic: &str, entries: impl IntoIterator<Item = (&'a [u8]
 }
 
 /// The topic, created compacted where it is not there yet.
-pub(crate) async fn compacted(log: &dyn LogEngine, name: &str, partitions: i32) -> Result<Topic> {
+///
+/// # Errors
+/// The log's.
+pub async fn compacted(log: &dyn LogEngine, name: &str, partitions: i32) -> Result<Topic, Error> {
     if let Some(topic) = log.topic(name) {
         return Ok(topic);
     }
     let configs = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
     match log.create_topic(NewTopic { name: name.to_owned(), partitions: Some(partitions), configs }).await {
-        Err(LogError::TopicExists(_)) => log.topic(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()).into()),
-        created => Ok(created?),
+        Err(Error::TopicExists(_)) => log.topic(name).ok_or_else(|| Error::UnknownTopic(name.to_owned())),
+        created => created,
     }
 }
 
 /// Reads a topic from its start to its present end, partition by partition, in order.
-pub(crate) async fn read(log: &dyn LogEngine, topic: &Topic, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<()> {
+///
+/// # Errors
+/// The log's.
+pub async fn read(log: &dyn LogEngine, topic: &Topic, mut each: impl FnMut(&[u8], Option<&[u8]>)) -> Result<(), Error> {
     for partition in 0..topic.partitions {
         let partition = TopicPartition::new(topic.name.clone(), partition);
         let ends = log.offsets(&partition)?;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use towpath_log::LogEngine;
+use towpath_log::{LogEngine, records};
 use towpath_model::{Clock, Plugins, TaskId};
 
 use crate::board::Board;
 use crate::config::WorkerConfig;
 use crate::error::Result;
 use crate::handle::{Command, Handle};
-use crate::store::{ConfigStore, SourceOffsets, StatusBook, TaskMemory, compacted, read, task_memory, used_topic};
+use crate::store::{ConfigStore, SourceOffsets, StatusBook, TaskMemory, task_memory, used_topic};
 use crate::supervisor::{Given, Supervisor};
 use crate::task::Shared;
 
@@ -109,20 +109,21 @@ impl Worker {
 
     async fn restore_offsets(&self) -> Result<()> {
         let topics = &self.config.topics;
-        let topic = compacted(self.log.as_ref(), &topics.offsets, topics.offsets_partitions).await?;
-        read(self.log.as_ref(), &topic, |key, value| {
+        let topic = records::compacted(self.log.as_ref(), &topics.offsets, topics.offsets_partitions).await?;
+        records::read(self.log.as_ref(), &topic, |key, value| {
             if let Err(error) = self.offsets.restore(key, value) {
                 tracing::warn!(topic = %topic.name, key = %String::from_utf8_lossy(key), %error, "record cannot be read");
             }
         })
-        .await
+        .await?;
+        Ok(())
     }
 
     async fn restore_memories(&self) -> Result<HashMap<TaskId, TaskMemory>> {
         let topics = &self.config.topics;
-        let topic = compacted(self.log.as_ref(), &topics.status, topics.status_partitions).await?;
+        let topic = records::compacted(self.log.as_ref(), &topics.status, topics.status_partitions).await?;
         let mut memories = HashMap::new();
-        read(self.log.as_ref(), &topic, |key, value| {
+        records::read(self.log.as_ref(), &topic, |key, value| {
             memories.extend(task_memory(key, value));
             if let Some((connector, topic, used)) = used_topic(key, value) {
                 self.board.restore_topic(connector, topic, used);

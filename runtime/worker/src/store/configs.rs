@@ -14,10 +14,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use towpath_log::{Commit, LogEngine};
+use towpath_log::{Commit, LogEngine, records};
 use towpath_model::{Config, ConnectorName, TargetState};
 
-use super::records;
 use crate::answers::Owner;
 use crate::error::Result;
 

@@ -3,10 +3,8 @@
 
 mod configs;
 mod offsets;
-mod records;
 mod status;
 
 pub(crate) use configs::{ConfigStore, Ownership, Stored};
 pub(crate) use offsets::{SourceOffsets, offset_records};
-pub(crate) use records::{compacted, read};
 pub(crate) use status::{StatusBook, TaskMemory, task_memory, used_topic};

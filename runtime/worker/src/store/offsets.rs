@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use towpath_log::records;
 use towpath_model::{Batch, Checkpoint, ConnectorName};
 
-use super::records;
 use crate::answers::OffsetEntry;
 
 /// Source partitions of one connector: many thousands of tables or files, and still little beside the log.

@@ -11,10 +11,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use towpath_log::{Commit, LogEngine};
+use towpath_log::{Commit, LogEngine, records};
 use towpath_model::{ConnectorName, TaskId};
 
-use super::records;
 use crate::answers::RetryState;
 
 /// The wait after the log has refused.
