@@ -25,9 +25,9 @@ mkdir -p "$LAKE"
 start_worker() {
   FOLDER=${1:-pipelines}
   if $CI_MODE; then
-    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 --kafka 127.0.0.1:0 >>"$WORK/worker.log" 2>&1 &
+    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 --kafka 127.0.0.1:0 --registry 127.0.0.1:0 >>"$WORK/worker.log" 2>&1 &
   else
-    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 --kafka 127.0.0.1:0 &
+    towpath run "$FOLDER" --data-dir "$DATA" --rest 127.0.0.1:0 --kafka 127.0.0.1:0 --registry 127.0.0.1:0 &
   fi
   WORKER=$!
   # A terminal sends Ctrl-C to the worker, too; a second signal would end it before all is drained.

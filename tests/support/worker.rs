@@ -70,7 +70,7 @@ impl Worker {
         let mut command = Command::new(towpath_binary()?);
         command.arg("run").arg(&options.pipelines).arg("--data-dir").arg(&options.data_dir);
         command
-            .args(["--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0"])
+            .args(["--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0"])
             .args(&options.arguments)
             .envs(&options.environment);
         Process::start("towpath run", &mut command, &options.output)

@@ -21,6 +21,9 @@ pub(crate) struct Addresses {
     /// The listener for Kafka clients, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kafka: Option<String>,
+    /// The schema registry, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) registry: Option<String>,
     /// The worker's process.
     pub(crate) pid: u32,
     /// When it started, in milliseconds since the epoch.
@@ -67,8 +70,14 @@ mod tests {
     fn what_is_written_is_found_and_gone_after_removal() {
         let dir = std::env::temp_dir().join(format!("towpath-addresses-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        let addresses =
-            Addresses { rest: Some("127.0.0.1:1".to_owned()), rest_tls: true, kafka: None, pid: 7, started_ms: 9 };
+        let addresses = Addresses {
+            rest: Some("127.0.0.1:1".to_owned()),
+            rest_tls: true,
+            kafka: None,
+            registry: None,
+            pid: 7,
+            started_ms: 9,
+        };
         addresses.write(&dir).unwrap();
         assert_eq!(Addresses::read(&dir), Some(addresses));
         assert!(!dir.join("addresses.json.new").exists());

@@ -84,8 +84,9 @@ impl Failure {
             let log = error.downcast_ref::<towpath_log::Error>().map(Coded::code);
             let rest = error.downcast_ref::<towpath_rest::Error>().map(towpath_rest::Error::code);
             let worker = error.downcast_ref::<towpath_worker::Error>().map(towpath_worker::Error::code);
+            let registry = error.downcast_ref::<towpath_registry::Error>().map(towpath_registry::Error::code);
             let kafka = error.downcast_ref::<towpath_broker::Error>().map(towpath_broker::Error::code);
-            host.or(config).or(log).or(rest).or(worker).or(kafka).map(str::to_owned)
+            host.or(config).or(log).or(rest).or(worker).or(registry).or(kafka).map(str::to_owned)
         };
         self.error.chain().find_map(coded).unwrap_or_else(|| match self.fault {
             Fault::Ours => "cli.internal".to_owned(),

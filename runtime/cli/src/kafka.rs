@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_is_taken_or_open_to_all_is_refused_with_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let log = storage::open(dir.path(), Arc::new(SystemClock::default())).await.unwrap();
+        let log = storage::open(dir.path(), Arc::new(SystemClock::default()), &[]).await.unwrap();
         let start = async |flags: &[&str]| start(flags, dir.path(), &log).await;
         let first = start(&["--kafka", "127.0.0.1:0"]).await.unwrap();
         let address = first.address().expect("a listener");

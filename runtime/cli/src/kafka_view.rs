@@ -7,23 +7,54 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use towpath_broker::{BrokerMetrics, Handle, Lag, ResidentGroup, ResidentMember, Residents};
 use towpath_model::{ConnectorKind, TargetState, TopicPartition};
+use towpath_registry::{Registry, RegistryMetrics};
 use towpath_rest::{Family, Kafka};
 use towpath_worker::{ConnectorStatus, TaskStatus};
 
-/// A broker to look into.
-pub(crate) struct KafkaView(pub(crate) Handle);
+/// A broker to look into, and the schema registry beside it.
+pub(crate) struct KafkaView {
+    pub(crate) broker: Handle,
+    pub(crate) registry: Option<Registry>,
+}
 
 #[async_trait]
 impl Kafka for KafkaView {
     async fn call(&self, request: Bytes) -> Result<Bytes, String> {
-        self.0.call(request).await
+        self.broker.call(request).await
     }
 
     async fn numbers(&self) -> Vec<Family> {
-        let mut families = of_listener(&self.0.metrics());
-        families.extend(of_groups(&self.0.lags().await));
+        let mut families = of_listener(&self.broker.metrics());
+        families.extend(of_groups(&self.broker.lags().await));
+        families.extend(self.registry.iter().flat_map(|registry| of_registry(&registry.metrics())));
         families
     }
+}
+
+fn of_registry(metrics: &RegistryMetrics) -> Vec<Family> {
+    let one =
+        |name, counter, help, value: u64| Family { name, counter, help, samples: vec![(Vec::new(), value as f64)] };
+    vec![
+        one(
+            "towpath_registry_subjects",
+            false,
+            "Subjects of the schema registry that are not deleted.",
+            metrics.subjects,
+        ),
+        one("towpath_registry_schemas", false, "Schemas that have an id.", metrics.schemas),
+        one(
+            "towpath_registry_requests_total",
+            true,
+            "Requests that the schema registry answered.",
+            metrics.requests_total,
+        ),
+        one(
+            "towpath_registry_requests_refused_total",
+            true,
+            "Requests that it answered with an error.",
+            metrics.requests_refused_total,
+        ),
+    ]
 }
 
 type Samples = Vec<(Vec<(&'static str, String)>, f64)>;

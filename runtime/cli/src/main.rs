@@ -15,6 +15,7 @@ mod operator;
 mod output;
 mod plugins;
 mod reader;
+mod registry;
 mod rest;
 mod screen;
 mod storage;

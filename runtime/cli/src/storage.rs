@@ -55,12 +55,15 @@ pub(crate) fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Opens the log to run on it; recovers it first where the last worker did not close it.
-pub(crate) async fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Embedded>> {
+/// Opens the log to run on it; recovers it first where the last worker did not close it. Clients may read the `internal` topics and not
+/// write them.
+pub(crate) async fn open(data_dir: &Path, clock: Arc<dyn Clock>, internal: &[&str]) -> Result<Arc<Embedded>> {
     let dir = log_dir(data_dir);
     std::fs::create_dir_all(&dir)
         .map_err(|error| Failure::environment(error).context(format!("cannot make {}", dir.display())))?;
-    let opening = move || Embedded::open(LogConfig::new(dir), Arc::new(OsVfs), clock, seed());
+    let mut config = LogConfig::new(dir);
+    config.internal_topics.extend(internal.iter().map(|topic| (*topic).to_owned()));
+    let opening = move || Embedded::open(config, Arc::new(OsVfs), clock, seed());
     opened(data_dir, tokio::task::spawn_blocking(opening)).await
 }
 

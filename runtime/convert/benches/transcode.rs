@@ -154,10 +154,10 @@ fn benches(criterion: &mut Criterion) {
     ];
     for (name, config) in cases {
         let config: Config = config.iter().copied().collect();
-        let mut path = SourcePath::new(&config, HashMap::new()).expect("a path");
+        let mut path = SourcePath::new(&config, HashMap::new(), &towpath_convert::Unconnected).expect("a path");
         group.bench_function(name, |bencher| bencher.iter(|| block_on(path.convert(&batch)).expect("converted")));
     }
-    let mut path = SourcePath::new(&Config::default(), HashMap::new()).expect("a path");
+    let mut path = SourcePath::new(&Config::default(), HashMap::new(), &towpath_convert::Unconnected).expect("a path");
     let log = block_on(path.convert(&batch)).expect("converted").records;
     println!(
         "{} bytes of JSON a record",
@@ -165,7 +165,8 @@ fn benches(criterion: &mut Criterion) {
     );
     for (name, config) in [("sink json", &[][..]), ("sink unwrap", &unwrap[..])] {
         let config: Config = config.iter().copied().collect();
-        let mut path = SinkPath::new(&config, &[Encoding::Json], HashMap::new()).expect("a path");
+        let mut path =
+            SinkPath::new(&config, &[Encoding::Json], HashMap::new(), &towpath_convert::Unconnected).expect("a path");
         group.bench_function(name, |bencher| bencher.iter(|| block_on(path.convert(&log)).expect("converted")));
     }
     group.finish();

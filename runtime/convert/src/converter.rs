@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use towpath_model::datum::{Reader, write_bytes, write_long};
-use towpath_model::{Batch, Config, Encoding, Payload, Schema, Type};
+use towpath_model::{Batch, Config, ConnectorError, Encoding, Form, Payload, Schema, Type};
 
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::json::{self, Encoder, Envelope, Options, Transcoder};
+use crate::registered::{RegisteredParser, RegisteredWriter, SchemaRegistries};
 use crate::shape::Shapes;
 use crate::text;
 
@@ -27,6 +28,7 @@ pub(crate) enum Class {
     String,
     Bytes,
     Simple,
+    Avro,
 }
 
 impl Class {
@@ -37,7 +39,13 @@ impl Class {
             Self::String => ["string", "org.apache.kafka.connect.storage.StringConverter"],
             Self::Bytes => ["bytes", "org.apache.kafka.connect.converters.ByteArrayConverter"],
             Self::Simple => ["simple", "org.apache.kafka.connect.storage.SimpleHeaderConverter"],
+            Self::Avro => ["avro", "io.confluent.connect.avro.AvroConverter"],
         }
+    }
+
+    /// Whether its schemas lie in a schema registry.
+    pub(crate) fn is_registered(self) -> bool {
+        self == Self::Avro
     }
 
     /// The class that `config` names under `key`, or `default`.
@@ -51,7 +59,7 @@ impl Class {
 }
 
 /// Converters for keys and values.
-pub(crate) const CONVERTERS: [Class; 3] = [Class::Json, Class::String, Class::Bytes];
+pub(crate) const CONVERTERS: [Class; 4] = [Class::Json, Class::String, Class::Bytes, Class::Avro];
 /// Converters for headers.
 pub(crate) const HEADER_CONVERTERS: [Class; 4] = [Class::Simple, Class::Json, Class::String, Class::Bytes];
 
@@ -89,11 +97,33 @@ pub(crate) struct Writer {
     options: Options,
     transcoders: Shapes<Transcoder>,
     schemas: Shapes<Schema>,
+    registered: Option<RegisteredWriter>,
 }
 
 impl Writer {
-    pub(crate) fn new(class: Class, options: Options) -> Self {
-        Self { class, options, transcoders: Shapes::default(), schemas: Shapes::default() }
+    /// The converter that `config` names under `prefix`.
+    pub(crate) fn new(
+        config: &Config,
+        prefix: &str,
+        (allowed, default): (&[Class], Class),
+        registries: &dyn SchemaRegistries,
+    ) -> Result<Self, Error> {
+        let class = Class::of(config, prefix, allowed, default)?;
+        let registered =
+            class.is_registered().then(|| RegisteredWriter::new(config, prefix, registries)).transpose()?;
+        let options = json_options(config, prefix)?;
+        Ok(Self { class, options, transcoders: Shapes::default(), schemas: Shapes::default(), registered })
+    }
+
+    /// Asks for what the payloads of a batch need, where it lies outside; `forms` are topics and forms in it.
+    ///
+    /// # Errors
+    /// When it cannot be had now.
+    pub(crate) async fn prepare(&mut self, batch: &Batch, forms: Vec<(u32, Form)>) -> Result<(), ConnectorError> {
+        match &mut self.registered {
+            Some(registered) => registered.prepare(batch, forms).await,
+            None => Ok(()),
+        }
     }
 
     /// A new batch begins.
@@ -102,11 +132,22 @@ impl Writer {
         self.schemas.begin(batch);
     }
 
-    /// Appends the bytes of a payload. A null is no payload at all, whatever its schema: a tombstone stays one.
+    /// Appends the bytes of a payload of a record for the topic with this index. A null is no payload at all, whatever its schema: a
+    /// tombstone stays one.
     #[inline]
-    pub(crate) fn write(&mut self, batch: &Batch, payload: Payload<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    pub(crate) fn write(
+        &mut self,
+        batch: &Batch,
+        topic: u32,
+        payload: Payload<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
         let Some(bytes) = payload.bytes else { return Ok(false) };
         match (self.class, payload.form.encoding) {
+            (Class::Avro, _) => {
+                let registered = self.registered.as_mut().ok_or_else(|| Fault::registry("there is none"))?;
+                registered.write(topic, payload.form, bytes, out)
+            }
             (Class::Json, Encoding::Connect) => {
                 let options = self.options;
                 let compile = |schema| Ok(Transcoder::new(&schema, options));
@@ -192,17 +233,43 @@ pub(crate) struct Parser {
     encoders: HashMap<Box<str>, Option<Arc<Encoder>>>,
     text_schema: Arc<str>,
     bytes_schema: Arc<str>,
+    registered: Option<RegisteredParser>,
 }
 
 impl Parser {
-    pub(crate) fn new(class: Class, options: Options, accepts: &[Encoding]) -> Self {
-        Self {
+    /// The converter that `config` names under `prefix`, towards a step that takes the encodings `accepts`.
+    pub(crate) fn new(
+        config: &Config,
+        prefix: &str,
+        (allowed, default): (&[Class], Class),
+        accepts: &[Encoding],
+        registries: &dyn SchemaRegistries,
+    ) -> Result<Self, Error> {
+        let class = Class::of(config, prefix, allowed, default)?;
+        Ok(Self {
             class,
-            options,
+            options: json_options(config, prefix)?,
             accepts: accepts.to_vec(),
             encoders: HashMap::new(),
             text_schema: TEXT_SCHEMA.into(),
             bytes_schema: BYTES_SCHEMA.into(),
+            registered: class.is_registered().then(|| RegisteredParser::new(config, prefix, registries)).transpose()?,
+        })
+    }
+
+    /// A batch begins: which schemas of its payloads have to be asked for.
+    pub(crate) fn missing<'a>(&mut self, payloads: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<i32> {
+        self.registered.as_mut().map(|registered| registered.missing(payloads)).unwrap_or_default()
+    }
+
+    /// Asks for schemas.
+    ///
+    /// # Errors
+    /// When they cannot be had now.
+    pub(crate) async fn learn(&mut self, ids: Vec<i32>) -> Result<(), ConnectorError> {
+        match &mut self.registered {
+            Some(registered) => registered.learn(ids).await,
+            None => Ok(()),
         }
     }
 
@@ -224,7 +291,17 @@ impl Parser {
             }
             Class::String | Class::Simple => self.read_text(bytes),
             Class::Bytes => Ok(self.read_bytes(bytes)),
+            Class::Avro => self.read_registered(bytes),
         }
+    }
+
+    fn read_registered<'a>(&mut self, bytes: &[u8]) -> Result<Read<'a>, Fault> {
+        let plain = self.plain().filter(|_| !self.takes(Encoding::Connect));
+        let registered = self.registered.as_mut().ok_or_else(|| Fault::registry("there is none"))?;
+        let (known, data) = registered.read(bytes)?;
+        let Some(encoding) = plain else { return Ok(Read::connect(known.text.clone(), known.datum(data)?)) };
+        let json = known.json(data)?;
+        Ok(if json == b"null" { self.null() } else { Read::plain(encoding, json) })
     }
 
     fn takes(&self, encoding: Encoding) -> bool {
@@ -242,6 +319,7 @@ impl Parser {
         match self.class {
             Class::Json if self.options.schemas => None,
             Class::Json => json::valid(bytes).ok().filter(|(_, broken)| !broken).and_then(|_| self.plain()),
+            Class::Avro => None,
             _ if !self.takes(Encoding::Bytes) => None,
             Class::String | Class::Simple if self.takes(Encoding::Connect) => None,
             Class::String | Class::Simple => std::str::from_utf8(bytes).ok().map(|_| Encoding::Bytes),

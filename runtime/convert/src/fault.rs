@@ -32,6 +32,11 @@ impl Fault {
         Self { code: "convert.form".into(), reason: reason.into() }
     }
 
+    /// The schema registry refuses.
+    pub(crate) fn registry(reason: impl Into<String>) -> Self {
+        Self { code: "convert.registry".into(), reason: format!("the schema registry refused: {}", reason.into()) }
+    }
+
     /// The same, of a field.
     pub(crate) fn in_field(self, name: &str) -> Self {
         Self { reason: format!("field {name}: {}", self.reason), ..self }

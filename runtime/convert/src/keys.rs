@@ -72,7 +72,8 @@ pub fn keys() -> Vec<ConfigKey> {
             ),
         ]
     };
-    ["key.converter", "value.converter", "header.converter"].into_iter().flat_map(settings).collect()
+    let json = ["key.converter", "value.converter", "header.converter"].into_iter().flat_map(settings);
+    json.chain(crate::registered::keys()).collect()
 }
 
 /// A required key.

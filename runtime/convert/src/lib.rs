@@ -10,6 +10,7 @@
 //! Invariant 6: values pass unchanged. What is already in the wanted form is copied byte for byte.
 
 mod converter;
+pub mod definition;
 mod draft;
 mod error;
 mod fault;
@@ -19,6 +20,7 @@ mod lines;
 mod outcome;
 mod page;
 mod path;
+mod registered;
 mod shape;
 mod text;
 mod transform;
@@ -29,4 +31,8 @@ pub use lines::{LineError, read_lines, write_line};
 pub use outcome::{Converted, Failure, Stage};
 pub use page::transforms_page;
 pub use path::{Rehearsal, SinkPath, SourcePath, check_predicates, plugin_transforms};
+pub use registered::{
+    REGISTRY_UNREACHABLE, RegisteredSchema, RegistryAddress, RegistryFault, SchemaRegistries, SchemaRegistry,
+    Unconnected,
+};
 pub use transform::PluginTransform;

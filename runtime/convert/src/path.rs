@@ -20,6 +20,8 @@ use self::fit::Fit;
 use self::inward::Inward;
 use self::outward::Outward;
 pub(crate) use self::trace::Trace;
+use crate::converter::{CONVERTERS, Class};
+use crate::registered::{SchemaRegistries, Unconnected};
 use crate::transform::{Chain, PluginTransform};
 use crate::{Converted, Error};
 
@@ -50,18 +52,23 @@ impl SourcePath {
     ///
     /// # Errors
     /// When a converter or transform is unknown or its settings are at fault.
-    pub fn new(config: &Config, plugins: HashMap<String, Box<dyn Transform>>) -> Result<Self, Error> {
-        Ok(Self { chain: Chain::new(config, plugins)?, outward: Outward::new(config)? })
+    pub fn new(
+        config: &Config,
+        plugins: HashMap<String, Box<dyn Transform>>,
+        registries: &dyn SchemaRegistries,
+    ) -> Result<Self, Error> {
+        Ok(Self { chain: Chain::new(config, plugins)?, outward: Outward::new(config, registries)? })
     }
 
     /// Converts a batch; every form in the answer is bytes. Repeating the call with the same batch is harmless.
     ///
     /// # Errors
-    /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
+    /// Those of plugin transforms and of the schema registry for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
         let mut trace = Trace::new(records.len());
         let transformed = self.chain.apply(records, &mut trace).await?;
         let transformed = transformed.as_ref().unwrap_or(records);
+        self.outward.prepare(transformed).await?;
         Ok(self.outward.apply(transformed, trace))
     }
 }
@@ -74,13 +81,15 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Makes the path that `config` (resolved) describes; `plugins` holds the transforms of [`plugin_transforms`] by alias.
+    /// Makes the path that `config` (resolved) describes; `plugins` holds the transforms of [`plugin_transforms`] by alias. Where a
+    /// converter keeps its schemas in a registry, which is not there, records are read and written as JSON.
     ///
     /// # Errors
     /// When a converter or transform is unknown or its settings are at fault.
     pub fn new(config: &Config, plugins: HashMap<String, Box<dyn Transform>>) -> Result<Self, Error> {
-        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes])?;
-        Ok(Self { inward, chain: Chain::new(config, plugins)?, outward: Outward::new(config)? })
+        let (config, registries) = (&without_registry(config)?, &Unconnected);
+        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes], registries)?;
+        Ok(Self { inward, chain: Chain::new(config, plugins)?, outward: Outward::new(config, registries)? })
     }
 
     /// Converts a batch of bytes into bytes.
@@ -93,6 +102,16 @@ impl Rehearsal {
         let transformed = self.chain.apply(&read, &mut trace).await?.unwrap_or(read);
         Ok(self.outward.apply(&transformed, trace))
     }
+}
+
+fn without_registry(config: &Config) -> Result<Config, Error> {
+    let mut plain = config.clone();
+    for key in ["key.converter", "value.converter"] {
+        if Class::of(config, key, &CONVERTERS, Class::Json)?.is_registered() {
+            plain.0.remove(key);
+        }
+    }
+    Ok(plain)
 }
 
 /// From the log to a sink connector: converters, then transforms.
@@ -111,12 +130,13 @@ impl SinkPath {
         config: &Config,
         accepts: &[Encoding],
         plugins: HashMap<String, Box<dyn Transform>>,
+        registries: &dyn SchemaRegistries,
     ) -> Result<Self, Error> {
         let chain = Chain::new(config, plugins)?;
         if chain.is_empty() {
-            return Ok(Self { inward: Inward::new(config, accepts)?, chain, fit: None });
+            return Ok(Self { inward: Inward::new(config, accepts, registries)?, chain, fit: None });
         }
-        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes])?;
+        let inward = Inward::new(config, &[Encoding::Connect, Encoding::Json, Encoding::Bytes], registries)?;
         Ok(Self { inward, chain, fit: Some(Fit::new(accepts)) })
     }
 
@@ -125,8 +145,9 @@ impl SinkPath {
     /// A JSON document that is spread over lines is put on one, for sinks that write one a line; otherwise JSON passes as it is.
     ///
     /// # Errors
-    /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
+    /// Those of plugin transforms and of the schema registry for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
+        self.inward.prepare(records).await?;
         let mut trace = Trace::new(records.len());
         let read = self.inward.apply(records, &mut trace);
         let Some(fit) = &mut self.fit else { return Ok(trace.finish(read)) };

@@ -200,8 +200,12 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.fault("a block count"))
     }
 
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    /// When there are fewer.
     #[inline]
-    fn exactly(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub fn exactly(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let bytes = self.at.checked_add(length).and_then(|end| self.bytes.get(self.at..end));
         let bytes = bytes.ok_or_else(|| self.fault("more bytes"))?;
         self.at += length;

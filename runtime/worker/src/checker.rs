@@ -13,7 +13,7 @@ use std::time::Duration;
 use towpath_config::{
     Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, out_of_reach, resolve,
 };
-use towpath_convert::{SinkPath, SourcePath, check_predicates, plugin_transforms};
+use towpath_convert::{SinkPath, SourcePath, Unconnected, check_predicates, plugin_transforms};
 use towpath_model::{
     Coded, Config, ConnectorError, ConnectorKind, Fault, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec,
 };
@@ -122,8 +122,8 @@ impl Checker {
         }
         let built_in = without_plugin_transforms(config);
         let path = match spec.kind {
-            ConnectorKind::Sink => SinkPath::new(&built_in, &spec.accepts, HashMap::new()).err(),
-            _ => SourcePath::new(&built_in, HashMap::new()).err(),
+            ConnectorKind::Sink => SinkPath::new(&built_in, &spec.accepts, HashMap::new(), &Unconnected).err(),
+            _ => SourcePath::new(&built_in, HashMap::new(), &Unconnected).err(),
         };
         // Components are left out above, the conditions under which they are applied are not.
         let error = path.or_else(|| check_predicates(config).err());

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_config::{Files, Policy, SecretStore};
+use towpath_convert::{SchemaRegistries, Unconnected};
 
 use crate::answers::Owner;
 
 /// The configuration of a worker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkerConfig {
     /// Shown as `worker_id`: `host:port` of the REST listener.
     pub worker_id: Arc<str>,
@@ -26,6 +27,8 @@ pub struct WorkerConfig {
     pub folder: bool,
     /// How long tasks may take to drain at shutdown before they are cut off.
     pub drain_timeout: Duration,
+    /// Where converters look for schemas.
+    pub registries: Arc<dyn SchemaRegistries>,
 }
 
 impl Default for WorkerConfig {
@@ -38,6 +41,7 @@ impl Default for WorkerConfig {
             secrets: Secrets::default(),
             folder: false,
             drain_timeout: Duration::from_secs(20),
+            registries: Arc::new(Unconnected),
         }
     }
 }

@@ -92,6 +92,7 @@ impl Worker {
             offsets: self.offsets.clone(),
             status: status.clone(),
             board: self.board.clone(),
+            registries: self.config.registries.clone(),
         };
         let given = Given { config: self.config, shared, configs, stored, memories, seed: self.seed };
         let supervisor = Supervisor::new(given);

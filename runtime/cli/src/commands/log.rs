@@ -48,11 +48,11 @@ async fn serve(arguments: &Arguments, dir: &Path) -> Result<()> {
     let mut signals = Signals::listen()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let started_ms = clock.now_ms();
-    let log = storage::open(dir, Arc::clone(&clock)).await?;
+    let log = storage::open(dir, Arc::clone(&clock), &[]).await?;
     let mut listener = arguments.kafka.start(dir, &log, &clock, None).await?;
     print(listener.told().map(|kafka| format!("Kafka {kafka}")))?;
     let kafka = listener.address();
-    Addresses { rest: None, rest_tls: false, kafka, pid: std::process::id(), started_ms }.write(dir)?;
+    Addresses { rest: None, rest_tls: false, kafka, registry: None, pid: std::process::id(), started_ms }.write(dir)?;
     let ended = tokio::select! {
         () = signals.next() => close(listener, &log).await,
         failed = failed(&mut listener, &log) => Err(failed),

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! signals ─┐                    ┌─ REST (answers 503 from here on)
-//! bind ────┴─▶ log (recovers) ──┼─ Kafka clients
+//! bind ────┴─▶ log (recovers) ──┼─ Kafka clients, clients of the schema registry
 //!                               ├─ worker ◀─ folder (read, plan, apply; again whenever it changes)
 //!                               └─ plugins (embedded, folder)
 //! ```
 //! The first SIGTERM or SIGINT drains: the folder rests, the worker finishes and commits what it has begun (invariant 7) while REST still
-//! answers, then the Kafka listener, REST and the log close. A second one ends the process at once. A log that has failed for good ends it, too: it recovers at the
+//! answers, then the Kafka listener, the registry, REST and the log close. A second one ends the process at once. A log that has failed for good ends it, too: it recovers at the
 //! next start.
 
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::failure::{Failure, Fault, Result};
 use crate::logging::Loggers;
 use crate::output::print;
 use crate::screen::Screen;
-use crate::{kafka, logging, plugins, rest};
+use crate::{kafka, logging, plugins, registry, rest};
 
 mod folder;
 mod live;
@@ -42,6 +42,8 @@ pub(crate) struct Arguments {
     rest: rest::Options,
     #[command(flatten)]
     kafka: kafka::Options,
+    #[command(flatten)]
+    registry: registry::Options,
     #[command(flatten)]
     plugins: plugins::Options,
     /// Environment variables that configurations coming over REST may refer to; a trailing * stands for any rest.
@@ -123,12 +125,13 @@ async fn follow(folder: &mut FolderFollower, strict: bool) -> Failure {
 fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
     let address = arguments.rest.url(&node.served.worker_id);
     let data = arguments.data_dir.display();
-    let kafka = node.kafka_told();
+    let kafka = node.kafka_told().map(|kafka| format!("Kafka {kafka}"));
+    let registry = node.registry_address().map(|registry| format!("registry http://{registry}"));
+    let told: Vec<_> = [Some(format!("REST {address}")), kafka, registry].into_iter().flatten().collect();
     if screen.is_live() {
-        let kafka = kafka.map_or_else(String::new, |kafka| format!("  Kafka {kafka}"));
-        print([format!("towpath {}  REST {address}{kafka}  data {data}\n", env!("CARGO_PKG_VERSION"))])?;
+        print([format!("towpath {}  {}  data {data}\n", env!("CARGO_PKG_VERSION"), told.join("  "))])?;
     } else {
-        print([format!("REST {address}")].into_iter().chain(kafka.map(|kafka| format!("Kafka {kafka}"))))?;
+        print(told)?;
     }
     let took_ms = node.served.clock.now_ms() - node.served.started_ms;
     tracing::info!(rest = %address, %data, took_ms, "the worker runs");

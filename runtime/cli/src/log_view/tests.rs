@@ -10,7 +10,7 @@ use super::*;
 use crate::storage;
 
 async fn log_with_records(data_dir: &Path, records: i64) {
-    let log = storage::open(data_dir, Arc::new(SystemClock::default())).await.unwrap();
+    let log = storage::open(data_dir, Arc::new(SystemClock::default()), &[]).await.unwrap();
     let topic = NewTopic { name: "shop.orders".to_owned(), partitions: Some(2), ..NewTopic::default() };
     log.create_topic(topic).await.unwrap();
     let mut batch = BatchBuilder::default();

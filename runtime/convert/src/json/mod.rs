@@ -24,7 +24,7 @@ pub(crate) use encode::{Encoder, Entries, entries, string, write_datum};
 pub(crate) use number::{write_double, write_float};
 pub(crate) use object::ObjectWriter;
 pub(crate) use text::{write_base64, write_string};
-pub(crate) use transcode::{Transcoder, decimal_scale};
+pub(crate) use transcode::{Transcoder, decimal_scale, write_value};
 
 /// The name of Connect's decimal, whose value is the unscaled number and whose parameter is the scale.
 pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";

@@ -206,7 +206,7 @@ fn write_default(out: &mut Vec<u8>, schema: &Schema, default: &Value, options: O
 }
 
 /// Writes a JSON value as Jackson would: compact, floating-point numbers in Java's spelling.
-pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn write_value(out: &mut Vec<u8>, value: &Value) {
     let separator = |out: &mut Vec<u8>, index: usize| {
         if index > 0 {
             out.push(b',');

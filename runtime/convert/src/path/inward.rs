@@ -1,11 +1,12 @@
 //! The first step of a sink: bytes become forms that the next step takes.
 
-use towpath_model::{Batch, Config, Encoding, Form, Record};
+use towpath_model::{Batch, Config, ConnectorError, Encoding, Form, Record};
 
 use super::trace::Trace;
-use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Parser, Read, json_options};
+use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Parser, Read};
 use crate::draft::Draft;
 use crate::fault::Fault;
+use crate::registered::SchemaRegistries;
 use crate::{Error, Stage};
 
 /// Converters of keys, values and headers.
@@ -16,16 +17,26 @@ pub(crate) struct Inward {
 }
 
 impl Inward {
-    pub(crate) fn new(config: &Config, accepts: &[Encoding]) -> Result<Self, Error> {
+    pub(crate) fn new(config: &Config, accepts: &[Encoding], registries: &dyn SchemaRegistries) -> Result<Self, Error> {
         let parser = |key: &str, allowed: &[Class], default: Class| {
-            let class = Class::of(config, key, allowed, default)?;
-            Ok(Parser::new(class, json_options(config, key)?, accepts))
+            Parser::new(config, key, (allowed, default), accepts, registries)
         };
         Ok(Self {
             key: parser("key.converter", &CONVERTERS, Class::Json)?,
             value: parser("value.converter", &CONVERTERS, Class::Json)?,
             header: parser("header.converter", &HEADER_CONVERTERS, Class::Simple)?,
         })
+    }
+
+    /// Asks for the schemas that the records of a batch were written under.
+    ///
+    /// # Errors
+    /// When they cannot be had now.
+    pub(crate) async fn prepare(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
+        let keys = self.key.missing(batch.records().map(|record| record.key.bytes));
+        let values = self.value.missing(batch.records().map(|record| record.value.bytes));
+        self.key.learn(keys).await?;
+        self.value.learn(values).await
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace) -> Batch {

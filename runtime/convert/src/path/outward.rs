@@ -1,11 +1,12 @@
 //! The last step of a source: every payload becomes bytes.
 
-use towpath_model::{Batch, CommonHeader, Config, Form, Record, Run};
+use towpath_model::{Batch, CommonHeader, Config, ConnectorError, Form, Payload, Record, Run};
 
 use super::trace::Trace;
-use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Writer, json_options};
+use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Writer};
 use crate::draft::Draft;
 use crate::fault::Fault;
+use crate::registered::SchemaRegistries;
 use crate::{Converted, Error, Stage};
 
 /// Converters of keys, values and headers.
@@ -20,11 +21,9 @@ pub(crate) struct Outward {
 }
 
 impl Outward {
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let writer = |key: &str, allowed: &[Class], default: Class| {
-            let class = Class::of(config, key, allowed, default)?;
-            Ok(Writer::new(class, json_options(config, key)?))
-        };
+    pub(crate) fn new(config: &Config, registries: &dyn SchemaRegistries) -> Result<Self, Error> {
+        let writer =
+            |key: &str, allowed: &[Class], default: Class| Writer::new(config, key, (allowed, default), registries);
         Ok(Self {
             key: writer("key.converter", &CONVERTERS, Class::Json)?,
             value: writer("value.converter", &CONVERTERS, Class::Json)?,
@@ -32,6 +31,22 @@ impl Outward {
             scratch: Vec::new(),
             growth: 1000,
         })
+    }
+
+    /// Asks for the schemas that the records of a batch are stored under.
+    ///
+    /// # Errors
+    /// When they cannot be had now.
+    pub(crate) async fn prepare(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
+        if self.key.class.is_registered() {
+            let keys = forms(batch, |record| (record.key.bytes.is_some(), record.key.form));
+            self.key.prepare(batch, keys).await?;
+        }
+        if self.value.class.is_registered() {
+            let values = forms(batch, |record| (record.value.bytes.is_some(), record.value.form));
+            self.value.prepare(batch, values).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch, mut trace: Trace) -> Converted {
@@ -73,8 +88,8 @@ impl Outward {
     fn common_headers(&mut self, batch: &Batch) -> Result<Vec<CommonHeader>, Fault> {
         let headers = batch.columns().common_headers.iter().map(|header| {
             let mut value = Vec::new();
-            let payload = towpath_model::Payload { form: header.form, bytes: header.value.as_deref() };
-            let present = self.header.write(batch, payload, &mut value)?;
+            let payload = Payload { form: header.form, bytes: header.value.as_deref() };
+            let present = self.header.write(batch, 0, payload, &mut value)?;
             Ok(CommonHeader { name: header.name.clone(), form: Form::BYTES, value: present.then(|| value.into()) })
         });
         headers.collect()
@@ -93,17 +108,30 @@ impl Outward {
             key: Form::BYTES,
             value: Form::BYTES,
         });
-        let key = builder.try_key_with(|out| self.key.write(batch, record.key, out));
+        let key = builder.try_key_with(|out| self.key.write(batch, record.run.topic, record.key, out));
         key.map_err(|fault| (Stage::KeyConverter, fault))?;
-        let value = builder.try_value_with(|out| self.value.write(batch, record.value, out));
+        let value = builder.try_value_with(|out| self.value.write(batch, record.run.topic, record.value, out));
         value.map_err(|fault| (Stage::ValueConverter, fault))?;
         for (name, payload) in record.own_headers() {
             self.scratch.clear();
-            let written = self.header.write(batch, payload, &mut self.scratch);
+            let written = self.header.write(batch, record.run.topic, payload, &mut self.scratch);
             let present = written.map_err(|fault| (Stage::HeaderConverter, fault))?;
             builder.header(name, Form::BYTES, present.then_some(&self.scratch));
         }
         draft.end(record);
         Ok(())
     }
+}
+
+/// The topics and forms of payloads that are no null. Nulls need no schema, whatever their form says.
+fn forms(batch: &Batch, of: impl Fn(&Record<'_>) -> (bool, Form)) -> Vec<(u32, Form)> {
+    let mut forms = Vec::new();
+    for record in batch.records() {
+        let (present, form) = of(&record);
+        let place = (record.run.topic, form);
+        if present && forms.last() != Some(&place) {
+            forms.push(place);
+        }
+    }
+    forms
 }

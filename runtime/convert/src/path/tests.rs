@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use towpath_model::datum::{write_bytes, write_long};
 use towpath_model::{Batch, BatchBuilder, Config, Encoding, Form, Run};
 
-use crate::{Converted, SinkPath, SourcePath, Stage};
+use crate::{Converted, SinkPath, SourcePath, Stage, Unconnected};
 
 const ROW: &str = r#"{"type":"struct","fields":[{"type":"int32","optional":false,"field":"id"},{"type":"string","optional":true,"field":"name"}],"optional":true,"name":"shop.orders.Value"}"#;
 
@@ -76,13 +76,13 @@ fn texts(config: &[(&str, &str)], payloads: &[&[u8]]) -> (Batch, Config) {
 
 fn source(config: &[(&str, &str)], batch: &Batch) -> Converted {
     let config: Config = config.iter().copied().collect();
-    let mut path = SourcePath::new(&config, HashMap::new()).expect("a path");
+    let mut path = SourcePath::new(&config, HashMap::new(), &Unconnected).expect("a path");
     block_on(path.convert(batch)).expect("converted")
 }
 
 fn sink(config: &[(&str, &str)], accepts: &[Encoding], payloads: &[&[u8]]) -> Converted {
     let (batch, config) = texts(config, payloads);
-    let mut path = SinkPath::new(&config, accepts, HashMap::new()).expect("a path");
+    let mut path = SinkPath::new(&config, accepts, HashMap::new(), &Unconnected).expect("a path");
     block_on(path.convert(&batch)).expect("converted")
 }
 
@@ -285,7 +285,7 @@ fn texts_and_bytes_become_what_the_sink_takes() {
 #[test]
 fn settings_at_fault_name_their_key() {
     let cases: [(&[(&str, &str)], &str); 7] = [
-        (&[("value.converter", "avro")], "value.converter"),
+        (&[("value.converter", "thrift")], "value.converter"),
         (&[("value.converter.schemas.enable", "yes")], "value.converter.schemas.enable"),
         (&[("transforms", "a")], "transforms.a.type"),
         (&[("transforms", "a"), ("transforms.a.type", "Nope")], "transforms.a.type"),
@@ -306,7 +306,7 @@ fn settings_at_fault_name_their_key() {
     ];
     for (config, key) in cases {
         let config: Config = config.iter().copied().collect();
-        let error = SourcePath::new(&config, HashMap::new()).err().expect("an error");
+        let error = SourcePath::new(&config, HashMap::new(), &Unconnected).err().expect("an error");
         assert_eq!(error.key, key, "{error}");
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 use towpath_model::{Batch, BatchBuilder, Config, ConnectorError, Form, RecordError, Run, Transform, Transformed};
 
-use crate::{Converted, PluginTransform, SourcePath, Stage, plugin_transforms};
+use crate::{Converted, PluginTransform, SourcePath, Stage, Unconnected, plugin_transforms};
 
 /// Reads each value as an order: `drop`, `refuse`, `twice`, anything else passes.
 struct Obedient;
@@ -85,7 +85,7 @@ fn config() -> Config {
 fn converted(transform: impl Transform + 'static, values: &[&str]) -> Result<Converted, ConnectorError> {
     let plugins: HashMap<String, Box<dyn Transform>> =
         [("mine".to_owned(), Box::new(transform) as _)].into_iter().collect();
-    let mut path = SourcePath::new(&config(), plugins).expect("a path");
+    let mut path = SourcePath::new(&config(), plugins, &Unconnected).expect("a path");
     block_on(path.convert(&batch(values)))
 }
 
@@ -150,7 +150,7 @@ pub(super) fn chained(settings: &[(&str, &str)], values: &[(&str, &[&str])]) -> 
     }
     let config: Config = settings.iter().copied().collect();
     let accepts = [towpath_model::Encoding::Json];
-    let mut path = crate::SinkPath::new(&config, &accepts, HashMap::new()).expect("a path");
+    let mut path = crate::SinkPath::new(&config, &accepts, HashMap::new(), &Unconnected).expect("a path");
     let converted = block_on(path.convert(&builder.build())).expect("converted");
     let shown = |record: towpath_model::Record<'_>| {
         let value = record.value.bytes.map_or("null".into(), String::from_utf8_lossy);
@@ -253,7 +253,7 @@ fn a_condition_that_cannot_be_kept_is_refused_with_its_key() {
         ),
     ] {
         let config: Config = base.into_iter().chain(more).collect();
-        let error = SourcePath::new(&config, HashMap::new()).err().expect(key);
+        let error = SourcePath::new(&config, HashMap::new(), &Unconnected).err().expect(key);
         assert_eq!(error.key, key);
     }
 }

@@ -288,6 +288,18 @@ pub(super) const CODES: &[Code] = &[
         "A record's bytes are not JSON, or not the JSON that is wanted.",
         "Choose the converter with which the topic was written, or use a dead letter queue.",
     ),
+    code(
+        "convert.registry",
+        Data,
+        "The schema registry refuses a record's schema, or knows none with the record's id.",
+        "The message gives its reason. For a schema that may not follow those before it, change it or the subject's compatibility level.",
+    ),
+    code(
+        "convert.registry_unreachable",
+        Environment,
+        "The schema registry does not answer; the task waits for it.",
+        "Start it, or correct schema.registry.url of the converter.",
+    ),
     code("convert.schema", Data, "A record's schema cannot be used here.", "Look at who wrote the record."),
     code(
         "convert.transform",
@@ -381,6 +393,25 @@ pub(super) const CODES: &[Code] = &[
         Input,
         "Off loopback the REST interface must ask who comes.",
         "Set --rest-token or --rest-basic-auth, best with --rest-tls-cert, or listen on 127.0.0.1.",
+    ),
+    code(
+        "registry.bind",
+        Environment,
+        "The address of the schema registry cannot be listened on.",
+        "Choose another with --registry, port 0 for any, or none.",
+    ),
+    code(
+        "registry.log",
+        Ours,
+        "The schemas cannot be read from their topic.",
+        "The message says what the log answered; the remedy of its code applies.",
+    ),
+    code("registry.serve", Environment, "The schema registry has ended.", "Look at the log before it."),
+    code(
+        "registry.token_missing",
+        Input,
+        "Off loopback the schema registry needs a token.",
+        "Set --registry-token, or listen on 127.0.0.1.",
     ),
     code(
         "kafka.advertised",

@@ -5,10 +5,11 @@
 //! | one record in converter, transform, sink or log | Reject | fail the task | dead letter | skip, counted |
 //! | one record that may pass when repeated | Retry | repeat it | repeat it | repeat it |
 //! | a call of a transform | Retry | repeat within `errors.retry.timeout`, then fail | the same | the same |
-//! | a call of a connector, or the log | Retry | repeat | repeat | repeat |
+//! | a call of a connector, the log, or the schema registry | Retry | repeat | repeat | repeat |
 //! | a call | Invalid, Fail, Corrupt, Reject | fail the task | fail the task | fail the task |
 
-use towpath_model::Kind;
+use towpath_convert::REGISTRY_UNREACHABLE;
+use towpath_model::{Coded as _, ConnectorError, Kind};
 
 use crate::settings::{ErrorSettings, Tolerance};
 
@@ -20,6 +21,8 @@ pub(crate) enum Stage {
     Convert(towpath_convert::Stage),
     /// A transform, for a batch as a whole.
     Transformation,
+    /// Schemas that converters need.
+    SchemaRegistry,
     Produce,
     Consume,
     Put,
@@ -30,6 +33,16 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Where the conversion of a batch as a whole failed.
+    pub(crate) fn of_conversion(error: &ConnectorError) -> Self {
+        if error.code() == REGISTRY_UNREACHABLE { Self::SchemaRegistry } else { Self::Transformation }
+    }
+
+    /// Who failed in the conversion of a batch.
+    pub(crate) fn conversion(self) -> &'static str {
+        if self == Self::SchemaRegistry { "the schema registry" } else { "a transform" }
+    }
+
     /// The name in `__connect.errors.stage`, in retries and in lists of errors.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -37,6 +50,7 @@ impl Stage {
             Self::Poll => "TASK_POLL",
             Self::Convert(stage) => stage.name(),
             Self::Transformation => "TRANSFORMATION",
+            Self::SchemaRegistry => "SCHEMA_REGISTRY",
             Self::Produce => "KAFKA_PRODUCE",
             Self::Consume => "KAFKA_CONSUME",
             Self::Put => "TASK_PUT",
@@ -133,6 +147,7 @@ mod tests {
         assert_eq!(after(0, Stage::Transformation), Action::Retry);
         assert_eq!(after(1, Stage::Transformation), Action::Fail);
         assert_eq!(after(9, Stage::Put), Action::Retry);
+        assert_eq!(after(9, Stage::SchemaRegistry), Action::Retry);
         assert_eq!(on_failed_call(Stage::Poll, Kind::Fail, Duration::ZERO, &settings), Action::Fail);
     }
 }

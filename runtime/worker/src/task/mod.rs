@@ -19,6 +19,7 @@ mod topics;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use towpath_convert::SchemaRegistries;
 use towpath_log::LogEngine;
 use towpath_model::{Clock, Config, ConnectorError, ConnectorKind, Plugin, Plugins, Redactor, TaskContext, TaskId};
 
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) offsets: Arc<SourceOffsets>,
     pub(crate) status: Arc<StatusBook>,
     pub(crate) board: Arc<Board>,
+    pub(crate) registries: Arc<dyn SchemaRegistries>,
 }
 
 /// One start of a task.

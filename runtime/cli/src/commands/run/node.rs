@@ -1,4 +1,4 @@
-//! Everything that runs in the process, wired: REST, log, Kafka listener, plugins, worker. Started in this order, ended in reverse.
+//! Everything that runs in the process, wired: REST, log, schema registry, Kafka listener, plugins, worker. Started in this order, ended in reverse.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::task::{JoinError, JoinHandle};
 use towpath_config::{Files, Policy, SecretStore};
 use towpath_log::Embedded;
 use towpath_model::{Clock, SystemClock};
+use towpath_registry::{Registries, Registry};
 use towpath_rest::Served;
 use towpath_worker::{Secrets, Worker, WorkerConfig};
 
@@ -18,7 +19,7 @@ use crate::kafka::Listener;
 use crate::kafka_view::{KafkaView, Sinks};
 use crate::log_view::LogView;
 use crate::logging::Loggers;
-use crate::{plugins, storage};
+use crate::{plugins, registry, storage};
 
 /// A worker process with all its parts.
 pub(super) struct Node {
@@ -28,6 +29,8 @@ pub(super) struct Node {
     serving: JoinHandle<Result<(), towpath_rest::Error>>,
     /// None once it has ended.
     kafka: Option<Listener>,
+    /// None where there is none, or once it has ended.
+    registry: Option<registry::Listener>,
     stop_worker: watch::Sender<bool>,
     close_rest: watch::Sender<bool>,
     data_dir: std::path::PathBuf,
@@ -45,11 +48,13 @@ impl Node {
         let serving = tokio::spawn(server.run(closing));
 
         let data_dir = arguments.data_dir.clone();
-        let log = storage::open(&data_dir, Arc::clone(&clock)).await?;
+        let log = storage::open(&data_dir, Arc::clone(&clock), arguments.registry.topics()).await?;
+        let registry = arguments.registry.start(&log).await?;
         let sinks = Sinks::default();
         let kafka = arguments.kafka.start(&data_dir, &log, &clock, Some(sinks.clone())).await?;
         let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
-        let config = worker_config(arguments, &worker_id)?;
+        let own = registry.as_ref().map(|listener| listener.registry().clone());
+        let config = worker_config(arguments, &worker_id, own.clone())?;
         let worker = Worker::new(config, Arc::clone(&log) as _, plugins.all(), Arc::clone(&clock), storage::seed());
         let handle = worker.handle();
         sinks.are_of(handle.clone());
@@ -59,7 +64,7 @@ impl Node {
         let served = Arc::new(Served {
             worker: handle,
             log: Arc::new(LogView::new(Arc::clone(&log))),
-            kafka: Arc::new(KafkaView(kafka.handle().clone())),
+            kafka: Arc::new(KafkaView { broker: kafka.handle().clone(), registry: own }),
             loggers: Arc::new(loggers),
             cluster_id: log.cluster_id(),
             worker_id,
@@ -68,13 +73,24 @@ impl Node {
         });
         opening.open(Arc::clone(&served));
         let kafka = Some(kafka);
-        let mut node =
-            Self { served, log, working, serving, kafka, stop_worker, close_rest, data_dir, _plugins: plugins };
+        let mut node = Self {
+            served,
+            log,
+            working,
+            serving,
+            kafka,
+            registry,
+            stop_worker,
+            close_rest,
+            data_dir,
+            _plugins: plugins,
+        };
         node.ready().await?;
         let rest = Some(node.served.worker_id.clone());
         let kafka = node.kafka.as_ref().and_then(Listener::address);
-        Addresses { rest, rest_tls: arguments.rest.speaks_tls(), kafka, pid: std::process::id(), started_ms }
-            .write(&node.data_dir)?;
+        let registry = node.registry_address().map(str::to_owned);
+        let rest_tls = arguments.rest.speaks_tls();
+        Addresses { rest, rest_tls, kafka, registry, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
         Ok(node)
     }
 
@@ -96,12 +112,18 @@ impl Node {
             ended = &mut self.working => ended_early("the worker", ended),
             ended = &mut self.serving => ended_early("the REST server", ended),
             ended = kafka_ended(&mut self.kafka) => ended_early("the Kafka listener", ended),
+            ended = registry_ended(&mut self.registry) => ended_early("the schema registry", ended),
         }
     }
 
     /// Where Kafka clients connect.
     pub(super) fn kafka_told(&self) -> Option<String> {
         self.kafka.as_ref().and_then(Listener::told)
+    }
+
+    /// Where clients of the schema registry connect.
+    pub(super) fn registry_address(&self) -> Option<&str> {
+        self.registry.as_ref().map(registry::Listener::address)
     }
 
     /// Invariant 7: tasks finish and commit what they have begun; then everything closes.
@@ -117,6 +139,9 @@ impl Node {
         Addresses::remove(&self.data_dir);
         if let Some(kafka) = self.kafka.take() {
             part("the Kafka listener", kafka.close().await)?;
+        }
+        if let Some(registry) = self.registry.take() {
+            part("the schema registry", registry.close().await)?;
         }
         self.close_rest.send_replace(true);
         part("the REST server", (&mut self.serving).await)?;
@@ -139,7 +164,15 @@ async fn kafka_ended(listener: &mut Option<Listener>) -> Ended<towpath_broker::E
     }
 }
 
-fn worker_config(arguments: &Arguments, worker_id: &str) -> Result<WorkerConfig> {
+/// Waits for the end of the registry, for ever where it has ended.
+async fn registry_ended(listener: &mut Option<registry::Listener>) -> Ended<towpath_registry::Error> {
+    match listener {
+        Some(listener) => listener.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn worker_config(arguments: &Arguments, worker_id: &str, registry: Option<Registry>) -> Result<WorkerConfig> {
     let store = SecretStore::open(&storage::secrets_file(&arguments.data_dir)).map_err(Failure::environment)?;
     let own = [Some(&arguments.dir), Some(&arguments.data_dir), arguments.plugins.folder()];
     let files = Files {
@@ -152,6 +185,7 @@ fn worker_config(arguments: &Arguments, worker_id: &str) -> Result<WorkerConfig>
         secrets: Secrets { store: Some(Arc::new(store)), api_policy, ..Secrets::default() },
         folder: true,
         drain_timeout: Duration::from_secs(arguments.drain_seconds),
+        registries: Arc::new(Registries::new(registry)),
         ..WorkerConfig::default()
     })
 }

@@ -79,7 +79,11 @@ fn expressions_for_engines_that_are_not_here_are_refused_with_advice() {
             ("transforms.f.language", language),
             ("transforms.f.condition", "value.op == 'u'"),
         ];
-        let error = crate::SourcePath::new(&config.into_iter().collect(), std::collections::HashMap::new());
+        let error = crate::SourcePath::new(
+            &config.into_iter().collect(),
+            std::collections::HashMap::new(),
+            &crate::Unconnected,
+        );
         let error = error.err().expect(language);
         assert_eq!((error.code, error.key.as_str()), ("convert.expression_language", "transforms.f.language"));
         assert!(error.reason.contains("language: cel") && error.reason.contains(language), "{}", error.reason);

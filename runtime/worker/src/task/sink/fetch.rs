@@ -68,11 +68,16 @@ pub(super) struct Fetcher {
 impl Fetcher {
     pub(super) async fn new(task: &Arc<Task>, settings: &TaskSettings, cancel: Arc<Notify>) -> Result<Self, Failure> {
         let transforms = task.plugin_transforms().await?;
-        let path = SinkPath::new(&task.config, &task.plugin.spec().accepts, transforms);
+        let path =
+            SinkPath::new(&task.config, &task.plugin.spec().accepts, transforms, task.shared.registries.as_ref());
         Ok(Self {
             path: path.map_err(|error| Failure::conversion(&error))?,
             dead_letters: DeadLetters::new(&settings.errors, &task.id),
-            retrying: Retrying::new(task, settings.retry, &[Stage::Consume, Stage::Transformation]),
+            retrying: Retrying::new(
+                task,
+                settings.retry,
+                &[Stage::Consume, Stage::Transformation, Stage::SchemaRegistry],
+            ),
             wanted: task.wanted.clone(),
             settings: settings.clone(),
             cancel,
@@ -159,8 +164,8 @@ impl Fetcher {
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {
-        let stage = Stage::Transformation;
-        let failure = || self.task.failure("a transform", &error);
+        let stage = Stage::of_conversion(&error);
+        let failure = || self.task.failure(stage.conversion(), &error);
         if on_failed_call(stage, error.kind(), self.retrying.elapsed(), &self.settings.errors) != Action::Retry {
             return Err(Failure { restart: false, ..failure() }.into());
         }

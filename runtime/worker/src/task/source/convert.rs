@@ -26,8 +26,9 @@ pub(super) struct Converter {
 impl Converter {
     pub(super) async fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
         let transforms = task.plugin_transforms().await?;
-        let path = SourcePath::new(&task.config, transforms).map_err(|error| Failure::conversion(&error))?;
-        let stages = [Stage::Transformation];
+        let path = SourcePath::new(&task.config, transforms, task.shared.registries.as_ref())
+            .map_err(|error| Failure::conversion(&error))?;
+        let stages = [Stage::Transformation, Stage::SchemaRegistry];
         Ok(Self {
             path,
             dead_letters: DeadLetters::new(&settings.errors, &task.id),
@@ -77,8 +78,8 @@ impl Converter {
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {
-        let stage = Stage::Transformation;
-        let failure = || self.task.failure("a transform", &error);
+        let stage = Stage::of_conversion(&error);
+        let failure = || self.task.failure(stage.conversion(), &error);
         if on_failed_call(stage, error.kind(), self.retrying.elapsed(), &self.settings.errors) != Action::Retry {
             return Err(Failure { restart: false, ..failure() }.into());
         }

@@ -1,0 +1,156 @@
+//! The settings of these converters, under Confluent's names.
+
+use std::sync::Arc;
+
+use towpath_model::{Config, ConfigKey, Importance, Secret, ValueType};
+
+use super::subject::Strategy;
+use super::{RegistryAddress, SchemaRegistries, SchemaRegistry};
+use crate::error::Error;
+use crate::keys::{default_key, optional_key};
+
+/// Settings of one converter, with the registry that it asks.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) registry: Arc<dyn SchemaRegistry>,
+    pub(super) is_key: bool,
+    pub(super) strategy: Strategy,
+    pub(super) registers: bool,
+    pub(super) takes_latest: bool,
+    pub(super) normalizes: bool,
+    pub(super) scrubs_names: bool,
+    /// Whether names, versions and parameters of Connect's stand in the schema.
+    pub(super) connect_meta: bool,
+}
+
+impl Settings {
+    /// The settings under `prefix`, such as `value.converter`.
+    pub(super) fn new(config: &Config, prefix: &str, registries: &dyn SchemaRegistries) -> Result<Self, Error> {
+        let is_key = prefix == "key.converter";
+        let name = |setting: &str| format!("{prefix}.{setting}");
+        let boolean = |setting: &str, default: bool| {
+            let key = name(setting);
+            match config.get(&key).map(str::to_ascii_lowercase).as_deref() {
+                None => Ok(default),
+                Some("true") => Ok(true),
+                Some("false") => Ok(false),
+                Some(_) => Err(Error::value(key, "expected true or false")),
+            }
+        };
+        let strategy = name(if is_key { "key.subject.name.strategy" } else { "value.subject.name.strategy" });
+        let strategy = match config.get(&strategy) {
+            None => Strategy::default(),
+            Some(given) => Strategy::named(given)
+                .ok_or_else(|| Error::value(strategy, format!("there are: {}", Strategy::NAMES.join(", "))))?,
+        };
+        let url = name("schema.registry.url");
+        let urls: Vec<String> = config.list(&url).map(str::to_owned).collect();
+        // A reference to a secret is no URL yet.
+        let is_url = |url: &String| ["http://", "https://", "${"].iter().any(|start| url.starts_with(start));
+        if !urls.iter().all(is_url) {
+            return Err(Error::value(url, "expected URLs that begin with http:// or https://"));
+        }
+        let address = RegistryAddress { urls, user: user(config, prefix)? };
+        let registry = registries.at(&address).map_err(|reason| Error::value(url, reason))?;
+        Ok(Self {
+            registry,
+            is_key,
+            strategy,
+            registers: boolean("auto.register.schemas", true)?,
+            takes_latest: boolean("use.latest.version", false)?,
+            normalizes: boolean("normalize.schemas", false)?,
+            scrubs_names: boolean("scrub.invalid.names", false)?,
+            connect_meta: boolean("connect.meta.data", true)?,
+        })
+    }
+}
+
+/// User and password, where the configuration says that they stand beside the URL; those inside of it are part of it.
+fn user(config: &Config, prefix: &str) -> Result<Option<(String, Secret)>, Error> {
+    let source = format!("{prefix}.basic.auth.credentials.source");
+    match config.get(&source) {
+        None | Some("URL") => return Ok(None),
+        Some("USER_INFO") => {}
+        Some(_) => return Err(Error::value(source, "expected USER_INFO or URL")),
+    }
+    let key = format!("{prefix}.basic.auth.user.info");
+    let given = config.get(&key).and_then(|given| given.split_once(':'));
+    let (user, password) = given.ok_or_else(|| Error::value(key, "expected user:password"))?;
+    Ok(Some((user.to_owned(), Secret::new(password))))
+}
+
+/// The keys of both converters, with their prefixes.
+pub(crate) fn keys() -> Vec<ConfigKey> {
+    use Importance::{High, Low, Medium};
+    use ValueType::{Boolean, List, String as Text};
+    let of = |prefix: &str, part: &str| {
+        let name = |setting: &str| format!("{prefix}.{setting}");
+        let mut source = default_key(
+            &name("basic.auth.credentials.source"),
+            Text,
+            "URL",
+            Medium,
+            "Where user and password for the registry stand: in its URL, or in basic.auth.user.info.",
+        );
+        source.valid_values = ["URL", "USER_INFO"].map(str::to_owned).to_vec();
+        let user = optional_key(
+            &name("basic.auth.user.info"),
+            Text,
+            Medium,
+            "User and password for the registry, as user:password.",
+        );
+        vec![
+            optional_key(
+                &name("schema.registry.url"),
+                List,
+                High,
+                "URLs of the schema registry, tried in turn. When not set, the registry of the worker itself.",
+            ),
+            source,
+            ConfigKey { secret: true, ..user },
+            default_key(
+                &name("auto.register.schemas"),
+                Boolean,
+                "true",
+                Medium,
+                "Whether a schema that the registry does not have is registered; otherwise its records fail.",
+            ),
+            default_key(
+                &name("use.latest.version"),
+                Boolean,
+                "false",
+                Low,
+                "Whether records are written under the latest schema of the subject, which must have the same shape.",
+            ),
+            default_key(
+                &name("normalize.schemas"),
+                Boolean,
+                "false",
+                Low,
+                "Whether schemas are registered in their normal form.",
+            ),
+            default_key(
+                &name(&format!("{part}.subject.name.strategy")),
+                Text,
+                Strategy::NAMES[0],
+                Medium,
+                "How subjects are named: TopicNameStrategy, RecordNameStrategy or TopicRecordNameStrategy.",
+            ),
+            default_key(
+                &name("scrub.invalid.names"),
+                Boolean,
+                "false",
+                Low,
+                "Whether characters that the schema's language does not allow in names are replaced.",
+            ),
+            default_key(
+                &name("connect.meta.data"),
+                Boolean,
+                "true",
+                Low,
+                "Whether Connect's names, versions and parameters stand in the schema.",
+            ),
+        ]
+    };
+    [of("key.converter", "key"), of("value.converter", "value")].concat()
+}
