@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=$1
 tools=$target/compat
 jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
-CLIENTS="confluent-kafka==2.16.1 kafka-python==3.0.12"
+CLIENTS="confluent-kafka[avro,schemaregistry]==2.16.1 kafka-python==3.0.12"
 
 if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
   echo "installing $CLIENTS"
@@ -89,6 +89,7 @@ if [ -d "$jars" ]; then
   fi
 fi
 if [ -n "$own" ]; then
+  "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
   "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$work/crash-{folder}" --kafka '{address}' \
     --kafka-group-consumer-heartbeat-interval-ms 500 --kafka-group-consumer-session-timeout-ms 3000 || failed=1

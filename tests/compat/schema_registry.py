@@ -1,0 +1,174 @@
+"""Confluent's serializers against a running worker: its Kafka listener, its schema registry, its sinks and sources.
+
+The arguments are the worker's data directory and its pipelines folder; the environment says where PostgreSQL is, as psql has it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from check import check, eventually, run
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, record_subject_name_strategy
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+DATA, PIPELINES = sys.argv[1:3]
+ADDRESSES = json.loads((Path(DATA) / "addresses.json").read_text())
+REGISTRY = SchemaRegistryClient({"url": f"http://{ADDRESSES['registry']}"})
+ORDER = """{"type": "record", "name": "Order", "namespace": "shop", "fields": [
+    {"name": "id", "type": "long"}, {"name": "item", "type": ["null", "string"], "default": null},
+    {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["NEW", "SENT"]}},
+    {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}},
+    {"name": "tags", "type": {"type": "array", "items": "string"}}]}"""
+
+
+class Hooks(BaseHTTPRequestHandler):
+    """Keeps what sinks send."""
+
+    received = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        Hooks.received.append(json.loads(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def unused(kind="t"):
+    return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+
+def pipeline(name, **settings):
+    """A pipeline file; JSON is YAML."""
+    settings = {key.replace("__", "."): value for key, value in settings.items()}
+    fresh = Path(PIPELINES) / f"{name}.new"
+    fresh.write_text(json.dumps({"name": name, **settings}))
+    fresh.rename(Path(PIPELINES) / f"{name}.yaml")
+
+
+def order(number):
+    return {"id": number, "item": None if number % 2 else f"item {number}", "state": "SENT", "price": Decimal("12.50"), "tags": ["a"]}
+
+
+def produce(topic, serializer, values):
+    producer = Producer({"bootstrap.servers": ADDRESSES["kafka"]})
+    for value in values:
+        producer.produce(topic, serializer(value, SerializationContext(topic, MessageField.VALUE)))
+    assert producer.flush(30) == 0, "not all was delivered"
+
+
+def consume(topic, count):
+    consumer = Consumer({"bootstrap.servers": ADDRESSES["kafka"], "group.id": unused("g"), "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    taken = []
+
+    def enough():
+        message = consumer.poll(1)
+        if message is not None and not message.error():
+            taken.append(message)
+        return len(taken) >= count
+
+    eventually(f"{count} records of {topic}", enough, 60)
+    consumer.close()
+    return taken
+
+
+@check
+def avro_goes_out_and_comes_back():
+    topic = unused()
+    produce(topic, AvroSerializer(REGISTRY, ORDER), map(order, range(20)))
+    deserializer = AvroDeserializer(REGISTRY)
+    context = SerializationContext(topic, MessageField.VALUE)
+    assert [deserializer(message.value(), context) for message in consume(topic, 20)] == [order(number) for number in range(20)]
+    assert f"{topic}-value" in REGISTRY.get_subjects()
+
+
+@check
+def settings_of_the_serializer_hold():
+    topic = unused()
+    settings = {"auto.register.schemas": False, "normalize.schemas": True, "subject.name.strategy": record_subject_name_strategy}
+    serializer = AvroSerializer(REGISTRY, ORDER, conf=settings)
+    REGISTRY.register_schema("shop.Order", Schema(ORDER, "AVRO"), normalize_schemas=True)
+    produce(topic, serializer, [order(1)])
+    latest = AvroSerializer(REGISTRY, conf={"auto.register.schemas": False, "use.latest.version": True,
+                                            "subject.name.strategy": lambda *_: "shop.Order"})
+    produce(topic, latest, [order(2)])
+    assert len(consume(topic, 2)) == 2
+
+
+@check
+def the_registry_client_is_answered():
+    subject = unused("s")
+    first = REGISTRY.register_schema(subject, Schema(ORDER, "AVRO"))
+    assert REGISTRY.lookup_schema(subject, Schema(ORDER, "AVRO")).version == 1
+    assert REGISTRY.get_latest_version(subject).schema_id == first
+    assert REGISTRY.get_schema(first).schema_type == "AVRO"
+    assert REGISTRY.get_compatibility() == "BACKWARD"
+    changed = Schema(ORDER.replace('"name": "id"', '"name": "number"'), "AVRO")
+    assert not REGISTRY.test_compatibility(subject, changed)
+    try:
+        REGISTRY.register_schema(subject, changed)
+        raise AssertionError("an incompatible schema was taken")
+    except SchemaRegistryError as error:
+        assert (error.http_status_code, error.error_code) == (409, 409), error
+    REGISTRY.set_compatibility(subject, "NONE")
+    REGISTRY.register_schema(subject, changed)
+    assert REGISTRY.get_versions(subject) == [1, 2]
+    assert REGISTRY.delete_version(subject, 1) == 1
+    assert REGISTRY.delete_subject(subject) == [2]
+    assert REGISTRY.delete_subject(subject, permanent=True) == [1, 2]
+    assert subject not in REGISTRY.get_subjects()
+
+
+@check
+def what_python_wrote_a_sink_sends_as_json():
+    topic = unused()
+    server = HTTPServer(("127.0.0.1", 0), Hooks)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/orders"
+    produce(topic, AvroSerializer(REGISTRY, ORDER), map(order, range(3)))
+    pipeline(unused("hooks"), connector__class="http-sink", topics=topic, http__url=url, value__converter="avro",
+             value__converter__schema__registry__url=f"http://{ADDRESSES['registry']}", key__converter="string")
+    eventually("three requests", lambda: len(Hooks.received) >= 3, 60)
+    expected = [{"id": number, "item": order(number)["item"], "state": "SENT", "price": "BOI=", "tags": ["a"]} for number in range(3)]
+    assert sorted(Hooks.received, key=lambda body: body["id"]) == expected, Hooks.received
+
+
+@check
+def what_a_source_wrote_python_reads():
+    sql("create table orders (id int primary key, item text, price numeric(8, 2))")
+    sql("insert into orders values (1, 'rope', 12.5), (2, null, null)")
+    name = unused("cdc").replace("-", "_")
+    given = {key: os.environ[f"PG{key.upper()}"] for key in ["host", "port", "user", "password", "database"]}
+    pipeline(name, connector__class="postgres-cdc", database__hostname=given["host"], database__port=given["port"],
+             database__user=given["user"], database__password=given["password"], database__dbname=given["database"],
+             topic__prefix=name, table__include__list="public.orders", publication__autocreate__mode="filtered", slot__name=name, publication__name=name,
+             key__converter="avro", value__converter="avro")
+    deserializer = AvroDeserializer(REGISTRY)
+    topic = f"{name}.public.orders"
+    taken = consume(topic, 2)
+    keys = [deserializer(message.key(), SerializationContext(topic, MessageField.KEY)) for message in taken]
+    values = [deserializer(message.value(), SerializationContext(topic, MessageField.VALUE)) for message in taken]
+    assert keys == [{"id": 1}, {"id": 2}], keys
+    assert [value["op"] for value in values] == ["r", "r"], values
+    assert values[0]["after"] == {"id": 1, "item": "rope", "price": order(0)["price"]}, values
+    assert values[1]["after"] == {"id": 2, "item": None, "price": None}, values
+
+
+def sql(text):
+    """Runs SQL where the environment says."""
+    subprocess.run(["psql", "-q", "-c", text], check=True)
+
+
+run("confluent-kafka with schemas")
