@@ -16,6 +16,9 @@ if $CI_MODE; then
   start_worker
   await "the next line after a crash" contains "after the crash" cat "$WORK/test.sink.txt"
   await "each line once in the log" test "$(records connect-test | wc -l)" = 3
+  seq -f "%020g and a line of some length, so that the file is larger than what is read of it at once" 150000 >>"$WORK/test.txt"
+  await "a large file to its end" contains "00000000000000150000" tail -1 "$WORK/test.sink.txt"
+  await "each of its lines once in the log" test "$(records connect-test | wc -l)" = 150003
   stop_worker
 else
   cat <<TEXT

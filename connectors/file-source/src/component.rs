@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_model::{Checkpoint, Clock, Config, ConnectorError, Fault, Polled, Progress, Spec, SystemClock};
+use towpath_model::{Batch, Checkpoint, Clock, Config, ConnectorError, Fault, Polled, Progress, Spec, SystemClock};
 use towpath_sdk::files::{FileError, Reader};
 use towpath_sdk::settings::{self, refused};
 use towpath_sdk::{Context, Source, log, streams};
@@ -12,8 +12,10 @@ use crate::{Lines, at, check, checkpoint};
 
 /// How often a file that has come to its end is looked at again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// The most that is read at once, and so the longest line.
+/// The most that is read at once.
 const READ_BYTES: u32 = 4 << 20;
+/// The most that is held of a line whose end was not read yet.
+const LINE_BYTES_MAX: usize = 16 << 20;
 
 struct Settings {
     file: String,
@@ -63,26 +65,20 @@ impl Source for Task {
         Ok(Self { settings, lines, reader: None, is_missed: false, clock })
     }
 
-    fn poll(&mut self, max_wait: Duration, max_records: u32, _: u32) -> Result<Polled, ConnectorError> {
+    fn poll(&mut self, max_wait: Duration, max_records: u32, max_bytes: u32) -> Result<Polled, ConnectorError> {
         let lines_max = self.settings.batch_lines.min(max_records as usize);
         let mut waited = false;
         loop {
-            let more = self.read()?;
-            let records = self.lines.take(&self.settings.topic, lines_max, self.clock.now_ms());
-            if !records.is_empty() || more || waited {
-                let checkpoint = (!records.is_empty()).then(|| checkpoint(&self.settings.file, self.lines.position()));
-                let lag = self.reader.as_ref().and_then(|reader| reader.size().ok());
-                return Ok(Polled {
-                    progress: if records.is_empty() && !more { Progress::Idle } else { Progress::More },
-                    checkpoints: checkpoint.into_iter().collect(),
-                    lag_ms: None,
-                    lag_bytes: lag.map(|size| size.saturating_sub(self.lines.position())),
-                    records,
-                    transaction_ends: Vec::new(),
-                });
+            let records = self.lines.take(&self.settings.topic, lines_max, max_bytes as usize, self.clock.now_ms());
+            // Read on only where no whole line is left, so that what is held is never more than was read at once and a line's part.
+            let more = !records.is_empty() || self.read()?;
+            if !records.is_empty() || (waited && !more) {
+                return Ok(self.polled(records));
             }
-            streams::wait(&[], max_wait.min(LOOK_EVERY));
-            waited = true;
+            if !more {
+                streams::wait(&[], max_wait.min(LOOK_EVERY));
+                waited = true;
+            }
         }
     }
 
@@ -92,17 +88,29 @@ impl Source for Task {
 }
 
 impl Task {
-    /// Reads on, and says whether there may be more at once.
+    fn polled(&self, records: Batch) -> Polled {
+        let checkpoint = (!records.is_empty()).then(|| checkpoint(&self.settings.file, self.lines.position()));
+        let size = self.reader.as_ref().and_then(|reader| reader.size().ok());
+        Polled {
+            progress: if records.is_empty() { Progress::Idle } else { Progress::More },
+            checkpoints: checkpoint.into_iter().collect(),
+            lag_ms: None,
+            lag_bytes: size.map(|size| size.saturating_sub(self.lines.position())),
+            records,
+            transaction_ends: Vec::new(),
+        }
+    }
+
+    /// Reads on, and says whether there was something.
     fn read(&mut self) -> Result<bool, ConnectorError> {
         self.find()?;
         let Some(reader) = &self.reader else { return Ok(false) };
-        let held = self.lines.end() - self.lines.position();
         let read = reader.read(self.lines.end(), READ_BYTES).map_err(failed)?;
-        if held + read.len() as u64 > u64::from(READ_BYTES) * 2 {
+        if self.lines.held() + read.len() > LINE_BYTES_MAX {
             return Err(ConnectorError::fatal(format!(
                 "{} has a line longer than {} MiB at byte {}",
                 self.settings.file,
-                READ_BYTES >> 20,
+                LINE_BYTES_MAX >> 20,
                 self.lines.position()
             )));
         }

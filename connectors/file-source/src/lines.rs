@@ -10,14 +10,16 @@ pub const SCHEMA: &str = r#"{"type":"string","optional":false}"#;
 #[derive(Debug, Default)]
 pub struct Lines {
     bytes: Vec<u8>,
-    /// The place in the file of the first of them.
+    /// How many of them are taken.
+    taken: usize,
+    /// The place in the file of the first that is not.
     position: u64,
 }
 
 impl Lines {
     /// Begins at a place of the file.
     pub fn from(position: u64) -> Self {
-        Self { bytes: Vec::new(), position }
+        Self { position, ..Self::default() }
     }
 
     /// After the last line that was taken.
@@ -27,33 +29,37 @@ impl Lines {
 
     /// Where the file is to be read on.
     pub fn end(&self) -> u64 {
-        self.position + self.bytes.len() as u64
+        self.position + self.held() as u64
+    }
+
+    /// Bytes that wait for their line to be taken.
+    pub fn held(&self) -> usize {
+        self.bytes.len() - self.taken
     }
 
     /// Bytes that were read from [`end`](Self::end).
     pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..std::mem::take(&mut self.taken));
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The whole lines there are, at most so many, as records without key.
-    pub fn take(&mut self, topic: &str, lines_max: usize, now_ms: i64) -> Batch {
+    /// The whole lines there are, at most so many and hardly more bytes, as records without key.
+    pub fn take(&mut self, topic: &str, lines_max: usize, bytes_max: usize, now_ms: i64) -> Batch {
         let mut builder = BatchBuilder::default();
         let (topic, schema) = (builder.topic(topic), builder.schema(SCHEMA));
         let value = Form::connect(schema);
         builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value });
-        let mut taken = 0;
-        while builder.len() < lines_max {
-            let Some((line, next)) = self.bytes.get(taken..).and_then(first_line) else { break };
+        while builder.len() < lines_max && builder.payload_bytes() < bytes_max {
+            let Some((line, next)) = self.bytes.get(self.taken..).and_then(first_line) else { break };
             builder.key(None);
             builder.value_with(|out| {
                 write_bytes(out, String::from_utf8_lossy(line).as_bytes());
                 true
             });
             builder.end(Some(now_ms), None);
-            taken += next;
+            self.taken += next;
+            self.position += next as u64;
         }
-        self.bytes.drain(..taken);
-        self.position += taken as u64;
         builder.build()
     }
 }
@@ -84,22 +90,23 @@ mod tests {
     fn lines_end_as_java_has_it_and_a_part_waits_for_its_end() {
         let mut lines = Lines::from(100);
         lines.extend("a\nb\r\n\rü\r".as_bytes());
-        assert_eq!(texts(&lines.take("t", 10, 0)), ["a", "b", ""]);
+        assert_eq!(texts(&lines.take("t", 10, 100, 0)), ["a", "b", ""]);
         assert_eq!((lines.position(), lines.end()), (106, 109), "the last return may have a line feed to come");
         lines.extend(b"\nrest");
-        assert_eq!(texts(&lines.take("t", 10, 0)), ["ü"]);
+        assert_eq!(texts(&lines.take("t", 10, 100, 0)), ["ü"]);
         assert_eq!(lines.position(), 110);
         lines.extend(b"\n1\n2\n3\n");
-        assert_eq!(texts(&lines.take("t", 2, 0)), ["rest", "1"]);
-        assert_eq!(texts(&lines.take("t", 2, 0)), ["2", "3"]);
-        assert_eq!((lines.position(), lines.end()), (121, 121));
+        assert_eq!(texts(&lines.take("t", 2, 100, 0)), ["rest", "1"]);
+        assert_eq!(texts(&lines.take("t", 2, 1, 0)), ["2"], "one line at least");
+        assert_eq!(texts(&lines.take("t", 2, 100, 0)), ["3"]);
+        assert_eq!((lines.position(), lines.end(), lines.held()), (121, 121, 0));
     }
 
     #[test]
     fn what_is_no_text_is_replaced_and_counted_as_it_stands() {
         let mut lines = Lines::from(0);
         lines.extend(b"\xff\n");
-        assert_eq!(texts(&lines.take("t", 1, 0)), ["\u{fffd}"]);
+        assert_eq!(texts(&lines.take("t", 1, 100, 0)), ["\u{fffd}"]);
         assert_eq!(lines.position(), 2);
     }
 }
