@@ -118,6 +118,7 @@ fn open(path: &Path, how: OFlags) -> Result<File, wit::FileError> {
         Errno::NOENT => wit::FileError::NotFound(format!("{shown} does not exist")),
         // What a link is to those who do not follow it.
         Errno::LOOP | Errno::NOTDIR => denied("a part of the path is a symbolic link or no folder; name the real path"),
+        Errno::ISDIR => denied("it is no regular file"),
         error => wit::FileError::Io(format!("{shown}: {error}")),
     };
     let mut folder: Option<OwnedFd> = None;
@@ -194,6 +195,8 @@ mod tests {
             assert!(matches!(read(path), Err(wit::FileError::Denied(_))), "{path}");
         }
         assert!(matches!(read("folder/nothing"), Err(wit::FileError::NotFound(_))));
+        let append = |path: &str| open(&root.join(path), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE);
+        assert!(matches!(append("folder"), Err(wit::FileError::Denied(_))), "no folder is appended to");
         assert!(matches!(open(Path::new("/dev/null"), OFlags::RDONLY), Err(wit::FileError::Denied(_))));
     }
 
