@@ -42,15 +42,22 @@ pub fn out_of_reach(config: &Config, spec: &Spec, policy: &Policy) -> Vec<Resolv
 
 impl Files {
     fn reach(&self, path: &Path) -> bool {
-        let Ok(path) = std::path::absolute(path) else { return false };
-        let leads_up = path.components().any(|part| part == Component::ParentDir);
-        // The host follows no links, so that what a path says is where it leads.
-        let within = |folder: &PathBuf| {
-            let written = std::path::absolute(folder).is_ok_and(|folder| path.starts_with(folder));
-            written || folder.canonicalize().is_ok_and(|folder| path.starts_with(folder))
-        };
-        !leads_up && self.allowed.iter().any(within) && !self.except.iter().any(within)
+        if path.components().any(|part| part == Component::ParentDir) {
+            return false;
+        }
+        let Some(real) = real(path) else { return false };
+        let within = |folder: &PathBuf| self::real(folder).is_some_and(|folder| real.starts_with(folder));
+        self.allowed.iter().any(within) && !self.except.iter().any(within)
     }
+}
+
+/// Where a path leads, through all links that there are, though its end need not exist.
+fn real(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    path.ancestors().find_map(|known| {
+        let rest = path.strip_prefix(known).ok()?;
+        known.canonicalize().ok().map(|known| known.join(rest))
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +72,9 @@ mod tests {
         std::os::unix::fs::symlink(&real, root.path().join("link")).unwrap();
         let files = Files { allowed: vec![root.path().join("link")], except: vec![real.join("data")] };
         let reach = |path: &str| files.reach(&root.path().join(path));
-        assert!(reach("real/out.txt") && reach("link/out.txt"));
+        std::os::unix::fs::symlink("/etc", real.join("away")).unwrap();
+        assert!(reach("real/out.txt") && reach("link/new/out.txt"));
+        assert!(!reach("real/away/out.txt"), "a link leads out");
         assert!(!reach("out.txt") && !reach("real/../out.txt") && !reach("real/data/log/0"));
         assert!(!Files::default().reach(Path::new("/tmp/out.txt")), "nothing unless it is said");
     }
