@@ -18,6 +18,8 @@ type Result<T> = std::result::Result<T, RegistryFault>;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+/// The largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How many schemas the references of one may lead to.
 const REFERENCES_MAX: usize = 1000;
 
@@ -102,9 +104,16 @@ impl Client {
         if let Some(body) = body {
             request = request.header("content-type", MEDIA_TYPE).body(body.clone());
         }
-        let response = request.send().await.map_err(|error| silent(error.without_url().to_string()))?;
+        let mut response = request.send().await.map_err(|error| silent(error.without_url().to_string()))?;
         let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| silent(error.without_url().to_string()))?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| silent(error.without_url().to_string()))? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > ANSWER_BYTES_MAX {
+                let reason = format!("{} answered with more than {} MiB", shown(base), ANSWER_BYTES_MAX >> 20);
+                return Err(RegistryFault::Refused(reason));
+            }
+        }
         if status.is_success() {
             let unreadable =
                 |error| RegistryFault::Refused(format!("{} answered what is no registry's: {error}", shown(base)));
