@@ -1,10 +1,11 @@
 //! What a user would notice, tested against the built binary and real servers.
 //!
 //! Kinds of tests, found rather than listed: `cases/<name>/` (a folder per behaviour, no Rust), `findings/<name>/` (a mistake in a
-//! configuration and what is said of it, no Rust) and `examples/<name>/run.sh` (every story is run to its end),
-//! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `crash/`
-//! kills the worker, at random and at named points, `chaos/` spoils what it works with, and `hostile/` gives it plugins that
-//! misbehave; `capture.rs` is the plain scene that several of them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
+//! configuration and what is said of it, no Rust), `examples/<name>/run.sh` (every story is run to its end) and
+//! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `exchanges/` asks what Kafka Connect was
+//! asked and compares the answers, `access.rs` is turned away at the door, `crash/` kills the worker, at random and at named points,
+//! `chaos/` spoils what it works with, and `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of
+//! them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
 
 mod access;
