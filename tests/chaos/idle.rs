@@ -10,14 +10,14 @@ use crate::capture::{Capture, NAME};
 const WITHIN_BYTES: i64 = 16 << 20;
 /// What the server keeps is told by its own records, which it makes every 15 s.
 const KEPT_BYTES: i64 = 64 << 20;
-const KEEPS_UP_WITHIN: Duration = Duration::from_secs(30);
-const LETS_GO_WITHIN: Duration = Duration::from_secs(90);
+const KEEPS_UP_WITHIN: Duration = Duration::from_secs(60);
+const LETS_GO_WITHIN: Duration = Duration::from_secs(180);
 /// Rows of a block each, of which a write makes 4 MiB of log.
 const WRITE: &str = "insert into noise select repeat('x', 7500) from generate_series(1, 512)";
 const WRITTEN: &str = "select tup_inserted + tup_updated + tup_deleted from pg_stat_database where datname = 'shop'";
 
-/// So many megabytes are written next door.
-pub(super) async fn beside_a_busy_database(megabytes: i64) -> Result<()> {
+/// So many megabytes are written next door. Where nothing else runs, the slot is never further behind than it may be.
+pub(super) async fn beside_a_busy_database(megabytes: i64, alone: bool) -> Result<()> {
     let mut capture = Capture::open(&["autovacuum=off"], "create table public.orders (id bigint primary key)").await?;
     let told = format!("everything is kept in {}", capture.path().display());
     capture.postgres.create_database("busy").await?;
@@ -54,6 +54,7 @@ pub(super) async fn beside_a_busy_database(megabytes: i64) -> Result<()> {
             break;
         }
     }
+    ensure!(!alone || worst <= WITHIN_BYTES, "the slot was {worst} bytes behind; {told}");
     eventually("the server to let go of its log", LETS_GO_WITHIN, || async {
         let (_, kept, _) = look().await?;
         ensure!(kept <= KEPT_BYTES, "{kept} bytes are kept for the slot");

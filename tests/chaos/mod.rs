@@ -38,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("chaos::certificates", || blocking(tls::certificates())),
         Trial::test("chaos::a_source_that_is_held_for_long", || blocking(held::for_long(seed()))),
         Trial::test("chaos::an_idle_database_beside_a_busy_one", || {
-            blocking(idle::beside_a_busy_database(NEIGHBOUR_MB))
+            blocking(idle::beside_a_busy_database(NEIGHBOUR_MB, false))
         }),
     ];
     trials.extend([
@@ -51,7 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]);
     if let Some(seconds) = soak() {
         trials.push(Trial::test("soak::troubles_at_random", move || blocking(troubles::at_random(seed(), seconds))));
-        let neighbour = || blocking(idle::beside_a_busy_database(NEIGHBOUR_MB_IN_A_SOAK));
+        let neighbour = || blocking(idle::beside_a_busy_database(NEIGHBOUR_MB_IN_A_SOAK, true));
         trials.push(Trial::test("soak::an_idle_database_beside_a_busy_one", neighbour));
     }
     trials

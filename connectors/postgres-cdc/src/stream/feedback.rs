@@ -17,11 +17,11 @@ pub(super) struct Told {
     pub(super) durable: u64,
 }
 
-/// A position this far ahead of the one delivered is worth a commit of its own at once.
-const ADVANCE_BYTES: u64 = 4 << 20;
+/// A position this far ahead of the one delivered is worth a commit of its own at once, and then a word to the server.
+const ADVANCE_BYTES: u64 = 2 << 20;
 /// A position alone is delivered at most this often otherwise: each costs the log a write.
 const ADVANCE_PAUSE: Duration = Duration::from_secs(1);
-/// The server hears of durable positions at most this often while changes flow.
+/// The server hears of durable positions that are less far ahead at most this often while changes flow.
 const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
 /// After so much silence the server is asked for a sign of life.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -60,9 +60,12 @@ impl Stream {
 
     /// When the server is next to be told.
     pub(super) fn next_told(&self, settings: &Settings) -> Duration {
+        let news = self.durable.saturating_sub(self.told.durable);
         let pause = if self.start.until.is_some() {
             ASK_PAUSE
-        } else if self.durable > self.told.durable {
+        } else if news >= ADVANCE_BYTES {
+            Duration::ZERO
+        } else if news > 0 {
             FEEDBACK_PAUSE
         } else if self.replay.is_some() {
             UNREAD_PAUSE
