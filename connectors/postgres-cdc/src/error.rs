@@ -125,6 +125,11 @@ impl Error {
         matches!(self, Self::Server { error, .. } if error.code == "42704" && error.message.contains("publication"))
     }
 
+    /// Whether the server failed at decoding its own log.
+    pub fn is_of_decoding(&self) -> bool {
+        matches!(self, Self::Server { during, error } if error.code == "XX000" && during.starts_with("START_REPLICATION"))
+    }
+
     /// The SQLSTATE, when the server reported the error.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -195,8 +200,12 @@ mod tests {
     }
 
     fn check(code: &str, message: &str, expected: &str) {
+        check_during("logging in", code, message, expected);
+    }
+
+    fn check_during(during: &str, code: &str, message: &str, expected: &str) {
         let error = ServerError { code: code.into(), message: message.into(), ..ServerError::default() };
-        let error = Error::Server { during: "logging in".into(), error }.told(&login());
+        let error = Error::Server { during: during.into(), error }.told(&login());
         let kind = match &error {
             ConnectorError::Retriable { .. } => "passes",
             ConnectorError::Config { .. } => "stays",
@@ -234,5 +243,6 @@ mod tests {
         check("08006", "broken", "postgres.server passes");
         check("42501", "permission denied for table t", "postgres.server stays");
         check("XX000", "internal", "postgres.server passes");
+        check_during("START_REPLICATION SLOT \"s\"", "XX000", "could not map filenode", "postgres.decoding passes");
     }
 }

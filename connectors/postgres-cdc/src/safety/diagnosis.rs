@@ -166,6 +166,12 @@ fn of_server(said: &ServerError, error: &Error, login: &Login) -> Fault {
             );
             fault(Refused, "publication.name", "postgres.publication_missing", message, remedy)
         }
+        _ if error.is_of_decoding() => {
+            let remedy = "The server fails at decoding its own log. Update PostgreSQL to its newest minor release and restart it. Should it \
+                fail at the same place for ever, set `snapshot.mode` to `when_needed` and run SELECT pg_drop_replication_slot('…'); for a new \
+                snapshot.";
+            fault(Passing, "slot.name", "postgres.decoding", error.to_string(), remedy)
+        }
         "42704" if says("replication slot") => {
             let remedy = "Reset the connector's offsets for a new snapshot, or set `snapshot.mode` to `when_needed`.";
             fault(Refused, "slot.name", "postgres.slot_gone", message, remedy)

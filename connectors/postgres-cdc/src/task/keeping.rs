@@ -2,7 +2,8 @@
 //!
 //! The task does unless the configuration says otherwise. When it cannot, it goes back to what is delivered and has the server
 //! send transactions whole. It takes them back when the stream has passed the place where that happened and, after its scratch
-//! files failed, at the earliest ten minutes later; twice as long each time it happens again soon, up to some hours.
+//! files failed or the server could not decode what is open, at the earliest ten minutes later; twice as long each time it happens
+//! again soon, up to some hours.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ impl Keeping {
     fn hand_over(&mut self, error: &Error, now: Duration, received: u64) -> Option<Duration> {
         let (pause, place) = match error {
             Error::Unstreamable { end_lsn } => (Duration::ZERO, *end_lsn),
-            Error::Scratch(_) => {
+            _ if !matches!(error, Error::Scratch(_)) && !error.is_of_decoding() => return None,
+            _ => {
                 let pause = match self.last {
                     Some((pause, ended)) if now < ended + pause => (pause * 2).min(PAUSE_MAX),
                     _ => PAUSE,
@@ -43,7 +45,6 @@ impl Keeping {
                 self.last = Some((pause, now + pause));
                 (pause, received)
             }
-            _ => return None,
         };
         self.by_server = Some((now + pause, place));
         Some(pause)
@@ -71,6 +72,9 @@ impl Task {
 
     /// Whether the stream can go on in another way after this error: then the task begins again at once.
     pub(super) fn can_do_without_streaming(&mut self, error: &Error) -> bool {
+        if !self.is_streaming() {
+            return false;
+        }
         let now = self.clock.monotonic();
         let Some(pause) = self.keeping.hand_over(error, now, self.received) else { return false };
         match error {
@@ -140,6 +144,7 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ServerError;
     use crate::scratch::ScratchError;
 
     #[test]
@@ -158,6 +163,15 @@ mod tests {
             keeping.hand_over(&full, at(80_001), 9);
         }
         assert_eq!(keeping.hand_over(&full, at(80_002), 9), Some(PAUSE_MAX));
+        // What the server cannot decode while it is open, it may decode whole.
+        let mut keeping = Keeping::default();
+        let decoding = |code: &str, during: &str| Error::Server {
+            during: during.into(),
+            error: ServerError { code: code.into(), ..ServerError::default() },
+        };
+        assert_eq!(keeping.hand_over(&decoding("XX000", "logging in"), at(0), 5), None);
+        assert_eq!(keeping.hand_over(&decoding("57P01", "START_REPLICATION SLOT"), at(0), 5), None);
+        assert_eq!(keeping.hand_over(&decoding("XX000", "START_REPLICATION SLOT"), at(0), 5), Some(PAUSE));
         // A transaction that only the server can put together: until it is through.
         assert_eq!(keeping.hand_over(&Error::Unstreamable { end_lsn: 20 }, at(0), 9), Some(Duration::ZERO));
         assert!(!keeping.take_back(at(0), 19) && keeping.take_back(at(0), 20));

@@ -29,6 +29,12 @@ pub(super) const CODES: &[Code] = &[
         "Correct database.dbname, or CREATE DATABASE …;",
     ),
     code(
+        "postgres.decoding",
+        Environment,
+        "The server failed at decoding its own log.",
+        "Update PostgreSQL to its newest minor release. Should it fail at the same place for ever, set snapshot.mode to when_needed and drop the slot.",
+    ),
+    code(
         "postgres.denied",
         Input,
         "The connector may not reach this address.",
