@@ -17,9 +17,9 @@ use super::oracles;
 
 const DATABASE: &str = "shop";
 const BUCKET: &str = "lake";
-const RECOVERED_WITHIN: Duration = Duration::from_secs(90);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 const UPHEAVAL_PAUSE: Duration = Duration::from_millis(300);
-const DRAINED_WITHIN: Duration = Duration::from_secs(120);
+const DRAINED_WITHIN: Duration = Duration::from_secs(180);
 const LAST_ORDER: &str =
     "insert into public.orders (id, writer, customer, qty, price, placed_at) values (-1, -1, 'the last', 1, 0, now())";
 
@@ -88,6 +88,28 @@ impl Scene {
 
     /// A new order reaches the endpoint: all between it and the database work.
     pub(crate) async fn recovers(&self) -> Result<()> {
+        let mark = self.order().await?;
+        eventually("an order to reach the endpoint", RECOVERED_WITHIN, || async {
+            let accepted = self.receiver.accepted();
+            let arrived = accepted.iter().rev().any(|body| String::from_utf8_lossy(body).contains(&mark));
+            arrived.then_some(()).ok_or_else(|| anyhow!("{} requests were accepted", accepted.len()))
+        })
+        .await
+    }
+
+    /// A new order reaches the log, wherever the sinks are.
+    pub(crate) async fn captures(&self) -> Result<()> {
+        let mark = self.order().await?;
+        eventually("an order to reach the log", RECOVERED_WITHIN, || async {
+            let records = tail(&self.options.data_dir, TOPICS[0]).await?;
+            let logged = records.iter().any(|record| record.value.as_ref().is_some_and(|value| value.contains(&mark)));
+            logged.then_some(()).ok_or_else(|| anyhow!("{} orders are there", records.len()))
+        })
+        .await
+    }
+
+    /// Makes an order; what stands in its record and in no other.
+    async fn order(&self) -> Result<String> {
         let mark = -1 - self.marks.fetch_add(1, Ordering::Relaxed);
         let order = format!(
             "insert into public.orders (id, writer, customer, qty, price, placed_at) values ({mark}, -1, 'a mark', 1, 0, now()) \
@@ -97,13 +119,7 @@ impl Scene {
             Ok(self.postgres.connect(DATABASE).await?.batch_execute(&order).await?)
         })
         .await?;
-        let mark = format!("\"id\":{mark},");
-        eventually("an order to reach the endpoint", RECOVERED_WITHIN, || async {
-            let accepted = self.receiver.accepted();
-            let arrived = accepted.iter().rev().any(|body| String::from_utf8_lossy(body).contains(&mark));
-            arrived.then_some(()).ok_or_else(|| anyhow!("{} requests were accepted", accepted.len()))
-        })
-        .await
+        Ok(format!("\"id\":{mark},"))
     }
 
     /// So many transactions end.
@@ -162,7 +178,11 @@ impl Scene {
         self.client = self.postgres.connect(DATABASE).await?;
         self.client.batch_execute(LAST_ORDER).await?;
         let worker = Worker::start(&self.options).await?;
-        let delivered = self.delivered().await;
+        let mut delivered = self.delivered().await;
+        if delivered.is_err() {
+            let said = worker.rest().get("/v1/status").await?;
+            delivered = delivered.with_context(|| format!("the worker says {said}"));
+        }
         let status = worker.stop().await?;
         delivered?;
         ensure!(status.success(), "the last worker ended with {status}");
