@@ -11,7 +11,7 @@ use towpath_tests::{Deadline, Folder, Process, Signal, towpath_binary};
 
 use crate::runner::blocking;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test("access::rest_over_tls_asks_who_comes", || blocking(rest_over_tls_asks_who_comes()))]

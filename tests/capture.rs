@@ -18,7 +18,7 @@ use towpath_tests::{
 pub(crate) const NAME: &str = "capture";
 pub(crate) const TOPIC: &str = "shop.public.orders";
 const DATABASE: &str = "shop";
-const SAID_WITHIN: Duration = Duration::from_secs(60);
+const SAID_WITHIN: Duration = Duration::from_secs(180);
 
 /// A table `public.orders` in a server of its own, and how a worker is to capture it.
 pub(crate) struct Capture {

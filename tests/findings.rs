@@ -16,7 +16,7 @@ use towpath_tests::{Folder, Rest, Worker, WorkerOptions, eventually, towpath_bin
 
 use crate::runner::{blocking, found};
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(120);
 /// What only files can get wrong, or what REST does not tell: whether a file is there that it may not name.
 const OF_FILES: [&str; 13] = [
     "config.comma_in_list",

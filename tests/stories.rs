@@ -9,7 +9,7 @@ use towpath_tests::{Folder, Process, towpath_binary};
 
 use crate::runner::{blocking, found};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");

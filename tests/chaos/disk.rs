@@ -10,7 +10,7 @@ use towpath_tests::{Folder, PostgresOptions, ShopOptions, Worker, eventually};
 use crate::crash::{LARGE_ORDERS, Scene, busy};
 
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
-const NAMED_WITHIN: Duration = Duration::from_secs(60);
+const NAMED_WITHIN: Duration = Duration::from_secs(180);
 /// Room for the log of a short run, and little more.
 pub(super) const WORKERS: &str = "size=256m,mode=0700";
 const DATABASES: &str = "size=400m,mode=0755";

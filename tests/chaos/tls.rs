@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use towpath_tests::{Folder, PASSWORD, Postgres, PostgresOptions, Signal, USER, Worker, WorkerOptions, eventually};
 
-const SETTLES_WITHIN: Duration = Duration::from_secs(40);
+const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 /// Mode, host, authority, and what must come of it: RUNNING, or words of why not.
 const LOGINS: [(&str, &str, &str, Result<(), &str>); 8] = [

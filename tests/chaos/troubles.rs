@@ -13,7 +13,7 @@ use crate::crash::{Scene, busy};
 const TIMES: usize = 5;
 /// So many transactions are a while.
 const A_WHILE: u64 = 60;
-const NOTICED_WITHIN: Duration = Duration::from_secs(60);
+const NOTICED_WITHIN: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {

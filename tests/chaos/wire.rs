@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use towpath_tests::{Folder, Process, eventually};
 
 const RELAY: &str = "--relay";
-const LISTENS_WITHIN: Duration = Duration::from_secs(20);
+const LISTENS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The wire, whole until it is broken.
 pub(crate) struct Wire {

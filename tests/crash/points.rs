@@ -40,7 +40,7 @@ pub(crate) const LARGE_ORDERS: &str = "insert into public.orders (id, writer, cu
   select nextval('public.order_ids'), -1, 'a talkative one', 1, 0, now(),
          (select string_agg(md5(order_number::text || i), '') from generate_series(1, 1200) i)
   from generate_series(1, 400) order_number";
-const HIT_WITHIN: Duration = Duration::from_secs(90);
+const HIT_WITHIN: Duration = Duration::from_secs(180);
 
 pub(super) async fn at_every_named_point(seed: u64) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(seed);

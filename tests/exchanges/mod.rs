@@ -17,7 +17,7 @@ use towpath_tests::{Folder, Peers, PeersOptions, Rest, Worker, WorkerOptions, ev
 
 use crate::runner::blocking;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// What is kept of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ const FLAGS: [&str; 8] =
 const WORKER_BYTES_MAX: u64 = 1 << 30;
 const PRINTED_BYTES_MAX: usize = 4 << 20;
 const TRACE_BYTES_MAX: usize = 64 << 10;
-const QUIET_WITHIN: Duration = Duration::from_secs(60);
+const QUIET_WITHIN: Duration = Duration::from_secs(120);
 
 /// The hostile sink takes records as they are.
 const BYTES: &str = "key.converter: org.apache.kafka.connect.converters.ByteArrayConverter\n\

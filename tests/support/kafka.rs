@@ -27,7 +27,7 @@ const FETCH_WAIT_MS: i32 = 500;
 const UNKNOWN_TOPIC: i16 = 3;
 const NO_LEADER: i16 = 5;
 const NOT_LEADER: i16 = 6;
-const LEADER_WITHIN: Duration = Duration::from_secs(10);
+const LEADER_WITHIN: Duration = Duration::from_secs(60);
 const LEADER_PAUSE: Duration = Duration::from_millis(20);
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Offset and length, which stand before the part of a batch that the length counts.

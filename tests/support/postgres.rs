@@ -24,8 +24,8 @@ pub const USER: &str = "towpath";
 pub const PASSWORD: &str = "towpath-pass-3141";
 
 const SUPERUSER: &str = "postgres";
-const READY_WITHIN: Duration = Duration::from_secs(30);
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: usize = 5;
 
 /// How a cluster is to be.

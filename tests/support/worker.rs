@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::process::{Process, Signal};
 use crate::{Deadline, Usage, eventually};
 
-const UP_WITHIN: Duration = Duration::from_secs(60);
-const DRAINED_WITHIN: Duration = Duration::from_secs(60);
+const UP_WITHIN: Duration = Duration::from_secs(120);
+const DRAINED_WITHIN: Duration = Duration::from_secs(120);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a worker is started.
