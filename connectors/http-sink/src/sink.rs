@@ -19,6 +19,9 @@ use crate::{Client, Counts, Error, NullValues, Settings};
 /// What was delivered is committed within this time, so that little is repeated after a crash.
 const COMMIT_WITHIN_MS: i64 = 100;
 
+/// What is queued is sent before more is taken; a worker that is told to wait so little flushes first.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
+
 /// The task of an HTTP sink.
 pub struct HttpSink<C> {
     settings: Settings,
@@ -171,7 +174,7 @@ impl<C: Client> HttpSink<C> {
 
     fn queue_up(&mut self, records: &Batch, now_ms: i64) -> Result<(), ConnectorError> {
         if self.queue.bytes() >= self.buffer_bytes_max {
-            return Err(ConnectorError::retriable("the queue is full; its records are sent first"));
+            return Err(ConnectorError::Throttled { after: ROOM_PAUSE });
         }
         let mut errors = Vec::new();
         for record in records.records() {
