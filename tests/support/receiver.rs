@@ -69,7 +69,7 @@ struct State {
     requests: Mutex<Vec<Request>>,
     script: Mutex<VecDeque<Answer>>,
     usual: Mutex<Answer>,
-    refuse: Mutex<Option<Refuse>>,
+    refuse: Mutex<Option<(u16, Refuse)>>,
     observe: Mutex<Option<Observe>>,
     only_counts: AtomicBool,
     count: AtomicU64,
@@ -133,7 +133,12 @@ impl Receiver {
 
     /// Answers 422 to bodies of which `is_bad` says so.
     pub fn refuse(&self, is_bad: impl Fn(&[u8]) -> bool + Send + 'static) {
-        *locked(&self.state.refuse) = Some(Box::new(is_bad));
+        self.refuse_with(422, is_bad);
+    }
+
+    /// Answers with this status to bodies of which `is_bad` says so.
+    pub fn refuse_with(&self, status: u16, is_bad: impl Fn(&[u8]) -> bool + Send + 'static) {
+        *locked(&self.state.refuse) = Some((status, Box::new(is_bad)));
     }
 
     /// Shows each accepted request to `observe`, in order, and keeps none.
@@ -248,9 +253,9 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let is_bad = locked(&state.refuse).as_ref().is_some_and(|is_bad| is_bad(&body));
+    let refused = locked(&state.refuse).as_ref().filter(|(_, is_bad)| is_bad(&body)).map(|(status, _)| *status);
     let scripted = locked(&state.script).pop_front();
-    let answer = scripted.unwrap_or_else(|| if is_bad { Answer::Status(422) } else { locked(&state.usual).clone() });
+    let answer = scripted.unwrap_or_else(|| refused.map_or_else(|| locked(&state.usual).clone(), Answer::Status));
     state.body_bytes.fetch_add(body.len() as u64, Ordering::AcqRel);
     if !state.only_counts.load(Ordering::Relaxed) {
         let request = Request {

@@ -19,6 +19,7 @@ mod plugin;
 mod produce;
 mod restart;
 mod resume;
+mod retries;
 mod run;
 mod signals;
 mod status;
@@ -55,6 +56,7 @@ enum Command {
     Restart(restart::Arguments),
     Delete(delete::Arguments),
     Offsets(offsets::Arguments),
+    Retries(retries::Arguments),
     Users(users::Arguments),
     Plugin(plugin::Arguments),
     Completions(completions::Arguments),
@@ -82,6 +84,7 @@ impl Cli {
             Command::Restart(arguments) => wait(restart::run(arguments)),
             Command::Delete(arguments) => wait(delete::run(arguments)),
             Command::Offsets(arguments) => wait(offsets::run(arguments)),
+            Command::Retries(arguments) => wait(retries::run(arguments)),
             Command::Users(arguments) => users::run(&arguments),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Completions(arguments) => completions::run(&arguments),

@@ -160,11 +160,12 @@ pub(crate) fn details(connector: &ConnectorOverview, now_ms: i64) -> Vec<String>
     }
     for task in &connector.tasks {
         lines.push(format!(
-            "    task {}  {:?}  {} records, {} retries, {} refused, {} dead letters, {} of memory",
+            "    task {}  {:?}  {} records, {} retries, {} deferred, {} refused, {} dead letters, {} of memory",
             task.id,
             task.state,
             grouped(task.records_total),
             grouped(task.retries_total),
+            grouped(task.deferred),
             grouped(task.errors_total),
             grouped(task.dead_letters_total),
             size(task.guest_memory_bytes),

@@ -10,6 +10,9 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The topic that holds the state of transactional ids.
 pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 
+/// How the names of topics begin that hold what a connector puts again later. They are the runtime's own.
+pub const RETRIES_PREFIX: &str = "connect-retries-";
+
 /// The settings of an embedded log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
@@ -52,6 +55,11 @@ pub struct LogConfig {
 }
 
 impl LogConfig {
+    /// Whether a topic of this name is the runtime's own.
+    pub fn is_internal(&self, topic: &str) -> bool {
+        self.internal_topics.contains(topic) || topic.starts_with(RETRIES_PREFIX)
+    }
+
     /// The defaults, for a log in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let internal = [OFFSETS_TOPIC, TRANSACTIONS_TOPIC, "connect-configs", "connect-offsets", "connect-status"];

@@ -168,7 +168,7 @@ impl Embedded {
     /// As [`Topics::create_topic`].
     pub fn check_topic(&self, new: &NewTopic) -> Result<Topic, Error> {
         let (partitions, _) = self.core.check_new(new)?;
-        let (name, internal) = (new.name.as_str().into(), self.core.config.internal_topics.contains(&new.name));
+        let (name, internal) = (new.name.as_str().into(), self.core.config.is_internal(&new.name));
         Ok(Topic { name, id: uuid::Uuid::nil(), partitions, configs: new.configs.clone(), internal })
     }
 

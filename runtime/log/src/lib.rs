@@ -57,7 +57,7 @@ mod visible;
 
 pub use aborted::Aborted;
 pub use append_batches::{AppendFuture, AppendedBatch, ReceivedBatch};
-pub use config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
+pub use config::{LogConfig, OFFSETS_TOPIC, RETRIES_PREFIX, TRANSACTIONS_TOPIC};
 pub use embedded::Embedded;
 pub use engine::{
     AppendResult, Appends, Commit, CommitFuture, Committed, Compression, Fetch, Fetched, Fetches, GroupOffset,

@@ -168,7 +168,7 @@ impl Core {
             };
             known.get(&(id, number)).cloned().unwrap_or_else(fresh)
         };
-        let internal = self.config.internal_topics.contains(name.as_ref());
+        let internal = self.config.is_internal(&name);
         let gaps = settings.compact;
         let all = (0..partitions).map(partition).collect();
         let topic = Topic { name, id, partitions, configs, internal };

@@ -81,6 +81,8 @@ const TASK_FAMILIES: &[(&str, Type, &str, Read)] = &[
     ("towpath_task_records_skipped_total", Type::Counter, "Records dropped by errors.tolerance=all without a dead letter queue.", |m| count(m.skipped_total)),
     ("towpath_task_records_filtered_total", Type::Counter, "Records dropped by transforms.", |m| count(m.filtered_total)),
     ("towpath_task_dead_letters_total", Type::Counter, "Records written to the dead letter queue.", |m| count(m.dead_letters_total)),
+    ("towpath_task_records_deferred_total", Type::Counter, "Records set apart, to be put again while others pass them.", |m| count(m.deferred_total)),
+    ("towpath_task_records_deferred", Type::Gauge, "Records that wait to be put again.", |m| count(m.deferred)),
     ("towpath_task_offsets_out_of_range_total", Type::Counter, "Times that a committed offset lay outside of what the log still holds.", |m| count(m.offsets_out_of_range_total)),
     ("towpath_task_commits_total", Type::Counter, "Commits of offsets.", |m| count(m.commits_total)),
     ("towpath_task_commit_seconds_total", Type::Counter, "Time from handing a commit to the log until it was durable, summed.", |m| Some(seconds(m.commit_micros_total, 1e6))),

@@ -19,6 +19,7 @@ use towpath_model::Clock;
 
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
+use crate::v1::retries;
 use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, plugins, v1};
 
 /// What is served once the worker is there.
@@ -143,6 +144,13 @@ pub(crate) fn routes(stage: Stage) -> Router {
         .route("/v1/status", get(v1::status))
         .route("/v1/validate", put(v1::validate))
         .route("/v1/connectors/{connector}", get(v1::connector))
+        .route("/v1/connectors/{connector}/retries", get(retries::list).delete(retries::drop_all))
+        .route("/v1/connectors/{connector}/retries/retry", post(retries::retry_all))
+        .route(
+            "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}",
+            get(retries::show).patch(retries::edit).delete(retries::drop_one),
+        )
+        .route("/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}/retry", post(retries::retry_one))
         .route(kafka::PATH, post(kafka::call))
         .route("/v1/topics", get(v1::topics))
         .route("/v1/topics/{topic}", get(v1::topic))

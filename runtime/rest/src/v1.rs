@@ -1,4 +1,4 @@
-//! Ours, where Connect has nothing: `/v1/status`, `/v1/validate`, `/v1/connectors/{c}`, `/v1/topics…`.
+//! Ours, where Connect has nothing: `/v1/status`, `/v1/validate`, `/v1/connectors/{c}…`, `/v1/topics…`.
 //!
 //! The types stand here for both sides: the server writes them, the command line reads them back. Fields are only ever added.
 
@@ -25,8 +25,10 @@ use crate::records::{Progress, Tail, TailOptions, write_record};
 use crate::server::{App, Stage};
 
 mod overview;
+pub(crate) mod retries;
 
 pub use overview::{ConnectorOverview, ErrorOverview, Overview, PartitionOverview, Snapshot, TaskOverview};
+pub use retries::{Deferred, Done};
 
 /// After so long without a record, an empty line shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use towpath_config::Finding;
 use towpath_model::{
     Config, ConfigKey, ConnectorKind, ConnectorName, ConnectorState, Health, TargetState, TaskId, TaskState,
+    TopicPartition,
 };
 
 /// Who may change a connector.
@@ -146,6 +147,39 @@ pub struct RetryState {
     pub next_ms: i64,
 }
 
+/// A record by where it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordId {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+impl RecordId {
+    /// The partition that it stands in.
+    pub fn partition(&self) -> TopicPartition {
+        TopicPartition::new(self.topic.clone(), self.partition)
+    }
+
+    /// Whether it stands in this partition.
+    pub fn is_of(&self, partition: &TopicPartition) -> bool {
+        self.topic == partition.topic && self.partition == partition.partition
+    }
+}
+
+/// A record of a sink that waits to be put again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeferredRecord {
+    /// Which record.
+    #[serde(flatten)]
+    pub id: RecordId,
+    /// How it fares; it was not tried yet while it waits behind another of its key.
+    pub retry: Option<RetryState>,
+}
+
 /// The numbers of a task since it first started in this process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskMetrics {
@@ -173,6 +207,10 @@ pub struct TaskMetrics {
     pub filtered_total: u64,
     /// Records written to the dead letter queue.
     pub dead_letters_total: u64,
+    /// Records set apart, to be put again while others pass them: `errors.retry.mode=defer`.
+    pub deferred_total: u64,
+    /// How many of them wait.
+    pub deferred: u64,
     /// Times that a committed offset lay outside of what the log still holds.
     pub offsets_out_of_range_total: u64,
     /// Commits of offsets.

@@ -258,6 +258,7 @@ impl Board {
                 waiting_since_ms: meters.and_then(|meters| meters.waiting_since()),
                 recent_errors: kept.errors.iter().filter(recent).count(),
                 out_of_range: meters.map_or(0, |meters| meters.out_of_range.get()),
+                deferred: meters.map_or(0, |meters| meters.waiting()),
             };
             tasks.push((task, health::of_task(&view, now_ms, self.stall_after)));
         }

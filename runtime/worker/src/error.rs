@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use towpath_model::{ConnectorName, Kind, TaskId};
 
+use crate::answers::RecordId;
+
 /// Why a request to the worker was not fulfilled.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -75,6 +77,9 @@ pub enum Error {
         /// The class in the request.
         requested: String,
     },
+    /// The record does not wait to be put again.
+    #[error("No record at topic {}, partition {}, offset {} waits to be put again", .0.topic, .0.partition, .0.offset)]
+    NotDeferred(RecordId),
     /// A request that makes no sense as it stands.
     #[error("{0}")]
     BadRequest(String),
@@ -121,6 +126,7 @@ impl Error {
             Self::FileOwned { .. } => "worker.file_owned",
             Self::UnknownPlugin(_) | Self::UnknownClass { .. } => "worker.unknown_plugin",
             Self::ClassMismatch { .. } => "worker.class_mismatch",
+            Self::NotDeferred(_) => "worker.not_deferred",
             Self::BadRequest(_) => "worker.bad_request",
             Self::NotStopped(_) => "worker.not_stopped",
             Self::Starting => "worker.starting",
@@ -139,6 +145,7 @@ impl Error {
             | Self::UnknownConnector(_)
             | Self::UnknownToRestart(_)
             | Self::UnknownTask(_)
+            | Self::NotDeferred(_)
             | Self::UnknownPlugin(_) => 404,
             Self::Exists(_) => 409,
             Self::NameMismatch { .. }

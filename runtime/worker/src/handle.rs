@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use towpath_config::{Finding, Reading};
 use towpath_log::{GroupOffset, LogEngine};
-use towpath_model::{Config, ConfigKey, ConnectorKind, ConnectorName, Plugin, Plugins, TargetState, TaskId};
+use towpath_model::{Clock, Config, ConfigKey, ConnectorKind, ConnectorName, Plugin, Plugins, TargetState, TaskId};
 
 use crate::answers::{
     ConnectorInfo, ConnectorStatus, ErrorEntry, Initial, OffsetEntry, Owner, PluginInfo, Put, TaskStatus, Validation,
@@ -68,6 +68,7 @@ pub struct Handle {
     pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
     pub(crate) log: Arc<dyn LogEngine>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) offsets: Arc<SourceOffsets>,
     pub(crate) ready: watch::Receiver<bool>,
 }

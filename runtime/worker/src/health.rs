@@ -20,6 +20,8 @@ pub(crate) struct TaskView<'a> {
     pub(crate) recent_errors: usize,
     /// Whether the committed offset lay outside of the log.
     pub(crate) out_of_range: u64,
+    /// Records that wait to be put again while others pass them.
+    pub(crate) deferred: u64,
 }
 
 /// What is known of a connector apart from its tasks.
@@ -52,6 +54,9 @@ pub(crate) fn of_task(view: &TaskView<'_>, now_ms: i64, stall_after: Duration) -
     {
         let waited = Duration::from_millis(u64::try_from(now_ms - since).unwrap_or(0));
         return (HealthLevel::Stalled, format!("there is data, and nothing has moved for {}", seconds(waited)));
+    }
+    if view.deferred > 0 {
+        return (HealthLevel::Degraded, format!("{} records wait to be put again", view.deferred));
     }
     if view.recent_errors > 0 {
         return (HealthLevel::Degraded, format!("{} records were refused in the last minute", view.recent_errors));
@@ -128,6 +133,7 @@ mod tests {
             waiting_since_ms: None,
             recent_errors: 0,
             out_of_range: 0,
+            deferred: 0,
         }
     }
 

@@ -24,6 +24,7 @@ mod meters;
 mod plan;
 mod positions;
 mod rehearsal;
+mod retries;
 mod settings;
 mod store;
 mod supervisor;
@@ -33,8 +34,9 @@ mod tests;
 mod worker;
 
 pub use answers::{
-    ConnectorInfo, ConnectorStatus, ErrorEntry, Initial, OffsetEntry, Owner, PartitionProgress, PluginInfo, PluginKind,
-    Put, RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey, Validation,
+    ConnectorInfo, ConnectorStatus, DeferredRecord, ErrorEntry, Initial, OffsetEntry, Owner, PartitionProgress,
+    PluginInfo, PluginKind, Put, RecordId, RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey,
+    Validation,
 };
 pub use checker::{Checker, Inspection, Reach};
 pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};

@@ -45,10 +45,12 @@ pub(crate) struct Meters {
     pub(crate) skipped: Counter,
     pub(crate) filtered: Counter,
     pub(crate) dead_letters: Counter,
+    pub(crate) deferrals: Counter,
     pub(crate) out_of_range: Counter,
     pub(crate) commits: Counter,
     pub(crate) commit_micros: Counter,
     pub(crate) restarts: Counter,
+    deferred: AtomicU64,
     batch_records_max: AtomicU64,
     guest_memory: AtomicU64,
     guest_busy_ms: AtomicU64,
@@ -97,6 +99,16 @@ impl Meters {
 
     pub(crate) fn source_lag(&self, lag_ms: Option<u64>, lag_bytes: Option<u64>) {
         self.lock().source_lag = (lag_ms, lag_bytes);
+    }
+
+    /// So many records wait to be put again.
+    pub(crate) fn deferred(&self, waiting: usize) {
+        self.deferred.store(waiting as u64, Ordering::Relaxed);
+    }
+
+    /// How many records wait to be put again.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.deferred.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_retry(&self, retry: Option<RetryState>) {
@@ -170,6 +182,8 @@ impl Meters {
             skipped_total: self.skipped.get(),
             filtered_total: self.filtered.get(),
             dead_letters_total: self.dead_letters.get(),
+            deferred_total: self.deferrals.get(),
+            deferred: self.waiting(),
             offsets_out_of_range_total: self.out_of_range.get(),
             commits_total: self.commits.get(),
             commit_micros_total: self.commit_micros.get(),

@@ -19,6 +19,9 @@ pub(crate) struct SettingError {
     pub(crate) reason: String,
 }
 
+/// Records that are set apart, where the configuration does not say how many may be.
+const DEFERRED_MAX: usize = 10_000;
+
 type Result<T> = std::result::Result<T, SettingError>;
 
 /// `errors.tolerance`.
@@ -84,6 +87,8 @@ pub(crate) struct SinkSettings {
     pub(crate) start: Reset,
     pub(crate) out_of_range: Reset,
     pub(crate) commit_interval: Duration,
+    /// How many records may be set apart to be put again later; none where the others wait for them.
+    pub(crate) defers: Option<usize>,
 }
 
 /// `topics` or `topics.regex`.
@@ -157,6 +162,11 @@ impl SinkSettings {
             start: configured.unwrap_or(Reset::Earliest),
             out_of_range: reset(config, "offset.out.of.range")?.unwrap_or(Reset::Fail),
             commit_interval: millis(config, "offset.flush.interval.ms")?.unwrap_or(limits.offset_commit_interval),
+            defers: match config.get("errors.retry.mode").unwrap_or("block") {
+                "block" => None,
+                "defer" => Some(number(config, "errors.retry.deferred.max")?.unwrap_or(DEFERRED_MAX)),
+                _ => return Err(fault("errors.retry.mode", "String must be one of: block, defer")),
+            },
         })
     }
 }

@@ -64,6 +64,7 @@ impl Worker {
             secrets: self.config.secrets.clone(),
             limits: self.config.limits.clone(),
             log: self.log.clone(),
+            clock: self.clock.clone(),
             offsets: self.offsets.clone(),
             ready: self.ready.subscribe(),
         }

@@ -47,6 +47,7 @@ fn task() -> TaskOverview {
         skipped_total: 0,
         filtered_total: 0,
         dead_letters_total: 0,
+        deferred: 0,
         restarts_total: 0,
         guest_memory_bytes: 0,
         guest_busy_ms: 0,

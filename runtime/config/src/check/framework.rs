@@ -302,7 +302,8 @@ pub(super) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
             ERRORS,
             Width::Short,
             "Retry mode",
-            "block: the partition waits for a record that is tried again.",
+            "block: the partition waits for a record that is tried again. defer, for sinks: the record and what follows of its key are set \
+             apart in the topic connect-retries-<name> and put again later, while all others go on.",
         ),
         key(
             "retry.backoff.ms",
@@ -324,13 +325,16 @@ pub(super) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
         batch("batch.max.bytes", Int, "The most bytes of records that are handled at a time."),
         batch("batch.linger.ms", Long, "How long a batch waits for more records, in milliseconds."),
     ];
-    restrict(&mut keys, "errors.retry.mode", &["block"]);
     if kind == ConnectorKind::Sink {
+        let doc = "How many records may wait under errors.retry.mode=defer before a record of another key blocks; 10000 when not set.";
+        keys.push(batch("errors.retry.deferred.max", Int, doc));
+        restrict(&mut keys, "errors.retry.mode", &["block", "defer"]);
         keys.push(batch("offset.flush.interval.ms", Long, "How often offsets are committed, in milliseconds."));
         let doc = "Where to read on when the committed offset lies outside the topic: fail, earliest or latest.";
         keys.push(batch("offset.out.of.range", Text, doc));
         restrict(&mut keys, "offset.out.of.range", &["fail", "none", "earliest", "latest"]);
     } else {
+        restrict(&mut keys, "errors.retry.mode", &["block"]);
         // Sources have a dead letter queue here, too.
         keys.extend(sink().into_iter().filter(|key| key.name.starts_with("errors.deadletterqueue.")));
     }

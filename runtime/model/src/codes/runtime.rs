@@ -61,6 +61,18 @@ pub(super) const CODES: &[Code] = &[
         "`towpath status` lists those there are.",
     ),
     code(
+        "worker.behind",
+        Environment,
+        "The record waits because one of the same key does, which is put again later (errors.retry.mode=defer).",
+        "Nothing: it follows by itself. towpath retries list NAME shows what holds it up.",
+    ),
+    code(
+        "worker.not_deferred",
+        Input,
+        "The record does not wait to be put again: it was delivered or dropped meanwhile, or never waited.",
+        "See what waits: towpath retries list NAME.",
+    ),
+    code(
         "worker.not_stopped",
         Input,
         "Offsets can be changed only while the connector is stopped.",

@@ -113,6 +113,9 @@ pub struct TaskOverview {
     pub filtered_total: u64,
     /// Records in the dead letter queue.
     pub dead_letters_total: u64,
+    /// Records that wait to be put again while others pass them.
+    #[serde(default)]
+    pub deferred: u64,
     /// Starts beyond the first.
     pub restarts_total: u64,
     /// Memory of the component.
@@ -243,6 +246,7 @@ impl From<TaskStatus> for TaskOverview {
             skipped_total: metrics.skipped_total,
             filtered_total: metrics.filtered_total,
             dead_letters_total: metrics.dead_letters_total,
+            deferred: metrics.deferred,
             restarts_total: metrics.restarts_total,
             guest_memory_bytes: metrics.guest_memory_bytes,
             guest_busy_ms: metrics.guest_busy_ms,

@@ -97,13 +97,29 @@ impl FakeLog {
         self.versions.send_modify(|version| *version += 1);
     }
 
-    /// Appends plain values.
+    /// Appends plain values, each with a key of its own.
     pub(super) fn produce(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
+        self.append(topic, partition, values, |value| Some(format!("k{value}")));
+    }
+
+    /// Appends values whose key is the text before the first `:`; without one it is null.
+    pub(super) fn produce_keyed(&self, topic: &str, values: &[&str]) {
+        let key = |value: &str| value.split_once(':').map(|(key, _)| key.to_owned());
+        self.append(topic, 0, values.iter().map(|value| (*value).to_owned()), key);
+    }
+
+    fn append(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: impl IntoIterator<Item = String>,
+        key: impl Fn(&str) -> Option<String>,
+    ) {
         let mut builder = BatchBuilder::default();
         let index = builder.topic(topic);
         builder.run(Run { records: 0, topic: index, origin: index, partition, key: Form::BYTES, value: Form::BYTES });
         for value in values {
-            builder.key(Some(format!("k{value}").as_bytes()));
+            builder.key(key(&value).as_deref().map(str::as_bytes));
             builder.value(Some(value.as_bytes()));
             builder.end(None, None);
         }

@@ -2,6 +2,7 @@
 //! everybody waits.
 
 mod crash;
+mod deferred;
 mod folder;
 mod log;
 mod plugins;

@@ -1,6 +1,7 @@
 //! Connectors that follow a script and write down what they were asked.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(super) enum Put {
     /// Never answers.
     Hang,
     Fail(ConnectorError),
+    /// These may pass another time.
+    Down(Vec<bool>),
     /// Refuses the records with these values.
     Refuse(Vec<&'static str>, bool),
 }
@@ -44,6 +47,8 @@ pub(super) struct Script {
     pub(super) opens: Mutex<VecDeque<ConnectorError>>,
     pub(super) assigns: Mutex<VecDeque<ConnectorError>>,
     pub(super) flushes: Mutex<VecDeque<Result<Flushed, ConnectorError>>>,
+    /// A target that does not take records of these keys now, and those of others.
+    pub(super) down: Mutex<HashSet<String>>,
     /// A sink that keeps what it was given until told otherwise.
     pub(super) buffers: Mutex<bool>,
     pub(super) diary: Mutex<Vec<String>>,
@@ -353,7 +358,17 @@ impl Sink for FakeSink {
             .records()
             .map(|record| String::from_utf8_lossy(record.value.bytes.unwrap_or(b"null")).into_owned())
             .collect();
-        let put = self.script.puts.lock().unwrap().pop_front().unwrap_or(Put::Accept);
+        let keys: Vec<_> = records.records().map(|record| record.key.bytes.map(String::from_utf8_lossy)).collect();
+        let is_down = |key: &Option<Cow<'_, str>>| {
+            key.as_ref().is_some_and(|key| self.script.down.lock().unwrap().contains(key.as_ref()))
+        };
+        let down: Vec<bool> = keys.iter().map(is_down).collect();
+        let put = match self.script.puts.lock().unwrap().pop_front() {
+            Some(put) => put,
+            None if down.iter().all(|down| *down) => Put::Fail(ConnectorError::retriable("503")),
+            None if down.contains(&true) => Put::Down(down),
+            None => Put::Accept,
+        };
         let deliver = |values: &[String]| self.script.delivered.lock().unwrap().extend(values.iter().cloned());
         let answer = match put {
             Put::Accept => {
@@ -362,6 +377,18 @@ impl Sink for FakeSink {
             }
             Put::Hang => std::future::pending().await,
             Put::Fail(error) => Err(error),
+            Put::Down(down) => {
+                let accepted = values.iter().zip(&down).filter(|(_, down)| !**down);
+                deliver(&accepted.map(|(value, _)| value.clone()).collect::<Vec<_>>());
+                let failed = (0u32..).zip(&down).filter(|(_, down)| **down);
+                let failed = failed.map(|(index, _)| RecordError {
+                    index,
+                    code: "http.status".into(),
+                    reason: "503".into(),
+                    retriable: true,
+                });
+                Err(ConnectorError::Records(failed.collect()))
+            }
             Put::Refuse(refused, retriable) => {
                 let is_refused = |value: &String| refused.contains(&value.as_str());
                 deliver(&values.iter().filter(|value| !is_refused(value)).cloned().collect::<Vec<_>>());

@@ -9,6 +9,7 @@ use towpath_model::{Batch, Kind, crash_point};
 use crate::creation::{Creation, KnownTopics};
 use crate::errors::Stage;
 use crate::settings::TaskSettings;
+use crate::store::ensure_retries;
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Task, Wanted, pause};
 
@@ -35,14 +36,15 @@ impl Committer {
         })
     }
 
-    /// Invariant 5: offsets and dead letters become durable together or not at all.
+    /// Invariant 5: offsets, dead letters and rows of the retry topic become durable together or not at all.
     pub(super) async fn commit(
         &mut self,
         offsets: Vec<GroupOffset>,
         letters: Vec<Batch>,
+        retries: Vec<Batch>,
     ) -> Result<Vec<GroupOffset>, Halt> {
         loop {
-            match self.attempt(&offsets, &letters).await {
+            match self.attempt(&offsets, &letters, &retries).await {
                 Ok(()) => break,
                 Err(error) if error.kind() == Kind::Retry || matches!(error, LogError::UnknownTopic(_)) => {
                     self.known.forget();
@@ -57,18 +59,21 @@ impl Committer {
         Ok(offsets)
     }
 
-    async fn attempt(&mut self, offsets: &[GroupOffset], letters: &[Batch]) -> Result<(), LogError> {
+    async fn attempt(&mut self, offsets: &[GroupOffset], letters: &[Batch], retries: &[Batch]) -> Result<(), LogError> {
         let log = &self.task.shared.log;
         for topic in letters.iter().flat_map(|batch| &batch.columns().topics) {
             if !self.known.knows(topic) {
                 self.known.ensure(log.as_ref(), &self.creation, topic).await?;
             }
         }
+        if !retries.is_empty() {
+            ensure_retries(log.as_ref(), &self.task.id.connector).await?;
+        }
         crash_point("sink.before_offset_commit");
         let clock = &self.task.shared.clock;
         let began = clock.monotonic();
         let commit = Commit {
-            records: letters.to_vec(),
+            records: letters.iter().chain(retries).cloned().collect(),
             group_offsets: offsets.to_vec(),
             compression: self.settings.compression,
         };

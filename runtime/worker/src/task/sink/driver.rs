@@ -8,16 +8,18 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use towpath_log::GroupOffset;
-use towpath_model::{Coded, ConnectorError, Flushed, Interrupt, Kind, Sink, TopicPartition, crash_point};
+use towpath_log::{Error as LogError, GroupOffset};
+use towpath_model::{Coded, ConnectorError, Flushed, Interrupt, Kind, Record, Sink, TopicPartition, crash_point};
 
 use super::assignment::{self, Start};
 use super::commit::Committer;
+use super::deferred::{Deferring, id_of};
 use super::fetch::{Fetched, Fetcher, Miss};
 use super::lanes::Lanes;
 use super::letters::Letters;
 use super::machine::{Action, Event, Machine};
 use super::put::Delivery;
+use crate::answers::RecordId;
 use crate::errors::{DeadLetters, Stage};
 use crate::handle::consumer_group;
 use crate::settings::{SinkSettings, TaskSettings};
@@ -26,6 +28,10 @@ use crate::task::retry::Retrying;
 use crate::task::topics::UsedTopics;
 use crate::task::{Failure, Halt, Task, Wanted};
 
+/// A flush comes so soon when something is to be written to the retry topic.
+const WRITE_DEFERRED_WITHIN: Duration = Duration::from_millis(100);
+/// The least time that other records have, between two turns of deferred ones.
+const TURN: Duration = Duration::from_millis(50);
 /// How often the lag is looked at while nothing else happens.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -67,6 +73,11 @@ pub(super) struct Driver {
     fetched: Option<Fetched>,
     pub(super) delivery: Delivery,
     pub(super) letters: Letters,
+    /// Records that are put again while others pass them, where the configuration wants that.
+    pub(super) deferring: Option<Deferring>,
+    following: Call<Result<Option<towpath_log::Fetched>, LogError>>,
+    /// A deferred record may be put from then on, whatever fetch is under way.
+    deferred_at: Option<Instant>,
     pub(super) dead_letters: Option<DeadLetters>,
     pub(super) retrying: Retrying,
     /// Before the first put, because an earlier start was told to wait.
@@ -103,6 +114,9 @@ impl Driver {
             fetched: None,
             delivery: Delivery::default(),
             letters: Letters::default(),
+            deferring: Deferring::open(&task, settings.retry, sink.defers).await?,
+            following: Call::default(),
+            deferred_at: None,
             fetch_void: false,
             fetch_wanted: false,
             pause_ends: None,
@@ -126,6 +140,7 @@ impl Driver {
                 _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Stop) => return Ok(()),
             }
         }
+        self.follow();
         let mut actions = vec![self.machine.begin()];
         loop {
             for action in actions {
@@ -174,6 +189,17 @@ impl Driver {
                 Ok(()) => Ok(self.assignment_changed().then_some(Event::TopicsChanged)),
                 Err(_) => Err(Failure::internal("the log is gone")),
             },
+            news = self.following.answer() => {
+                self.heard(&news)?;
+                Ok(None)
+            }
+            () = moment(self.deferred_at) => {
+                self.deferred_at = None;
+                if self.fetcher.is_none() {
+                    self.cancel.notify_one();
+                }
+                Ok(None)
+            }
             () = moment(self.pause_ends) => { self.pause_ends = None; Ok(Some(Event::PauseOver)) }
             () = moment(self.flush_at) => { self.flush_at = None; Ok(Some(Event::FlushDue)) }
             () = tokio::time::sleep_until(self.lag_at) => {
@@ -200,6 +226,7 @@ impl Driver {
                 self.fetch_wanted = false;
                 self.fetched = None;
                 self.lanes.drop_fetched();
+                self.recall();
             }
             Action::Put => self.put(),
             Action::Flush => {
@@ -280,6 +307,23 @@ impl Driver {
             self.fetch_wanted = true;
             return;
         };
+        let (now_ms, most) = (self.task.shared.clock.now_ms(), self.settings.batch.records as usize);
+        let lanes = &self.lanes;
+        if let Some(deferring) = &mut self.deferring {
+            let owned = |id: &RecordId| lanes.has(&id.partition());
+            let given = deferring.give(now_ms, most, owned);
+            if !given.is_empty() {
+                let topic = deferring.topic().to_owned();
+                self.fetching.start(aside("fetching", async move {
+                    let fetched = fetcher.fetch_deferred(&topic, &given).await;
+                    (fetcher, fetched)
+                }));
+                return;
+            }
+            let next_ms = deferring.next_ms(owned);
+            let wait = next_ms.map(|next| Duration::from_millis(u64::try_from(next - now_ms).unwrap_or(0)));
+            self.deferred_at = wait.map(|wait| Instant::now() + wait.max(TURN));
+        }
         let fetches = self.lanes.fetches();
         // Decompressing and converting the next batch keeps another core busy while the guest takes this one.
         self.fetching.start(aside("fetching", async move {
@@ -311,6 +355,11 @@ impl Driver {
         for (partition, next_offset, high_watermark) in &fetched.ends {
             self.lanes.fetched(partition, *next_offset, *high_watermark);
         }
+        if fetched.deferred
+            && let Some(deferring) = &mut self.deferring
+        {
+            deferring.found(fetched.original.records().map(|record| id_of(&record)));
+        }
         // A batch of which nothing is left moves offsets all the same, in its turn.
         let something = !fetched.original.is_empty();
         if !fetched.records.is_empty() {
@@ -326,10 +375,24 @@ impl Driver {
         if !self.delivery.more()
             && let Some(mut fetched) = self.fetched.take()
         {
-            self.letters.add(std::mem::take(&mut fetched.letters));
+            let letters = std::mem::take(&mut fetched.letters);
             self.delivery = Delivery::new(fetched);
+            match &mut self.deferring {
+                Some(deferring) if self.delivery.is_deferred() => {
+                    let now_ms = self.task.shared.clock.now_ms();
+                    deferring.delivering();
+                    deferring.dead_letters(letters);
+                    self.delivery.vanished().iter().for_each(|record| deferring.done(&id_of(record), now_ms));
+                }
+                _ => self.letters.add(letters),
+            }
         }
-        let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes).clone();
+        let now_ms = self.task.shared.clock.now_ms();
+        let is_deferred = self.delivery.is_deferred();
+        let deferring = self.deferring.as_mut().filter(|deferring| !is_deferred && deferring.len() > 0);
+        let parks = deferring.map(|deferring| |record: &Record<'_>| deferring.parks(record, now_ms));
+        let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes, parks).clone();
+        self.seal_deferred();
         if !chunk.records.is_empty() {
             self.used.of(&self.task, &chunk.records, |run| run.origin);
             self.task.meters.batch(chunk.records.len());
@@ -355,14 +418,60 @@ impl Driver {
                 .iter()
                 .any(|entry| entry.partition == *partition && entry.offset.is_some_and(|offset| offset > first))
         };
-        let letters = self.letters.due(passed);
+        let mut letters = self.letters.due(passed);
+        let mut retries = Vec::new();
+        if let Some(deferring) = &mut self.deferring {
+            let (more, rows) = deferring.due(passed);
+            letters.extend(more);
+            retries = rows;
+        }
         self.committing.start(
             async move {
-                let committed = committer.commit(offsets, letters).await;
+                let committed = committer.commit(offsets, letters, retries).await;
                 (committer, committed)
             }
             .boxed(),
         );
+    }
+
+    /// Sees to it that what was decided of deferred records is soon written.
+    pub(super) fn seal_deferred(&mut self) {
+        let Some(deferring) = &mut self.deferring else { return };
+        self.task.meters.deferrals.add(deferring.seal());
+        self.task.meters.deferred(deferring.len());
+        if deferring.is_unwritten() {
+            let at = Instant::now() + WRITE_DEFERRED_WITHIN;
+            self.flush_at = Some(self.flush_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// What was fetched ahead of deferred records waits again.
+    fn recall(&mut self) {
+        if let Some(deferring) = &mut self.deferring {
+            deferring.recall();
+        }
+    }
+
+    /// Waits for news of the retry topic.
+    fn follow(&mut self) {
+        if let Some(deferring) = &self.deferring {
+            self.following.start(deferring.follow(self.task.shared.log.clone()).boxed());
+        }
+    }
+
+    fn heard(&mut self, news: &Result<Option<towpath_log::Fetched>, LogError>) -> Result<(), Failure> {
+        let news = news.as_ref().map_err(|error| Failure::log("following the retry topic", error))?;
+        if let (Some(news), Some(deferring)) = (news, &mut self.deferring) {
+            deferring.take_in(news);
+            self.task.meters.deferred(deferring.len());
+            // What has come up may be due before what the fetch under way was to end for.
+            if !news.records.is_empty() && self.fetcher.is_none() {
+                self.deferred_at =
+                    Some(self.deferred_at.map_or(Instant::now() + TURN, |at| at.min(Instant::now() + TURN)));
+            }
+        }
+        self.follow();
+        Ok(())
     }
 
     async fn close(mut self) -> Result<(), Failure> {

@@ -10,9 +10,11 @@ use towpath_log::{Error as LogError, Fetch};
 use towpath_model::{Batch, Coded, ConnectorError, Kind, Record, TopicPartition};
 
 use super::letters::Letter;
+use crate::answers::RecordId;
 use crate::batch;
 use crate::errors::{Action, Context, DeadLetters, Origin, Stage, on_failed_call, on_refused_record};
 use crate::settings::TaskSettings;
+use crate::store::read_given;
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Task, Wanted, pause, wait_of};
@@ -33,6 +35,8 @@ pub(super) struct Fetched {
     pub(super) origins: Vec<u32>,
     /// Records that converters and transforms refused.
     pub(super) letters: Vec<Letter>,
+    /// These come from the retry topic.
+    pub(super) deferred: bool,
 }
 
 /// Why nothing was fetched.
@@ -126,6 +130,17 @@ impl Fetcher {
         self.convert(batch::join(batches), ends).await
     }
 
+    /// Fetches and converts deferred records that were given out.
+    pub(super) async fn fetch_deferred(&mut self, topic: &str, given: &[(RecordId, i64)]) -> Result<Fetched, Miss> {
+        let original = loop {
+            match read_given(self.task.shared.log.as_ref(), topic, given).await {
+                Ok(original) => break original,
+                Err(error) => self.missed(error).await?,
+            }
+        };
+        Ok(Fetched { deferred: true, ..self.convert(original, Vec::new()).await? })
+    }
+
     async fn missed(&mut self, error: LogError) -> Result<(), Miss> {
         match error {
             LogError::OffsetOutOfRange { partition, offset, .. } => Err(Miss::OutOfRange { partition, offset }),
@@ -160,7 +175,8 @@ impl Fetcher {
             }
             letters = refusing.finish();
         }
-        Ok(Fetched { ends, original, records: converted.records, origins: converted.origins, letters })
+        let (records, origins) = (converted.records, converted.origins);
+        Ok(Fetched { ends, original, records, origins, letters, deferred: false })
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {

@@ -42,6 +42,10 @@ impl Letters {
         due.into_iter().map(|letter| letter.records).collect()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Whether so many wait that they should not wait any longer.
     pub(super) fn too_many(&self) -> bool {
         self.bytes > WAITING_BYTES_MAX

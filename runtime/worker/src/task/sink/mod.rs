@@ -2,6 +2,7 @@
 
 mod assignment;
 mod commit;
+mod deferred;
 mod driver;
 mod fetch;
 mod lanes;

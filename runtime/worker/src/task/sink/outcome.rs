@@ -1,5 +1,6 @@
 //! What the guest's answers mean: records delivered, refused or to be repeated, offsets that are safe, pauses.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,11 +8,14 @@ use towpath_log::{Fetch, LogEngine};
 use towpath_model::{Batch, Coded, ConnectorError, Flushed, Kind, LateError, Position, RecordError, TopicPartition};
 
 use super::assignment;
+use super::deferred::{Cause, Deferring, id_of, same_lane};
 use super::driver::{Answer, Driver};
 use super::fetch::Refusing;
 use super::machine::{Event, Step};
+use crate::answers::RecordId;
 use crate::errors::Stage;
 use crate::settings::Reset;
+use crate::store::read_given;
 use crate::task::{Failure, Notice, wait_of};
 
 /// The least time between a flush and the next one that no put has asked for.
@@ -54,27 +58,45 @@ impl Driver {
     }
 
     fn put_answered(&mut self, put: Result<(), ConnectorError>) -> Result<Event, Failure> {
-        let refused = match put {
+        let (mut after, mut again) = (None, Vec::new());
+        let errors = match put {
             Ok(()) => Vec::new(),
-            Err(ConnectorError::Records(refused)) => refused,
+            Err(ConnectorError::Records(errors)) => errors,
             Err(ConnectorError::Throttled { after }) if after < ROOM_WAIT_MAX => {
                 self.pause_ends = Some(Instant::now() + after);
                 return Ok(Event::Failed(Step::Put));
             }
-            Err(error) => return self.failed(Step::Put, "putting records", &error),
+            Err(error) => match self.set_apart(&error) {
+                Some(apart) => {
+                    after = wait_of(&error);
+                    again = apart.others;
+                    apart.failed
+                }
+                None => return self.failed(Step::Put, "putting records", &error),
+            },
         };
-        let (again, refused): (Vec<&RecordError>, Vec<_>) = refused.iter().partition(|error| error.retriable);
-        let delay = match again.first() {
-            Some(first) => {
-                let cause = self.task.redactor.redact(&first.reason).into_owned();
-                self.retrying.failed(Stage::Put, &first.code, cause, None)
+        let failed: HashSet<u32> = errors.iter().map(|error| error.index).collect();
+        let (passing, mut refused): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.retriable);
+        let has_room = |deferring: &Deferring| self.delivery.is_deferred() || deferring.has_room();
+        let (mut delay, mut deferred) = (None, 0);
+        if self.deferring.as_ref().is_some_and(has_room) {
+            deferred = passing.len();
+            let given_up = self.defer(passing, after)?;
+            deferred -= given_up.len();
+            refused.extend(given_up);
+        } else if let Some(first) = passing.first() {
+            let cause = self.task.redactor.redact(&first.reason).into_owned();
+            delay = self.retrying.failed(Stage::Put, &first.code, cause, None);
+            match delay {
+                Some(_) => again.extend(passing.iter().map(|error| error.index)),
+                None => refused.extend(passing),
             }
-            None => None,
-        };
-        let (again, given_up) = if delay.is_some() { (again, vec![]) } else { (vec![], again) };
-        self.refuse(refused.into_iter().chain(given_up).collect())?;
+        }
+        self.refuse(refused)?;
+        self.taken(&failed);
         let bytes = self.delivery.chunk_bytes();
-        let settled = self.delivery.settle(&again, &mut self.lanes);
+        let settled = self.delivery.settle(&again, &mut self.lanes).saturating_sub(deferred);
+        self.seal_deferred();
         let meters = &self.task.meters;
         meters.records.add(settled as u64);
         if let Some(delay) = delay {
@@ -82,26 +104,102 @@ impl Driver {
             return Ok(Event::Failed(Step::Put));
         }
         self.retrying.worked();
-        meters.bytes.add(bytes as u64);
-        meters.progress(self.task.shared.clock.now_ms());
+        if settled > 0 {
+            meters.bytes.add(bytes as u64);
+            meters.progress(self.task.shared.clock.now_ms());
+        }
         Ok(Event::Put { more: self.delivery.more() })
     }
 
+    /// Which records of a batch that failed as a whole are deferred, if any are: all of one that was deferred before, and of another the
+    /// first, with those of its key, once it has failed often enough.
+    fn set_apart(&mut self, error: &ConnectorError) -> Option<Apart> {
+        let deferring = self.deferring.as_mut().filter(|_| error.kind() == Kind::Retry)?;
+        let consumed = self.delivery.chunk_consumed();
+        let first = consumed.first()?;
+        let is_deferred = self.delivery.is_deferred();
+        if !is_deferred && (matches!(error, ConnectorError::Throttled { .. }) || !deferring.failed_as_a_whole()) {
+            return None;
+        }
+        let mut apart = Apart::default();
+        for (index, record) in (0..).zip(&consumed) {
+            if is_deferred || same_lane(first, record) {
+                let (code, reason) = (error.code().to_owned(), error.to_string());
+                apart.failed.push(RecordError { index, code, reason, retriable: true });
+            } else {
+                apart.others.push(index);
+            }
+        }
+        Some(apart)
+    }
+
+    /// Records of the chunk that may pass when repeated wait for that while others pass them. Answers those that have been tried
+    /// often enough.
+    fn defer(&mut self, passing: Vec<RecordError>, after: Option<Duration>) -> Result<Vec<RecordError>, Failure> {
+        let Some(deferring) = &mut self.deferring else { return Ok(passing) };
+        if passing.is_empty() {
+            deferring.went_through();
+            return Ok(passing);
+        }
+        let now_ms = self.task.shared.clock.now_ms();
+        let consumed = self.delivery.chunk_consumed();
+        let mut given_up = Vec::new();
+        for (number, error) in passing.into_iter().enumerate() {
+            let record = consumed.get(error.index as usize).ok_or_else(not_given)?;
+            let reason = &*self.task.redactor.redact(&error.reason);
+            let cause = Cause { code: &error.code, reason, after };
+            let waits = match self.delivery.is_deferred() {
+                true => deferring.failed_again(&id_of(record), cause, now_ms),
+                false => deferring.defer(record, cause, now_ms),
+            };
+            if number == 0 {
+                let place = record.offset.unwrap_or(-1);
+                let message = format!(
+                    "record at topic {}, partition {}, offset {place}: {reason}",
+                    record.origin(),
+                    record.run.partition
+                );
+                self.task.note_error(Stage::Put.name(), &error.code, message);
+            }
+            if waits {
+                self.task.meters.retries.add(1);
+            } else {
+                given_up.push(error);
+            }
+        }
+        Ok(given_up)
+    }
+
+    /// The guest has taken all of the chunk but for these.
+    fn taken(&mut self, failed: &HashSet<u32>) {
+        let Some(deferring) = self.deferring.as_mut().filter(|_| self.delivery.is_deferred()) else { return };
+        let consumed = self.delivery.chunk_consumed();
+        let taken = (0..).zip(&consumed).filter(|(index, _)| !failed.contains(index));
+        deferring.handed(taken.map(|(_, record)| id_of(record)).collect());
+    }
+
     /// Applies the rules to records of the chunk that the guest refused for good.
-    fn refuse(&mut self, mut refused: Vec<&RecordError>) -> Result<(), Failure> {
+    fn refuse(&mut self, mut refused: Vec<RecordError>) -> Result<(), Failure> {
         if refused.is_empty() {
             return Ok(());
         }
         refused.sort_by_key(|error| error.index);
+        let now_ms = self.task.shared.clock.now_ms();
+        let mut deferring = self.deferring.as_mut().filter(|_| self.delivery.is_deferred());
         let mut refusing = Refusing::new(&self.task, &self.settings, &mut self.dead_letters);
         for error in refused {
-            let record = self.delivery.consumed(error.index);
-            let record =
-                record.ok_or_else(|| Failure::internal("the connector refused a record that it was not given"))?;
+            let record = self.delivery.consumed(error.index).ok_or_else(not_given)?;
             let class = &self.task.plugin.spec().name;
             refusing.refuse(&record, Stage::Put, class, &error.code, &error.reason)?;
+            if let Some(deferring) = &mut deferring {
+                deferring.done(&id_of(&record), now_ms);
+            }
         }
-        self.letters.add(refusing.finish());
+        let letters = refusing.finish();
+        match deferring {
+            Some(deferring) => deferring.dead_letters(letters),
+            None => self.letters.add(letters),
+        }
         Ok(())
     }
 
@@ -109,8 +207,12 @@ impl Driver {
         if self.retrying.is_at(Stage::Flush) {
             self.retrying.worked();
         }
-        let (late_again, late): (Vec<LateError>, Vec<LateError>) =
+        let (mut late_again, mut late): (Vec<LateError>, Vec<LateError>) =
             flushed.late_errors.into_iter().partition(|late| late.retriable);
+        let mut deferred_late = Vec::new();
+        if self.deferring.as_ref().is_some_and(Deferring::has_room) {
+            deferred_late = std::mem::take(&mut late_again);
+        }
         let mut rewinds = flushed.rewinds;
         // What may pass is read and put again from there on; order per partition holds, what stood behind is repeated.
         rewinds.extend(late_again.iter().map(rewind_to));
@@ -119,34 +221,92 @@ impl Driver {
             let delay = self.retrying.failed(Stage::Flush, &first.code, cause, None);
             self.pause_ends = Some(Instant::now() + delay.unwrap_or_default());
         }
+        for error in deferred_late {
+            if !self.defer_late(&error).await? {
+                late.push(error);
+            }
+        }
         for late in &late {
             self.refuse_late(late).await?;
         }
+        let handed_over = self.lanes.handed_over();
         self.lanes.flushed(&flushed.offsets);
         let refetch = !rewinds.is_empty();
         if refetch {
             self.lanes.give_up_repeating();
             self.delivery = super::put::Delivery::default();
+            if let Some(deferring) = &mut self.deferring {
+                deferring.recall_delivery();
+            }
             for position in &rewinds {
+                let partition = TopicPartition::new(position.topic.clone(), position.partition);
                 self.lanes.rewind(position);
-                self.letters.rewind(&TopicPartition::new(position.topic.clone(), position.partition), position.offset);
+                self.letters.rewind(&partition, position.offset);
+                if let Some(deferring) = &mut self.deferring {
+                    deferring.rewound(&partition, position.offset);
+                }
             }
         }
-        let commit = !self.lanes.to_commit(&self.group).is_empty() || self.letters.too_many();
+        if let Some(deferring) = &mut self.deferring {
+            // Where the guest vouches for less than it was handed over, it may hold deferred records as well.
+            let behind =
+                |safe: &&Position| handed_over.iter().any(|end| is_same(end, safe) && safe.offset < end.offset);
+            let holds: Vec<_> = flushed.offsets.iter().filter(behind).collect();
+            let holds = |partition: &TopicPartition| holds.iter().any(|position| is_of(position, partition));
+            deferring.flushed(holds, self.task.shared.clock.now_ms());
+        }
+        self.seal_deferred();
+        let unwritten = self.deferring.as_ref().is_some_and(Deferring::must_commit);
+        let commit = !self.lanes.to_commit(&self.group).is_empty() || self.letters.too_many() || unwritten;
         Ok(Event::Flushed { commit, refetch, pause: !late_again.is_empty() })
     }
 
     async fn refuse_late(&mut self, late: &LateError) -> Result<(), Failure> {
-        let partition = TopicPartition::new(late.topic.clone(), late.partition);
-        let batch = consumed_again(self.task.shared.log.as_ref(), &partition, late.offset).await?;
-        let record = batch.records().find(|record| record.offset == Some(late.offset));
-        let record = record.ok_or_else(|| {
-            Failure::internal(format!("record at {partition}, offset {}, is not in the log any more", late.offset))
-        })?;
+        let (batch, was_deferred) = self.consumed_late(late).await?;
+        let record = batch.records().find(|record| record.offset == Some(late.offset)).ok_or_else(|| lost(late))?;
         let mut refusing = Refusing::new(&self.task, &self.settings, &mut self.dead_letters);
         refusing.refuse(&record, Stage::Flush, &self.task.plugin.spec().name, &late.code, &late.reason)?;
-        self.letters.add(refusing.finish());
+        let letters = refusing.finish();
+        match &mut self.deferring {
+            Some(deferring) if was_deferred => {
+                deferring.dead_letters(letters);
+                deferring.done(&id_of(&record), self.task.shared.clock.now_ms());
+            }
+            _ => self.letters.add(letters),
+        }
         Ok(())
+    }
+
+    /// As [`defer`](Self::defer), of a record that an earlier put took. Answers false when it has been tried often enough.
+    async fn defer_late(&mut self, late: &LateError) -> Result<bool, Failure> {
+        let (batch, was_deferred) = self.consumed_late(late).await?;
+        let record = batch.records().find(|record| record.offset == Some(late.offset)).ok_or_else(|| lost(late))?;
+        let Some(deferring) = &mut self.deferring else { return Ok(false) };
+        let now_ms = self.task.shared.clock.now_ms();
+        let reason = self.task.redactor.redact(&late.reason);
+        let cause = Cause { code: &late.code, reason: &reason, after: None };
+        self.task.meters.retries.add(1);
+        Ok(match was_deferred {
+            true => deferring.failed_again(&id_of(&record), cause, now_ms),
+            false => deferring.defer(&record, cause, now_ms),
+        })
+    }
+
+    /// A record that an earlier put took, as consumed, and whether it is one that was deferred.
+    fn consumed_late(&self, late: &LateError) -> impl Future<Output = Result<(Batch, bool), Failure>> + Send + 'static {
+        let log = self.task.shared.log.clone();
+        let id = RecordId { topic: late.topic.clone(), partition: late.partition, offset: late.offset };
+        let place =
+            self.deferring.as_ref().and_then(|deferring| Some((deferring.topic().to_owned(), deferring.place(&id)?)));
+        async move {
+            match place {
+                Some((topic, at)) => {
+                    let read = read_given(log.as_ref(), &topic, &[(id, at)]).await;
+                    Ok((read.map_err(|error| Failure::log("reading a deferred record again", &error))?, true))
+                }
+                None => Ok((consumed_again(log.as_ref(), &id.partition(), id.offset).await?, false)),
+            }
+        }
     }
 
     fn failed(&mut self, step: Step, doing: &str, error: &ConnectorError) -> Result<Event, Failure> {
@@ -194,6 +354,31 @@ impl Driver {
         let high_watermark = |partition: &TopicPartition| log.offsets(partition).ok().map(|ends| ends.high_watermark);
         self.task.meters.partitions(self.lanes.progress(high_watermark));
     }
+}
+
+/// What is deferred of a batch that failed as a whole.
+#[derive(Default)]
+struct Apart {
+    failed: Vec<RecordError>,
+    /// The others are put again at once.
+    others: Vec<u32>,
+}
+
+fn is_of(position: &Position, partition: &TopicPartition) -> bool {
+    position.topic == partition.topic && position.partition == partition.partition
+}
+
+fn is_same(one: &Position, other: &Position) -> bool {
+    one.topic == other.topic && one.partition == other.partition
+}
+
+fn not_given() -> Failure {
+    Failure::internal("the connector refused a record that it was not given")
+}
+
+fn lost(late: &LateError) -> Failure {
+    let LateError { topic, partition, offset, .. } = late;
+    Failure::internal(format!("record at {topic}-{partition}, offset {offset}, is not in the log any more"))
 }
 
 fn rewind_to(late: &LateError) -> Position {

@@ -1,6 +1,6 @@
 //! What is being put: a fetched batch, chunk by chunk, and what of a chunk has to be put again.
 
-use towpath_model::{Batch, Record, RecordError, TopicPartition};
+use towpath_model::{Batch, Record, TopicPartition};
 
 use super::fetch::Fetched;
 use super::lanes::{Lanes, stretches};
@@ -25,6 +25,12 @@ pub(super) struct Chunk {
     repeated: bool,
 }
 
+/// The records at these indexes.
+fn at<'a>(batch: &'a Batch, indexes: &[u32]) -> Vec<Record<'a>> {
+    let all: Vec<_> = batch.records().collect();
+    indexes.iter().filter_map(|index| all.get(*index as usize).copied()).collect()
+}
+
 impl Delivery {
     pub(super) fn new(fetched: Fetched) -> Self {
         Self { fetched, at: 0, chunk: None }
@@ -41,25 +47,55 @@ impl Delivery {
         self.chunk.as_ref().map_or(0, |chunk| chunk.records.payload_bytes())
     }
 
-    /// The chunk to put, at most so many records.
-    pub(super) fn chunk(&mut self, records_max: usize, lanes: &mut Lanes) -> &Chunk {
-        let (fetched, at) = (&self.fetched, &mut self.at);
+    /// The chunk to put, at most so many records. What `parks` says of a record as consumed leaves it out.
+    pub(super) fn chunk(
+        &mut self,
+        records_max: usize,
+        lanes: &mut Lanes,
+        parks: Option<impl FnMut(&Record<'_>) -> bool>,
+    ) -> &Chunk {
+        let (fetched, begin) = (&self.fetched, &mut self.at);
         self.chunk.get_or_insert_with(|| {
-            let end = (*at + records_max).min(fetched.records.len());
-            let records = batch::slice(&fetched.records, *at..end);
-            let origins = fetched.origins.get(*at..end).map(<[u32]>::to_vec).unwrap_or_default();
-            *at = end;
+            let end = (*begin + records_max).min(fetched.records.len());
+            let mut records = batch::slice(&fetched.records, *begin..end);
+            let mut origins = fetched.origins.get(*begin..end).map(<[u32]>::to_vec).unwrap_or_default();
+            *begin = end;
+            if let Some(mut parks) = parks {
+                let consumed = at(&fetched.original, &origins);
+                let kept: Vec<u32> =
+                    (0..).zip(&consumed).filter(|(_, record)| !parks(record)).map(|(index, _)| index).collect();
+                if kept.len() < origins.len() {
+                    records = batch::select(&records, &kept);
+                    origins = kept.iter().filter_map(|index| origins.get(*index as usize).copied()).collect();
+                }
+            }
             lanes.given(&records);
             Chunk { records, origins, repeated: false }
         })
     }
 
+    /// Whether this was deferred before.
+    pub(super) fn is_deferred(&self) -> bool {
+        self.fetched.deferred
+    }
+
+    /// The chunk's records as consumed.
+    pub(super) fn chunk_consumed(&self) -> Vec<Record<'_>> {
+        self.chunk.as_ref().map(|chunk| at(&self.fetched.original, &chunk.origins)).unwrap_or_default()
+    }
+
+    /// Records, as consumed, of which converters and transforms have left nothing.
+    pub(super) fn vanished(&self) -> Vec<Record<'_>> {
+        let left: std::collections::HashSet<_> = self.fetched.origins.iter().map(|origin| *origin as usize).collect();
+        self.fetched.original.records().filter(|record| !left.contains(&record.index)).collect()
+    }
+
     /// The chunk is dealt with, apart from the records of `again`, which are the next chunk. Returns what was put the first time
     /// or the last time, that is, how many records are now accounted for.
-    pub(super) fn settle(&mut self, again: &[&RecordError], lanes: &mut Lanes) -> usize {
+    pub(super) fn settle(&mut self, again: &[u32], lanes: &mut Lanes) -> usize {
         let Some(chunk) = self.chunk.take() else { return 0 };
         let settled = chunk.records.len().saturating_sub(again.len());
-        let mut wanted: Vec<u32> = again.iter().map(|error| error.index).collect();
+        let mut wanted = again.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
         let left = batch::select(&chunk.records, &wanted);
