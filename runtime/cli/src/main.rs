@@ -9,6 +9,7 @@ mod failure;
 mod kafka;
 mod kafka_view;
 mod lines;
+mod listener_log;
 mod log_view;
 mod logging;
 mod operator;

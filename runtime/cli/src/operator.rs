@@ -20,10 +20,15 @@ pub(crate) enum Way {
     Listener(Tcp),
 }
 
+/// Where the log listens if it runs alone.
+pub(crate) fn alone(target: &Target) -> Option<String> {
+    let alone = Addresses::read(&target.data_dir).filter(|found| target.url.is_none() && found.rest.is_none());
+    alone.and_then(|found| found.kafka)
+}
+
 /// Finds the broker.
 pub(crate) async fn find(target: &Target) -> Result<Operator> {
-    let alone = Addresses::read(&target.data_dir).filter(|found| target.url.is_none() && found.rest.is_none());
-    Ok(Admin::new(match alone.and_then(|found| found.kafka) {
+    Ok(Admin::new(match alone(target) {
         Some(address) => Way::Listener(Tcp::connect(&address).await.map_err(failure)?),
         None => Way::Worker(target.client()?),
     }))

@@ -1,4 +1,5 @@
-//! Reads the log for `tail` and `topics`: through the worker's REST where one runs, for it holds the lock, or from the stopped data directory.
+//! Reads the log for `tail` and `topics`: through the worker's REST where one runs, for it holds the lock, over the listener of a log that runs
+//! alone, or from the stopped data directory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,12 +12,15 @@ use towpath_rest::{Log, LogFault, Tail, TailOptions, TailProgress, TopicDescript
 use crate::addresses::Addresses;
 use crate::client::{Client, Target, segment};
 use crate::failure::{Failure, Result};
-use crate::storage;
+use crate::listener_log::ListenerLog;
+use crate::{operator, storage};
 
 /// Where the log is read.
 pub(crate) enum Reader {
     /// Through a running worker.
     Running(Client),
+    /// Over the listener of a log that runs alone.
+    Alone(Arc<dyn Log>),
     /// From the files of a worker that is stopped.
     Stopped(Arc<dyn Log>),
 }
@@ -27,6 +31,16 @@ impl Reader {
         if target.url.is_some() {
             return Ok(Self::Running(target.client()?));
         }
+        if let Some(address) = operator::alone(target) {
+            return match ListenerLog::connect(&address).await {
+                Ok(log) => Ok(Self::Alone(Arc::new(log))),
+                // One that was killed left its address behind; one that runs holds the lock.
+                Err(error) => match storage::open_to_read(&target.data_dir).await {
+                    Ok(log) => Ok(Self::Stopped(log)),
+                    Err(_) => Err(operator::failure(error)),
+                },
+            };
+        }
         if Addresses::read(&target.data_dir).is_some() {
             let client = target.client()?;
             if client.answers().await {
@@ -36,7 +50,7 @@ impl Reader {
         Ok(Self::Stopped(storage::open_to_read(&target.data_dir).await?))
     }
 
-    /// Whether no worker runs.
+    /// Whether nothing is written any more.
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped(_))
     }
@@ -45,7 +59,7 @@ impl Reader {
     pub(crate) async fn topics(&self) -> Result<Vec<TopicDescription>> {
         match self {
             Self::Running(client) => client.get("/v1/topics").await,
-            Self::Stopped(log) => Ok(log.topics()),
+            Self::Alone(log) | Self::Stopped(log) => Ok(log.topics()),
         }
     }
 
@@ -61,7 +75,7 @@ impl Reader {
                 let response = client.send(Method::GET, &path).await?;
                 Ok(Records::Streamed { client: client.clone(), response, partial: Vec::new(), whole: VecDeque::new() })
             }
-            Self::Stopped(log) => {
+            Self::Alone(log) | Self::Stopped(log) => {
                 let tail = Tail::start(Arc::clone(log), topic.to_owned(), options).await.map_err(failure)?;
                 Ok(Records::Read(tail))
             }

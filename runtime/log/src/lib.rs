@@ -37,6 +37,7 @@ mod open;
 mod partition;
 mod partitioner;
 mod producers;
+mod received_batches;
 pub mod records;
 mod recovery;
 mod repair;
@@ -69,6 +70,7 @@ pub use inspect::{BatchFacts, Inspection};
 pub use metrics::{LogMetrics, SYNC_BUCKETS_MICROS};
 pub use partition::Ends;
 pub use partitioner::partition_of as partition_of_key;
+pub use received_batches::records_of;
 pub use repair::{Examination, Finding, Remedy, examine, repair};
 pub use topic_config::topic_config_defaults;
 pub use transaction::{

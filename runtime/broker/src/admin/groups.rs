@@ -16,8 +16,8 @@ use super::{Admin, AdminError, Transport, checked, text};
 use crate::node::topic_name;
 use crate::shield;
 
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
+pub(super) const LATEST: i64 = -1;
+pub(super) const EARLIEST: i64 = -2;
 
 /// A group in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -309,10 +309,20 @@ impl<T: Transport> Admin<T> {
     }
 
     /// The offsets at a time, or at an end; those that do not exist are left out.
-    async fn offsets_at(
+    pub(super) async fn offsets_at(
         &mut self,
         partitions: &[TopicPartition],
         time: i64,
+    ) -> Result<BTreeMap<TopicPartition, i64>, AdminError> {
+        self.list_offsets(partitions, time, 0).await
+    }
+
+    /// The same, as those see it who read at an isolation level.
+    pub(super) async fn list_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+        time: i64,
+        isolation_level: i8,
     ) -> Result<BTreeMap<TopicPartition, i64>, AdminError> {
         let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
         for partition in partitions {
@@ -322,7 +332,9 @@ impl<T: Transport> Admin<T> {
         let topic = |(name, partitions): (&str, Vec<_>)| {
             ListOffsetsTopic::default().with_name(topic_name(name)).with_partitions(partitions)
         };
-        let request = ListOffsetsRequest::default().with_topics(topics.into_iter().map(topic).collect());
+        let request = ListOffsetsRequest::default()
+            .with_isolation_level(isolation_level)
+            .with_topics(topics.into_iter().map(topic).collect());
         let answer = self.ask(5, &request).await?;
         let mut found = BTreeMap::new();
         for topic in answer.topics {

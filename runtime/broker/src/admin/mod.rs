@@ -6,6 +6,7 @@
 mod error;
 mod groups;
 mod produce;
+mod records;
 mod topics;
 mod transport;
 
@@ -17,7 +18,8 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 pub use error::AdminError;
 pub use groups::{GroupDescription, GroupListing, GroupMember, GroupPosition, Reset, ResetTo};
 pub use produce::NewRecord;
-pub use topics::{ConfigEntry, ConfigSource};
+pub use records::FetchedRecords;
+pub use topics::{ConfigEntry, ConfigSource, TopicListing};
 pub use transport::{Tcp, Transport};
 
 /// A client for operators.

@@ -12,6 +12,11 @@ use kafka_protocol::messages::{
     IncrementalAlterConfigsRequest, MetadataRequest,
 };
 
+use towpath_model::TopicPartition;
+use uuid::Uuid;
+
+use super::groups::{EARLIEST, LATEST};
+use super::records::READ_COMMITTED;
 use super::{Admin, AdminError, Transport, checked, text};
 use crate::node::topic_name;
 
@@ -21,6 +26,21 @@ const DELETE: i8 = 1;
 /// The source of a config that was set on the topic itself.
 const FROM_TOPIC: i8 = 1;
 const TIMEOUT_MS: i32 = 30_000;
+
+/// A topic as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicListing {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: Uuid,
+    /// Whether its records are the broker's own.
+    pub internal: bool,
+    /// The first offset of each partition, and the one after the last record that can be read.
+    pub partitions: Vec<(i64, i64)>,
+    /// The configs that were set.
+    pub configs: BTreeMap<String, String>,
+}
 
 /// A config of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +135,33 @@ impl<T: Transport> Admin<T> {
         let answer = self.ask(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource])).await?;
         let all = answer.responses.iter();
         all.map(|one| checked(one.error_code, one.error_message.as_ref(), format_args!("topic {name}"))).collect()
+    }
+
+    /// All topics, by name.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn topics(&mut self) -> Result<Vec<TopicListing>, AdminError> {
+        let answer = self.ask(12, &MetadataRequest::default().with_topics(None)).await?;
+        let mut topics = Vec::with_capacity(answer.topics.len());
+        for topic in answer.topics.into_iter().filter(|topic| topic.error_code == 0) {
+            let name = topic.name.map(|name| name.to_string()).unwrap_or_default();
+            let index = |partition: i32| TopicPartition::new(name.as_str(), partition);
+            let partitions: Vec<_> = topic.partitions.iter().map(|one| index(one.partition_index)).collect();
+            let starts = self.list_offsets(&partitions, EARLIEST, READ_COMMITTED).await?;
+            let ends = self.list_offsets(&partitions, LATEST, READ_COMMITTED).await?;
+            let both = |partition: &TopicPartition| Some((*starts.get(partition)?, *ends.get(partition)?));
+            let set = self.configs(&name).await?.into_iter().filter(|config| config.source == ConfigSource::Topic);
+            topics.push(TopicListing {
+                id: topic.topic_id,
+                internal: topic.is_internal,
+                partitions: partitions.iter().filter_map(both).collect(),
+                configs: set.map(|config| (config.name, config.value)).collect(),
+                name,
+            });
+        }
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(topics)
     }
 
     /// All configs of a topic.

@@ -1,5 +1,5 @@
-//! `towpath tail TOPIC`: records as they come, from a running worker or a stopped data directory; those that pass a filter, in the form
-//! that is wanted.
+//! `towpath tail TOPIC`: records as they come, from a running worker, a log that runs alone or a stopped data directory; those that pass a
+//! filter, in the form that is wanted.
 
 mod record;
 
@@ -15,7 +15,7 @@ use crate::reader::Reader;
 
 use self::record::Record;
 
-/// Show the records of a topic as they come. Reads a running worker or a stopped data directory.
+/// Show the records of a topic as they come. Reads a running worker, a log that runs alone, or a stopped data directory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The topic.

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the topics, of a running worker or a stopped data directory.
+    /// List the topics, of a running worker, a log that runs alone, or a stopped data directory.
     List {
         /// Also show the worker's own topics.
         #[arg(long, env = "TOWPATH_INTERNAL")]

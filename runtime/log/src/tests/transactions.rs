@@ -12,7 +12,7 @@ use crate::sim::SimDisk;
 use crate::{
     AppendedBatch, Appends, Commit, Compression, Embedded, Ended, Error, FetchBatches, FetchLimits, Fetches, Finding,
     GroupOffset, GroupOffsets, Held, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Remedy, Topics,
-    TransactionMetrics, TransactionStatus, examine, repair,
+    TransactionMetrics, TransactionStatus, examine, records_of, repair,
 };
 
 const ID: &str = "copy";
@@ -54,6 +54,46 @@ async fn fetched(log: &Embedded, number: i32, from: i64) -> (usize, Vec<(i64, i6
     let limits = FetchLimits { bytes_min: 0, max_wait: Duration::ZERO, bytes_max: 1 << 20 };
     let found = log.fetch_batches(&wanted, limits).await.expect("fetched").remove(0).expect("there");
     (found.batches.len(), found.aborted.iter().map(|aborted| (aborted.first_offset, aborted.last_offset)).collect())
+}
+
+/// What a client makes of what it is handed.
+async fn taken_apart(log: &Embedded, number: i32, from: i64) -> (Vec<String>, i64) {
+    let wanted = [FetchBatches { partition: part(number), offset: from, bytes_max: 1 << 20, committed: true }];
+    let limits = FetchLimits { bytes_min: 0, max_wait: Duration::ZERO, bytes_max: 1 << 20 };
+    let found = log.fetch_batches(&wanted, limits).await.expect("fetched").remove(0).expect("there");
+    let aborted: Vec<_> = found.aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect();
+    // The last batch of an answer may be cut.
+    let mut answer = found.batches.concat();
+    answer.extend_from_slice(&found.batches.first().map_or(&[][..], |batch| &batch[..70]));
+    let (records, next) = records_of(&part(number), from, &answer, &aborted).expect("sound");
+    let value = |record: towpath_model::Record<'_>| {
+        String::from_utf8(record.value.bytes.unwrap_or_default().to_vec()).expect("text")
+    };
+    (records.records().map(value).collect(), next)
+}
+
+#[tokio::test]
+async fn a_client_that_takes_batches_apart_reads_what_the_engine_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 2)).await.expect("created");
+    let (mut producer, mut sequence) = (log.init_producer(ID, 60_000, None).await.expect("begins"), 0);
+    for (commits, values) in [(false, ["a", "b"]), (true, ["c", "d"]), (false, ["e", "f"]), (true, ["g", "h"])] {
+        log.add_to_transaction(ID, producer, vec![part(0)]).await.expect("added");
+        write(&log, producer, (0, sequence), &values, false).await.expect("written");
+        let plain = received_batch(&["plain"], Compression::Zstd, (-1, -1, -1));
+        let plain = ReceivedBatch { partition: part(0), bytes: plain, adds_partition: false };
+        log.append_batches(vec![plain]).await.remove(0).expect("written");
+        producer = log.end_transaction(ID, producer, commits, false).await.expect("ended");
+        sequence += 2;
+    }
+    let expected = ["plain", "c", "d", "plain", "plain", "g", "h", "plain"];
+    assert_eq!(taken_apart(&log, 0, 0).await, (expected.map(String::from).to_vec(), 16));
+    for from in 0..16 {
+        let (found, next) = taken_apart(&log, 0, from).await;
+        let read: Vec<String> = values(&log, &part(0), from).await.into_iter().map(|(_, value)| value).collect();
+        assert_eq!((found, next), (read, 16), "from {from}");
+    }
 }
 
 #[tokio::test]
