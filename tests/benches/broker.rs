@@ -13,9 +13,9 @@ use crate::meter::Meter;
 use crate::report::{Report, Target, thousands};
 
 /// As Apache's own start script gives it.
-const HEAP_MB: u32 = 1024;
-const PEER: &str = "Apache Kafka";
-const STOPPED_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const HEAP_MB: u32 = 1024;
+pub(crate) const PEER: &str = "Apache Kafka";
+pub(crate) const STOPPED_WITHIN: Duration = Duration::from_secs(60);
 /// Compiles what a JVM runs hot, and makes the first files.
 const WARM_UP: Load = Load { partitions: 1, record_bytes: 200, share: 0.2 };
 const LATENCY_RECORDS: u64 = 10_000;
@@ -111,9 +111,9 @@ async fn all(tools: &Tools, pid: u32, records: u64) -> Result<(Vec<Figures>, Lat
 }
 
 /// Kafka's own tools against one broker.
-struct Tools {
-    libraries: PathBuf,
-    bootstrap: String,
+pub(crate) struct Tools {
+    pub(crate) libraries: PathBuf,
+    pub(crate) bootstrap: String,
 }
 
 impl Tools {
@@ -130,14 +130,14 @@ impl Tools {
         Ok(Figures { produced, produce_cpu, consumed, consume_cpu })
     }
 
-    async fn create(&self, topic: &str, partitions: u32) -> Result<()> {
+    pub(crate) async fn create(&self, topic: &str, partitions: u32) -> Result<()> {
         let partitions = partitions.to_string();
         let arguments = ["--create", "--topic", topic, "--partitions", &partitions, "--replication-factor", "1"];
         self.run("TopicCommand", &arguments, true).await.map(drop)
     }
 
     /// Records a second.
-    async fn produce(&self, topic: &str, records: u64, record_bytes: u32) -> Result<f64> {
+    pub(crate) async fn produce(&self, topic: &str, records: u64, record_bytes: u32) -> Result<f64> {
         let (records, record_bytes) = (records.to_string(), record_bytes.to_string());
         let bootstrap = format!("bootstrap.servers={}", self.bootstrap);
         let arguments = [

@@ -11,6 +11,7 @@ mod log;
 mod machine;
 mod meter;
 mod peer;
+mod recovery;
 mod report;
 mod sinks;
 mod snapshot;
@@ -44,7 +45,10 @@ pub(crate) struct Arguments {
     /// Seconds of each latency run.
     #[arg(long, default_value_t = 15)]
     pub(crate) seconds: u64,
-    /// What to run: start, log, snapshot, stream, large, latency, sinks, broker, peer; everything unless named.
+    /// Gigabytes in the log that is killed and recovers.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) recovery_gb: f64,
+    /// What to run: start, log, snapshot, stream, large, latency, sinks, broker, recovery, peer; everything unless named.
     pub(crate) parts: Vec<String>,
 }
 
@@ -96,6 +100,9 @@ async fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
     }
     if arguments.wants("broker") {
         broker::measure(arguments, report).await?;
+    }
+    if arguments.wants("recovery") {
+        recovery::measure(arguments, report).await?;
     }
     if arguments.wants("peer") {
         peer::measure(arguments, report).await?;

@@ -57,6 +57,7 @@ pub struct Broker {
     process: Process,
     bootstrap: String,
     folder: Folder,
+    installed: PathBuf,
     libraries: PathBuf,
 }
 
@@ -72,7 +73,19 @@ impl Broker {
         let folder = Folder::new("towpath-peers-")?;
         std::fs::write(folder.join("log4j2.yaml"), LOGGING)?;
         let (process, bootstrap) = start_broker(&installed, &folder, heap_mb, own_group).await?;
-        Ok(Self { process, bootstrap, folder, libraries: installed.join("kafka/*") })
+        let libraries = installed.join("kafka/*");
+        Ok(Self { process, bootstrap, folder, installed, libraries })
+    }
+
+    /// Kills it where it is.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.end(Signal::KILL, STOPPED_WITHIN).await.map(drop)
+    }
+
+    /// Starts it again on what it has left, after [`kill`](Self::kill), and waits until it answers.
+    pub async fn start_again(&mut self, heap_mb: u32) -> Result<()> {
+        (self.process, self.bootstrap) = start_broker(&self.installed, &self.folder, heap_mb, false).await?;
+        Ok(())
     }
 
     /// Its address.
