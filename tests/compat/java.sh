@@ -83,6 +83,9 @@ if [ -n "$log" ]; then
   check "and the state of transactional ids" '"transactionalId":.*"transactionStatus":[145],' \
     "$(tool org.apache.kafka.tools.DumpLogSegments --files "$state" --transaction-log-decoder)"
 fi
+acls() { timeout 120 java -Xmx256m -cp "$jars/*" org.apache.kafka.tools.AclCommand --bootstrap-server "$broker" "$@" 2>&1 || true; }
+check "ACLs are refused as by a broker without an authorizer" "SecurityDisabledException: No Authorizer is configured on the broker" "$(acls --list)"
+check "also new ones" "SecurityDisabledException: No Authorizer is configured\." "$(acls --add --allow-principal User:alice --operation Read --topic "$topic")"
 check "the topic is deleted" "gone" "$(tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --delete --topic "$topic"
   tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --list | grep -q "^$topic$" || echo gone)"
 exit $failed

@@ -18,11 +18,14 @@ mod alter_configs;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -91,6 +94,9 @@ pub(crate) const OFFERS: &[Offer] = &[
     offer(ApiKey::AddOffsetsToTxn, 0, 4),
     offer(ApiKey::EndTxn, 0, 5),
     offer(ApiKey::TxnOffsetCommit, 0, 5),
+    offer(ApiKey::DescribeAcls, 1, 3),
+    offer(ApiKey::CreateAcls, 1, 3),
+    offer(ApiKey::DeleteAcls, 1, 3),
     offer(ApiKey::DescribeConfigs, 1, 4),
     offer(ApiKey::AlterConfigs, 0, 2),
     offer(ApiKey::DescribeLogDirs, 1, 4),
@@ -156,6 +162,9 @@ pub(crate) async fn answer(node: &Node, call: Call) -> Result<Bytes, Hangup> {
         ApiKey::DeleteTopics => call.encode(&delete_topics::answer(node, call.decode()?, call.version).await),
         ApiKey::InitProducerId => call.encode(&init_producer_id::answer(node, call.decode()?, call.version).await),
         ApiKey::OffsetForLeaderEpoch => call.encode(&offset_for_leader_epoch::answer(node, call.decode()?)),
+        ApiKey::DescribeAcls => call.encode(&describe_acls::answer()),
+        ApiKey::CreateAcls => call.encode(&create_acls::answer(&call.decode()?)),
+        ApiKey::DeleteAcls => call.encode(&delete_acls::answer(&call.decode()?)),
         ApiKey::DescribeConfigs => call.encode(&describe_configs::answer(node, call.decode()?)),
         ApiKey::AlterConfigs => call.encode(&alter_configs::answer(node, call.decode()?).await),
         ApiKey::CreatePartitions => call.encode(&create_partitions::answer(node, call.decode()?).await),

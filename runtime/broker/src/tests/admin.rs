@@ -1,14 +1,17 @@
 //! Topics and their configs, over the wire.
 
+use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
+    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest, DescribeLogDirsRequest,
+    DescribeTopicPartitionsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use towpath_log::Topics;
@@ -246,4 +249,22 @@ async fn more_replicas_than_brokers_are_refused_where_the_policy_is_strict() {
         let request = CreateTopicsRequest::default().with_topics(vec![new_topic("orders", 1, 3)]);
         assert_eq!(served.client().await.call(7, &request).await.topics[0].error_code, code);
     }
+}
+
+#[tokio::test]
+async fn acls_are_answered_as_by_a_broker_without_an_authorizer() {
+    const SECURITY_DISABLED: i16 = 54;
+    let served = Served::start().await;
+    let mut client = served.client().await;
+    let described = client.call(3, &DescribeAclsRequest::default()).await;
+    let words = described.error_message.expect("words");
+    assert_eq!((described.error_code, &*words), (SECURITY_DISABLED, "No Authorizer is configured on the broker"));
+    let creations = vec![AclCreation::default(), AclCreation::default()];
+    let created = client.call(3, &CreateAclsRequest::default().with_creations(creations)).await.results;
+    let created: Vec<_> = created.into_iter().map(|one| (one.error_code, one.error_message)).collect();
+    let refusal = (SECURITY_DISABLED, Some(text("No Authorizer is configured.")));
+    assert_eq!(created, [refusal.clone(), refusal.clone()]);
+    let filters = vec![DeleteAclsFilter::default()];
+    let deleted = client.call(3, &DeleteAclsRequest::default().with_filters(filters)).await.filter_results;
+    assert_eq!(deleted.into_iter().map(|one| (one.error_code, one.error_message)).collect::<Vec<_>>(), [refusal]);
 }

@@ -53,6 +53,9 @@ async fn every_api_answers_in_every_version_that_is_offered() {
     asked += all::<DeleteRecordsRequest>(&served).await;
     asked += all::<DescribeLogDirsRequest>(&served).await;
     asked += all::<DescribeTopicPartitionsRequest>(&served).await;
+    asked += all::<DescribeAclsRequest>(&served).await;
+    asked += all::<CreateAclsRequest>(&served).await;
+    asked += all::<DeleteAclsRequest>(&served).await;
     asked += all::<DescribeConfigsRequest>(&served).await;
     asked += all::<AlterConfigsRequest>(&served).await;
     // A login that has not begun ends its connection, which is not asked here.
