@@ -38,7 +38,7 @@ pub(crate) struct Node {
     /// Logins that are computed at a time.
     pub(crate) logins: Semaphore,
     pub(crate) random: Mutex<Random>,
-    /// Held shared by whoever commits offsets of groups, alone by whoever looks whether they have expired.
+    /// Held shared by whoever commits offsets of groups, alone by whoever looks whether they have expired or deletes a topic with its.
     pub(crate) commits: RwLock<()>,
 }
 

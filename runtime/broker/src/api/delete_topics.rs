@@ -36,6 +36,8 @@ async fn delete(node: &Node, wanted: &DeleteTopicState) -> Result<(String, uuid:
     if node.is_protected(&topic) {
         return Err((Code::TopicAuthorizationFailed, format!("{} is the runtime's own", topic.name)));
     }
+    // Whoever commits offsets in between would bring those of the topic back.
+    let _alone = node.commits.write().await;
     node.log.delete_topic(&topic.name).await.map_err(|error| (codes::of(&error), error.to_string()))?;
     Ok((topic.name.to_string(), topic.id))
 }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, GroupId, JoinGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-    OffsetDeleteRequest,
+    DeleteGroupsRequest, DeleteTopicsRequest, DescribeGroupsRequest, GroupId, JoinGroupRequest, ListGroupsRequest,
+    OffsetCommitRequest, OffsetDeleteRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use towpath_log::{Appends, Commit, GroupOffset, GroupOffsets, Topics};
@@ -101,6 +103,17 @@ async fn commit_directly(served: &Served, group: &str, offset: i64) {
     served.log.commit_atomic(Commit { group_offsets: vec![offset], ..Commit::default() }).await.expect("durable");
 }
 
+/// A member joins, with a session that outlasts a test.
+fn join(name: &str) -> JoinGroupRequest {
+    let protocol = JoinGroupRequestProtocol::default().with_name(StrBytes::from_static_str("range"));
+    JoinGroupRequest::default()
+        .with_group_id(group(name))
+        .with_session_timeout_ms(1_000_000)
+        .with_rebalance_timeout_ms(1_000)
+        .with_protocol_type(StrBytes::from_static_str("consumer"))
+        .with_protocols(vec![protocol])
+}
+
 #[tokio::test]
 async fn offsets_of_groups_without_members_expire_and_no_others() {
     let clock = Arc::new(ManualClock::at(1_000_000));
@@ -118,15 +131,7 @@ async fn offsets_of_groups_without_members_expire_and_no_others() {
     }
     // Member of a group with a session that outlasts this test.
     let mut member = served.client().await;
-    let protocol = kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol::default()
-        .with_name(StrBytes::from_static_str("range"));
-    let join = JoinGroupRequest::default()
-        .with_group_id(group("here"))
-        .with_session_timeout_ms(1_000_000)
-        .with_rebalance_timeout_ms(1_000)
-        .with_protocol_type(StrBytes::from_static_str("consumer"))
-        .with_protocols(vec![protocol]);
-    member.send(1, &join).await;
+    member.send(1, &join("here")).await;
     let kept = |groups: &[&str]| {
         let found = served.log.groups();
         assert_eq!(found.iter().map(|group| &**group).collect::<Vec<_>>(), groups);
@@ -145,6 +150,34 @@ async fn offsets_of_groups_without_members_expire_and_no_others() {
     // Those of the group that lives were committed anew, so that a crash now does not make them old.
     let age = |group: &str| 1_120_000 - served.log.group_offsets_with_times(group)[0].1;
     assert_eq!((age("here"), age("connect-lake")), (0, 120_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_of_a_deleted_topic_do_not_come_back() {
+    let clock = Arc::new(ManualClock::at(1_000_000));
+    // Every look at offsets of a group with members commits them anew.
+    let served =
+        Served::start_at(clock.clone(), |config| config.offsets_retention = Some(Duration::from_millis(2))).await;
+    let mut member = served.client().await;
+    member.send(1, &join("here")).await;
+    while served.handle.members("here") == 0 {
+        tokio::task::yield_now().await;
+    }
+    for round in 0..20 {
+        served.topic("orders", 4).await;
+        commit_directly(&served, "here", 7).await;
+        let mut client = served.client().await;
+        let deletion = tokio::spawn(async move {
+            let topics = vec![DeleteTopicState::default().with_name(Some(name("orders")))];
+            client.call(6, &DeleteTopicsRequest::default().with_topics(topics)).await.responses.remove(0)
+        });
+        while !deletion.is_finished() {
+            clock.advance(Duration::from_millis(1));
+            served.handle.let_offsets_expire().await;
+        }
+        assert_eq!(deletion.await.expect("no panic").error_code, 0);
+        assert_eq!(served.log.group_offsets("here"), [], "round {round}");
+    }
 }
 
 #[tokio::test]
