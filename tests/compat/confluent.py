@@ -203,6 +203,32 @@ def a_static_member_of_the_newer_protocol_comes_back():
 
 
 @check
+def a_group_changes_to_the_newer_protocol_and_back_while_it_is_read():
+    for strategy in ["range", "cooperative-sticky"]:
+        topic, group = new_topic(4), f"g-{uuid.uuid4().hex[:8]}"
+        for partition in range(4):
+            fill(topic, [f"{partition}-{index}" for index in range(10)], partition)
+        old = consumer(group, partition_assignment_strategy=strategy)
+        old.subscribe([topic])
+        take(old, 40)
+        old.commit(asynchronous=False)
+        new = newer_consumer(group)
+        new.subscribe([topic])
+        eventually("both protocols share", lambda: (old.poll(0.1), new.poll(0.1)) and len(old.assignment()) == len(new.assignment()) == 2)
+        for partition in range(4):
+            fill(topic, ["last"], partition)
+        found = [message.value() for message in take(old, 2) + take(new, 2)]
+        assert found == [b"last"] * 4, found
+        old.commit(asynchronous=False)
+        new.commit(asynchronous=False)
+        new.close()
+        eventually("the older member takes over", lambda: old.poll(0.1) or len(old.assignment()) == 4)
+        fill(topic, ["back"], 3)
+        assert take(old, 1)[0].value() == b"back", "nothing is read twice"
+        old.close()
+
+
+@check
 def seeking_to_an_offset_and_to_a_time():
     topic = new_topic()
     fill(topic, [str(index) for index in range(100)])

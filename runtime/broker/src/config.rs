@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::group::Residents;
+use crate::group::{MigrationPolicy, Residents};
 use crate::listener::ListenerConfig;
 use crate::sasl::Mechanism;
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub consumer_heartbeat: Duration,
     /// Who of them says nothing for this long is out (`group.consumer.session.timeout.ms`).
     pub consumer_session: Duration,
+    /// Which groups may change their protocol while they have members (`group.consumer.migration.policy`).
+    pub consumer_migration: MigrationPolicy,
     /// Groups whose members live in this process.
     pub residents: Option<Arc<dyn Residents>>,
     /// Limits.
@@ -120,6 +122,7 @@ impl Config {
             offsets_retention: Some(Duration::from_secs(7 * 24 * 3600)),
             consumer_heartbeat: Duration::from_secs(3),
             consumer_session: Duration::from_secs(45),
+            consumer_migration: MigrationPolicy::default(),
             residents: None,
             limits: Limits::default(),
             initial_rebalance_delay: Duration::from_millis(100),

@@ -32,7 +32,7 @@ mod topic_ids;
 
 pub use config::{Config, Limits, TlsFiles};
 pub use error::Error;
-pub use group::{ResidentGroup, ResidentMember, Residents};
+pub use group::{MigrationPolicy, ResidentGroup, ResidentMember, Residents};
 pub use lag::Lag;
 pub use listener::{Certificate, ListenerConfig, Protocol};
 pub use metrics::{BrokerMetrics, RequestMetrics};

@@ -27,7 +27,7 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) cluster_id: StrBytes,
     pub(crate) topic_ids: TopicIds,
-    pub(crate) groups: Coordinator,
+    pub(crate) groups: Arc<Coordinator>,
     /// Groups of the newer protocol.
     pub(crate) consumers: Consumers,
     pub(crate) clock: Arc<dyn Clock>,

@@ -143,11 +143,12 @@ impl Broker {
             doors.push(Door { socket, shared: Arc::new(shared) });
         }
         let users = config.users.as_ref().map(|path| Users::open(path, config.seed)).transpose()?;
+        let groups = Arc::new(Coordinator::new(Arc::clone(&clock), &config));
         let node = Node {
             cluster_id: StrBytes::from_string(log.cluster_id()),
             topic_ids: TopicIds::new(&log),
-            groups: Coordinator::new(Arc::clone(&clock), &config),
-            consumers: Consumers::new(Arc::clone(&clock), &config, &log),
+            consumers: Consumers::new(Arc::clone(&clock), &config, &log, Arc::clone(&groups)),
+            groups,
             clock,
             log,
             metrics: Metrics::default(),

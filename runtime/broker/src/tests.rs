@@ -5,6 +5,7 @@ mod fuzz;
 mod groups;
 mod hostile;
 mod login;
+mod migration;
 mod operator;
 mod records;
 mod residents;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use towpath_broker::{Broker, Config, Error, Handle, ListenerConfig, Mechanism, TlsFiles};
+use towpath_broker::{Broker, Config, Error, Handle, ListenerConfig, Mechanism, MigrationPolicy, TlsFiles};
 use towpath_log::Embedded;
 use towpath_model::Clock;
 
@@ -106,6 +106,14 @@ pub(crate) struct Options {
         default_value_t = 45_000
     )]
     consumer_session_ms: u32,
+    /// Which groups may change between the classic and the newer protocol while they have members.
+    #[arg(
+        long = "kafka-group-consumer-migration-policy",
+        env = "TOWPATH_KAFKA_GROUP_CONSUMER_MIGRATION_POLICY",
+        value_name = "POLICY",
+        default_value = "bidirectional"
+    )]
+    consumer_migration: Migration,
     /// Create topics only when a client asks for that in so many words.
     #[arg(long = "kafka-no-auto-create", env = "TOWPATH_KAFKA_NO_AUTO_CREATE")]
     no_auto_create: bool,
@@ -126,6 +134,26 @@ pub(crate) struct Options {
         default_value = "clamp"
     )]
     replication: Replication,
+}
+
+/// The choices of `group.consumer.migration.policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Migration {
+    Bidirectional,
+    Upgrade,
+    Downgrade,
+    Disabled,
+}
+
+impl From<Migration> for MigrationPolicy {
+    fn from(chosen: Migration) -> Self {
+        match chosen {
+            Migration::Bidirectional => Self::Bidirectional,
+            Migration::Upgrade => Self::Upgrade,
+            Migration::Downgrade => Self::Downgrade,
+            Migration::Disabled => Self::Disabled,
+        }
+    }
 }
 
 /// The choices of `replication.factor.policy`.
@@ -196,6 +224,7 @@ impl Options {
             offsets_retention: (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60))),
             consumer_heartbeat: Duration::from_millis(heartbeat_ms.into()),
             consumer_session: Duration::from_millis(session_ms.into()),
+            consumer_migration: self.consumer_migration.into(),
             residents: sinks.map(|sinks| Arc::new(sinks) as _),
             ..Config::new(listeners, storage::seed())
         };

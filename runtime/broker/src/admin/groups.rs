@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest, GroupId,
-    ListGroupsRequest, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
+    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, GroupId, ListGroupsRequest,
+    ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
 use towpath_model::TopicPartition;
 
 use super::{Admin, AdminError, Transport, checked, text};
+use crate::group::consumer_protocol;
 use crate::node::topic_name;
-use crate::shield;
 
 pub(super) const LATEST: i64 = -1;
 pub(super) const EARLIEST: i64 = -2;
@@ -155,7 +155,7 @@ impl<T: Transport> Admin<T> {
                 member_id: member.member_id.to_string(),
                 client_id: member.client_id.to_string(),
                 client_host: member.client_host.to_string(),
-                partitions: assigned(member.member_assignment),
+                partitions: assigned(&member.member_assignment),
             })
             .collect();
         let positions = self.positions(group, &members).await?;
@@ -347,15 +347,6 @@ impl<T: Transport> Admin<T> {
 }
 
 /// The partitions in an assignment of the consumer protocol; none where it is something else.
-fn assigned(mut assignment: Bytes) -> Vec<TopicPartition> {
-    let Ok(version) = assignment.try_get_i16() else { return Vec::new() };
-    // It is what a member said, and a member may be anyone.
-    let Ok(decoded) = shield::decode::<ConsumerProtocolAssignment>(&assignment, version.clamp(0, 3)) else {
-        return Vec::new();
-    };
-    let of_topic = |topic: kafka_protocol::messages::consumer_protocol_assignment::TopicPartition| {
-        let name = topic.topic.to_string();
-        topic.partitions.into_iter().map(move |partition| TopicPartition::new(name.as_str(), partition))
-    };
-    decoded.assigned_partitions.into_iter().flat_map(of_topic).collect()
+fn assigned(assignment: &Bytes) -> Vec<TopicPartition> {
+    consumer_protocol::read_assignment(assignment).into_iter().flat_map(consumer_protocol::partitions).collect()
 }

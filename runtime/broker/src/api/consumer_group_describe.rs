@@ -9,7 +9,8 @@ use super::consumer_group_heartbeat::by_topic;
 use crate::group::consumer::{DescribedMember, Partitions};
 use crate::node::{Node, topic_name};
 
-/// The type of members that speak the newer protocol, as opposed to those of the classic one on their way to it.
+/// The types of members: those of the classic protocol, where the group is on its way from one to the other, and those of the newer.
+const CLASSIC: i8 = 0;
 const CONSUMER: i8 = 1;
 
 pub(super) fn answer(node: &Node, request: ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
@@ -35,7 +36,7 @@ fn describe(node: &Node, name: GroupId) -> DescribedGroup {
             .with_subscribed_topic_regex(member.regex.map(StrBytes::from_string))
             .with_assignment(assignment(node, &member.assigned))
             .with_target_assignment(assignment(node, &member.target))
-            .with_member_type(CONSUMER)
+            .with_member_type(if member.classic { CLASSIC } else { CONSUMER })
     };
     answer
         .with_group_state(StrBytes::from_static_str(described.state))

@@ -30,9 +30,6 @@ pub(super) fn answer(
     if let Err(code) = node.may_change_group(&group, Code::GroupAuthorizationFailed) {
         return refused((code, "the group is that of a sink of the worker"));
     }
-    if node.groups.describe(&group).is_some_and(|classic| !classic.members.is_empty()) {
-        return refused((Code::GroupIdNotFound, "the group has members of the classic protocol"));
-    }
     match node.consumers.beat(&group, beat(node, call, request), &node.log) {
         Err(why) => refused(why),
         Ok(told) => ConsumerGroupHeartbeatResponse::default()
@@ -81,5 +78,6 @@ fn beat(node: &Node, call: &Call, request: ConsumerGroupHeartbeatRequest) -> Bea
         regex: request.subscribed_topic_regex.map(text),
         assignor: request.server_assignor.map(text),
         owned,
+        classic: None,
     }
 }

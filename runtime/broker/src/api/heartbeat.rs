@@ -12,7 +12,7 @@ pub(super) async fn answer(node: &Node, request: HeartbeatRequest) -> HeartbeatR
         instance: request.group_instance_id.map(|instance| instance.to_string()),
         generation: request.generation_id,
     };
-    let code = match node.groups.ask(&request.group_id, |token| Event::Heartbeat(token, who)).await {
+    let code = match node.consumers.ask(&request.group_id, |token| Event::Heartbeat(token, who), &node.log).await {
         Ok(Answer::Done(Ok(()))) => 0,
         Ok(Answer::Done(Err(code))) | Err(code) => code.code(),
         Ok(_) => Code::UnknownServerError.code(),

@@ -27,9 +27,6 @@ pub(super) async fn answer(node: &Node, call: &Call, request: JoinGroupRequest) 
     if let Err(code) = node.may_change_group(&request.group_id, Code::GroupAuthorizationFailed) {
         return refused(call, code, given);
     }
-    if node.consumers.members(&request.group_id) > 0 {
-        return refused(call, Code::InconsistentGroupProtocol, given);
-    }
     if !(1..=SESSION_MS_MAX).contains(&request.session_timeout_ms) {
         return refused(call, Code::InvalidSessionTimeout, given);
     }
@@ -53,7 +50,7 @@ pub(super) async fn answer(node: &Node, call: &Call, request: JoinGroupRequest) 
             .collect(),
         id_required: call.version >= ID_REQUIRED,
     };
-    match node.groups.ask(&request.group_id, |token| Event::Join(token, join)).await {
+    match node.consumers.ask(&request.group_id, |token| Event::Join(token, join), &node.log).await {
         Ok(Answer::Joined(joined)) => response(call, joined),
         Ok(Answer::JoinRefused(code, member_id)) => refused(call, code, member_id),
         Ok(_) => refused(call, Code::UnknownServerError, given),

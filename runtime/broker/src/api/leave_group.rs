@@ -21,7 +21,7 @@ pub(super) async fn answer(node: &Node, request: LeaveGroupRequest, version: i16
         request.members.iter().map(leaver).collect()
     };
     let refused = |code: Code| LeaveGroupResponse::default().with_error_code(code.code());
-    let left = match node.groups.ask(&request.group_id, |token| Event::Leave(token, leavers)).await {
+    let left = match node.consumers.ask(&request.group_id, |token| Event::Leave(token, leavers), &node.log).await {
         Ok(Answer::Left(left)) => left,
         Ok(_) => return refused(Code::UnknownServerError),
         Err(code) => return refused(code),

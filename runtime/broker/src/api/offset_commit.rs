@@ -124,10 +124,7 @@ pub(super) fn takes_commits(node: &Node, group: &str) -> Result<(), Code> {
 /// Whether someone may commit for a group, of whichever protocol.
 pub(super) async fn may_commit(node: &Node, group: &str, who: Identity) -> Result<(), Code> {
     takes_commits(node, group)?;
-    if let Some(done) = node.consumers.may_commit(group, &who.member_id, who.generation) {
-        return done;
-    }
-    match node.groups.ask(group, |token| Event::Commit(token, who)).await? {
+    match node.consumers.ask(group, |token| Event::Commit(token, who), &node.log).await? {
         Answer::Done(done) => done,
         _ => Err(Code::UnknownServerError),
     }

@@ -20,7 +20,7 @@ pub(super) async fn answer(node: &Node, request: SyncGroupRequest) -> SyncGroupR
         assignments: request.assignments.into_iter().map(|one| (one.member_id.to_string(), one.assignment)).collect(),
     };
     let refused = |code: Code| SyncGroupResponse::default().with_error_code(code.code());
-    match node.groups.ask(&request.group_id, |token| Event::Sync(token, sync)).await {
+    match node.consumers.ask(&request.group_id, |token| Event::Sync(token, sync), &node.log).await {
         Ok(Answer::Synced { protocol_type, protocol, assignment }) => SyncGroupResponse::default()
             .with_protocol_type(Some(StrBytes::from_string(protocol_type)))
             .with_protocol_name(Some(StrBytes::from_string(protocol)))

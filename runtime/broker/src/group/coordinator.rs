@@ -11,6 +11,7 @@ use towpath_model::Clock;
 use crate::config::Config;
 use crate::server::stopped;
 
+use super::handover::Handover;
 use super::machine::{Action, Answer, Described, Event, Group, GroupLimits, Token};
 
 /// Groups that are kept at a time; those without members go first.
@@ -41,11 +42,15 @@ impl Coordinator {
         Self { clock, limits, groups: Mutex::default(), sooner: Notify::new() }
     }
 
-    /// Tells a group what happens, and waits for what it says to that.
+    /// Tells a group what happens; what it says to that comes at once or later.
     ///
     /// # Errors
     /// Too many groups have members already.
-    pub(crate) async fn ask(&self, group: &str, event: impl FnOnce(Token) -> Event) -> Result<Answer, Code> {
+    pub(crate) fn tell(
+        &self,
+        group: &str,
+        event: impl FnOnce(Token) -> Event,
+    ) -> Result<oneshot::Receiver<Answer>, Code> {
         let (answer, sooner) = {
             let mut groups = self.lock();
             let token = groups.next_token;
@@ -63,7 +68,26 @@ impl Coordinator {
         if sooner {
             self.sooner.notify_one();
         }
-        answer.await.map_err(|_| Code::CoordinatorNotAvailable)
+        Ok(answer)
+    }
+
+    /// The members of a group, as another protocol takes them over; none where it has none.
+    pub(crate) fn handover(&self, group: &str) -> Option<Handover> {
+        self.lock().groups.get(group).filter(|group| !group.has_no_members()).map(Group::handover)
+    }
+
+    /// Forgets a group whose members have gone over.
+    pub(crate) fn release(&self, group: &str) {
+        let mut groups = self.lock();
+        let actions = groups.groups.remove(group).map(Group::release);
+        groups.answer(actions.unwrap_or_default());
+    }
+
+    /// Takes a group over.
+    pub(crate) fn take_over(&self, group: &str, handover: Handover) {
+        let taken = Group::taken_over(self.limits, handover, self.clock.monotonic());
+        self.lock().groups.insert(group.to_owned(), taken);
+        self.sooner.notify_one();
     }
 
     /// A group that has members or had some since the start.
@@ -128,7 +152,12 @@ impl Coordinator {
 impl Groups {
     fn tell(&mut self, group: &str, event: Event, now: Duration) {
         let Some(group) = self.groups.get_mut(group) else { return };
-        for Action(token, answer) in group.on(event, now) {
+        let actions = group.on(event, now);
+        self.answer(actions);
+    }
+
+    fn answer(&mut self, actions: Vec<Action>) {
+        for Action(token, answer) in actions {
             // Whoever no longer waits has closed its connection; its session tells the group in time.
             if let Some(waiting) = self.waiting.remove(&token) {
                 let _ = waiting.send(answer);

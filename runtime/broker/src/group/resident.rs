@@ -2,20 +2,14 @@
 //!
 //! Clients see them like any others, and are kept from moving their offsets while they run.
 
-use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError as Code;
-use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as Assigned;
-use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
-use kafka_protocol::protocol::{Encodable, StrBytes};
 use towpath_model::TopicPartition;
 
+use super::consumer_protocol::{CONSUMER, assignment, subscription};
 use super::machine::{Described, DescribedMember, State};
-use crate::node::topic_name;
 
 /// The names that such groups have, as Connect gives them.
 const PREFIX: &str = "connect-";
-/// The version of the consumer protocol that every client reads.
-const VERSION: i16 = 1;
 
 /// Whoever houses groups.
 pub trait Residents: std::fmt::Debug + Send + Sync {
@@ -68,39 +62,6 @@ impl ResidentGroup {
             client_host: "/127.0.0.1".to_owned(),
         };
         let members = self.members.into_iter().map(member).collect();
-        Described { state, protocol_type: "consumer".to_owned(), protocol: "range".to_owned(), members }
-    }
-}
-
-fn subscription(partitions: &[TopicPartition]) -> Bytes {
-    let mut topics: Vec<StrBytes> = Vec::new();
-    for partition in partitions {
-        if topics.last().is_none_or(|last| last.as_str() != &*partition.topic) {
-            topics.push(StrBytes::from_string(partition.topic.to_string()));
-        }
-    }
-    encoded(&ConsumerProtocolSubscription::default().with_topics(topics).with_user_data(None))
-}
-
-fn assignment(partitions: &[TopicPartition]) -> Bytes {
-    let mut topics: Vec<Assigned> = Vec::new();
-    for partition in partitions {
-        match topics.last_mut().filter(|last| last.topic.as_str() == &*partition.topic) {
-            Some(last) => last.partitions.push(partition.partition),
-            None => topics.push(
-                Assigned::default().with_topic(topic_name(&partition.topic)).with_partitions(vec![partition.partition]),
-            ),
-        }
-    }
-    encoded(&ConsumerProtocolAssignment::default().with_assigned_partitions(topics).with_user_data(None))
-}
-
-fn encoded(message: &impl Encodable) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_i16(VERSION);
-    match message.encode(&mut out, VERSION) {
-        Ok(()) => out.freeze(),
-        // What these hold always encodes; tools show a member without partitions otherwise.
-        Err(_) => Bytes::new(),
+        Described { state, protocol_type: CONSUMER.to_owned(), protocol: "range".to_owned(), members }
     }
 }

@@ -12,12 +12,13 @@ use regex::Regex;
 use uuid::Uuid;
 
 use super::assignor::Assignor;
+use super::classic::Classic;
 use crate::pattern::whole_match;
 
 /// The epoch by which a member leaves, and that by which a static one says that it will be back.
 pub(crate) const LEAVES: i32 = -1;
 pub(crate) const LEAVES_FOR_A_WHILE: i32 = -2;
-const JOINS: i32 = 0;
+pub(crate) const JOINS: i32 = 0;
 
 /// Partitions by the ids of their topics.
 pub(crate) type Partitions = BTreeSet<(Uuid, i32)>;
@@ -29,35 +30,37 @@ pub(crate) type Topics = BTreeMap<std::sync::Arc<str>, (Uuid, i32)>;
 pub(crate) struct Group {
     /// Who says nothing for this long is out.
     session: Duration,
-    epoch: i32,
+    pub(super) epoch: i32,
     target_epoch: i32,
-    members: BTreeMap<String, Member>,
-    target: BTreeMap<String, Partitions>,
+    pub(super) members: BTreeMap<String, Member>,
+    pub(super) target: BTreeMap<String, Partitions>,
     /// What the target was made of.
     wants: BTreeMap<String, BTreeMap<Uuid, i32>>,
     assignor: Option<Assignor>,
     /// Ids of static members by their instance.
-    instances: BTreeMap<String, String>,
+    pub(super) instances: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
-struct Member {
-    epoch: i32,
-    previous_epoch: i32,
-    instance: Option<String>,
-    client_id: String,
-    client_host: String,
+pub(super) struct Member {
+    pub(super) epoch: i32,
+    pub(super) previous_epoch: i32,
+    pub(super) instance: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_host: String,
     rack: Option<String>,
     names: BTreeSet<String>,
     regex: Option<(String, Regex)>,
     assignor: Option<Assignor>,
-    rebalance: Duration,
+    pub(super) rebalance: Duration,
     /// What it may read.
-    assigned: Partitions,
+    pub(super) assigned: Partitions,
     /// What it is to give up, and until when.
-    revoking: Partitions,
+    pub(super) revoking: Partitions,
     revoke_until: Option<Duration>,
-    expires: Duration,
+    pub(super) expires: Duration,
+    /// Where it speaks the classic protocol.
+    pub(super) classic: Option<Classic>,
 }
 
 /// What a member says. What is none has not changed.
@@ -75,6 +78,8 @@ pub(crate) struct Beat {
     pub(crate) regex: Option<String>,
     pub(crate) assignor: Option<String>,
     pub(crate) owned: Option<Partitions>,
+    /// Where it says so in the classic protocol.
+    pub(crate) classic: Option<Classic>,
 }
 
 /// What a member is told.
@@ -109,6 +114,8 @@ pub(crate) struct DescribedMember {
     pub(crate) regex: Option<String>,
     pub(crate) assigned: Partitions,
     pub(crate) target: Partitions,
+    /// Whether it speaks the classic protocol.
+    pub(crate) classic: bool,
 }
 
 /// Why a member is refused, with words.
@@ -117,10 +124,14 @@ pub(crate) type Refused = (Code, &'static str);
 impl Group {
     /// A group without members.
     pub(crate) fn new(session: Duration) -> Self {
+        Self::at_epoch(session, 0)
+    }
+
+    pub(super) fn at_epoch(session: Duration, epoch: i32) -> Self {
         Self {
             session,
-            epoch: 0,
-            target_epoch: 0,
+            epoch,
+            target_epoch: epoch,
             members: BTreeMap::new(),
             target: BTreeMap::new(),
             wants: BTreeMap::new(),
@@ -134,10 +145,7 @@ impl Group {
         self.expire(now);
         match beat.epoch {
             LEAVES | LEAVES_FOR_A_WHILE => self.leave(&beat),
-            JOINS => {
-                self.join(&beat, room, now)?;
-                self.go_on(beat, topics, true, now)
-            }
+            JOINS => self.enter(beat, topics, room, now),
             _ => {
                 self.identify(&beat)?;
                 self.go_on(beat, topics, false, now)
@@ -147,7 +155,7 @@ impl Group {
 
     /// Removes members that have said nothing for too long, or have not given up what they were to.
     pub(crate) fn expire(&mut self, now: Duration) {
-        let late = |member: &Member| member.revoke_until.is_some_and(|until| until <= now);
+        let late = |member: &Member| member.deadlines().any(|until| until <= now);
         let gone = |(_, member): &(&String, &Member)| member.expires <= now || late(member);
         let gone: Vec<String> = self.members.iter().filter(gone).map(|(id, _)| id.clone()).collect();
         gone.iter().for_each(|id| self.remove(id));
@@ -155,7 +163,7 @@ impl Group {
 
     /// When it wants to be told that time has passed.
     pub(crate) fn next_tick(&self) -> Option<Duration> {
-        self.members.values().flat_map(|member| [Some(member.expires), member.revoke_until]).flatten().min()
+        self.members.values().flat_map(|member| member.deadlines().chain([member.expires])).min()
     }
 
     pub(crate) fn members(&self) -> usize {
@@ -168,6 +176,7 @@ impl Group {
             None if epoch < 0 && member_id.is_empty() && self.members.is_empty() => Ok(()),
             None => Err(Code::UnknownMemberId),
             Some(member) if member.epoch == epoch => Ok(()),
+            Some(member) if member.classic.is_some() => Err(Code::IllegalGeneration),
             Some(_) => Err(Code::StaleMemberEpoch),
         }
     }
@@ -195,15 +204,23 @@ impl Group {
             regex: member.regex.as_ref().map(|(text, _)| text.clone()),
             assigned: member.assigned.union(&member.revoking).copied().collect(),
             target: self.target.get(id).cloned().unwrap_or_default(),
+            classic: member.classic.is_some(),
         };
         let members = self.members.iter().map(member).collect();
         let assignor = self.assignor.unwrap_or(Assignor::Uniform).name();
         Described { state, epoch: self.epoch, target_epoch: self.target_epoch, assignor, members }
     }
 
+    /// Takes a member in, or tells one that begins anew everything.
+    pub(super) fn enter(&mut self, beat: Beat, topics: &Topics, room: bool, now: Duration) -> Result<Told, Refused> {
+        self.join(&beat, room, now)?;
+        self.go_on(beat, topics, true, now)
+    }
+
     fn join(&mut self, beat: &Beat, room: bool, now: Duration) -> Result<(), Refused> {
-        let nothing =
-            beat.names.as_ref().is_none_or(BTreeSet::is_empty) && beat.regex.as_ref().is_none_or(String::is_empty);
+        let nothing = beat.classic.is_none()
+            && beat.names.as_ref().is_none_or(BTreeSet::is_empty)
+            && beat.regex.as_ref().is_none_or(String::is_empty);
         if beat.rebalance.is_none() || nothing && !self.members.contains_key(&beat.member_id) {
             return Err((Code::InvalidRequest, "who joins says what it reads and how long a rebalance may take"));
         }
@@ -221,35 +238,24 @@ impl Group {
         if let Some(instance) = &beat.instance {
             self.instances.insert(instance.clone(), beat.member_id.clone());
         }
-        let member = Member {
-            epoch: JOINS,
-            previous_epoch: JOINS,
-            instance: beat.instance.clone(),
-            client_id: String::new(),
-            client_host: String::new(),
-            rack: None,
-            names: BTreeSet::new(),
-            regex: None,
-            assignor: None,
-            rebalance: Duration::ZERO,
-            assigned: Partitions::new(),
-            revoking: Partitions::new(),
-            revoke_until: None,
-            expires: now + self.session,
-        };
-        self.members.insert(beat.member_id.clone(), member);
+        self.members.insert(beat.member_id.clone(), Member::new(beat.instance.clone(), now + self.session));
         self.epoch += 1;
         Ok(())
     }
 
-    /// A static member that is back gets what it had, under its new id.
+    /// A static member that is back gets what it had, under its new id. Those of the classic protocol do not say that they will be.
     fn take_the_place_of(&mut self, former: &str, beat: &Beat) -> Result<(), Refused> {
         let Some(mut member) = self.members.remove(former) else { return Ok(()) };
-        if member.epoch != LEAVES_FOR_A_WHILE {
+        let away = member.epoch == LEAVES_FOR_A_WHILE;
+        if !away && member.classic.is_none() && beat.classic.is_none() {
             self.members.insert(former.to_owned(), member);
             return Err((Code::UnreleasedInstanceId, "another member has this instance id and has not left"));
         }
-        member.epoch = member.previous_epoch;
+        if away {
+            member.epoch = member.previous_epoch;
+        }
+        member.revoking.clear();
+        member.revoke_until = None;
         let id = beat.member_id.clone();
         if let Some(target) = self.target.remove(former) {
             self.target.insert(id.clone(), target);
@@ -294,7 +300,7 @@ impl Group {
         Ok(told)
     }
 
-    fn remove(&mut self, id: &str) {
+    pub(super) fn remove(&mut self, id: &str) {
         let Some(member) = self.members.remove(id) else { return };
         if let Some(instance) = &member.instance {
             self.instances.remove(instance);
@@ -308,8 +314,8 @@ impl Group {
         let whole = joins || beat.names.is_some() && beat.owned.is_some();
         let (id, owned) = (beat.member_id.clone(), beat.owned.clone());
         if let Some(member) = self.members.get_mut(&id) {
-            member.expires = now + self.session;
             member.subscribe(beat)?;
+            member.expires = now + member.classic.as_ref().map_or(self.session, |classic| classic.session);
         }
         self.look_for_changes(topics);
         self.make_target();
@@ -321,7 +327,7 @@ impl Group {
     }
 
     /// Whether anyone reads something else than before, because it says so or because topics have changed.
-    fn look_for_changes(&mut self, topics: &Topics) {
+    pub(super) fn look_for_changes(&mut self, topics: &Topics) {
         let wanted = |member: &Member| -> BTreeMap<Uuid, i32> {
             let by_name = member.names.iter().filter_map(|name| topics.get(name.as_str()));
             let fits = |name: &str| member.regex.as_ref().is_some_and(|(_, regex)| regex.is_match(name));
@@ -352,13 +358,17 @@ impl Group {
         self.target_epoch = self.epoch;
     }
 
+    /// What others have than a member.
+    pub(super) fn taken_from(&self, id: &str) -> Partitions {
+        let of = |(_, member): (_, &Member)| member.assigned.union(&member.revoking).copied().collect::<Vec<_>>();
+        self.members.iter().filter(|(other, _)| *other != id).flat_map(of).collect()
+    }
+
     /// Brings what a member has nearer to what it is to have.
     fn reconcile(&mut self, id: &str, owned: Option<&Partitions>, now: Duration) {
         let target = self.target.get(id).cloned().unwrap_or_default();
         let target_epoch = self.target_epoch;
-        let others = |member: &Member| member.assigned.union(&member.revoking).copied().collect::<Vec<_>>();
-        let taken: Partitions =
-            self.members.iter().filter(|(other, _)| *other != id).flat_map(|(_, member)| others(member)).collect();
+        let taken = self.taken_from(id);
         let Some(member) = self.members.get_mut(id) else { return };
         if !member.revoking.is_empty() {
             if owned.is_none_or(|owned| !owned.is_disjoint(&member.revoking)) {
@@ -389,8 +399,34 @@ impl Group {
 }
 
 impl Member {
-    fn subscribe(&mut self, beat: Beat) -> Result<(), Refused> {
-        let Beat { rack, client_id, client_host, rebalance, names, regex, assignor, .. } = beat;
+    pub(super) fn new(instance: Option<String>, expires: Duration) -> Self {
+        Self {
+            epoch: JOINS,
+            previous_epoch: JOINS,
+            instance,
+            client_id: String::new(),
+            client_host: String::new(),
+            rack: None,
+            names: BTreeSet::new(),
+            regex: None,
+            assignor: None,
+            rebalance: Duration::ZERO,
+            assigned: Partitions::new(),
+            revoking: Partitions::new(),
+            revoke_until: None,
+            expires,
+            classic: None,
+        }
+    }
+
+    /// Until when it is to have done what it was told to.
+    fn deadlines(&self) -> impl Iterator<Item = Duration> {
+        let answers = self.classic.as_ref().and_then(|classic| classic.answers_until);
+        self.revoke_until.into_iter().chain(answers)
+    }
+
+    pub(super) fn subscribe(&mut self, beat: Beat) -> Result<(), Refused> {
+        let Beat { rack, client_id, client_host, rebalance, names, regex, assignor, classic, .. } = beat;
         if let Some(assignor) = assignor {
             let found = Assignor::find(&assignor);
             self.assignor = Some(found.ok_or((Code::UnsupportedAssignor, "the assignors are uniform and range"))?);
@@ -404,6 +440,7 @@ impl Member {
             None => {}
         }
         (self.client_id, self.client_host) = (client_id, client_host);
+        self.classic = classic;
         self.rack = rack.or(self.rack.take());
         self.rebalance = rebalance.unwrap_or(self.rebalance);
         if let Some(names) = names {

@@ -3,12 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError as Code;
+use kafka_protocol::messages::consumer_protocol_subscription::TopicPartition as Owned;
+use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::assignor::Assignor;
 use super::machine::{Beat, Group, LEAVES, LEAVES_FOR_A_WHILE, Partitions, Refused, Told, Topics};
+use crate::group::consumer_protocol;
+use crate::group::handover::{HandedOver, Handover};
+use crate::group::machine::{Answer, Event, Identity, Join, Joined, Leaver, Sync};
+use crate::node::topic_name;
 
 const SESSION: Duration = Duration::from_secs(45);
 const A: Uuid = Uuid::from_u128(1);
@@ -118,6 +126,143 @@ fn topics_that_change_change_what_members_read() {
     assert_eq!(on(&mut group, beat("a", 7, None), 2).err().map(|(code, _)| code), Some(Code::FencedMemberEpoch));
 }
 
+fn versioned(message: &impl Encodable) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_i16(1);
+    message.encode(&mut out, 1).expect("it encodes");
+    out.freeze()
+}
+
+/// A subscription of the classic protocol to `orders`, by a member that has some of it.
+fn subscription(owned: &Partitions) -> Bytes {
+    let partitions = owned.iter().map(|(_, partition)| *partition).collect();
+    let owned = Owned::default().with_topic(topic_name("orders")).with_partitions(partitions);
+    versioned(
+        &ConsumerProtocolSubscription::default()
+            .with_topics(vec![StrBytes::from_static_str("orders")])
+            .with_user_data(None)
+            .with_owned_partitions(vec![owned]),
+    )
+}
+
+fn classic_join(member: &str, owned: &Partitions) -> Event {
+    let join = Join {
+        member_id: member.to_owned(),
+        fresh_id: format!("{member}-fresh"),
+        instance: None,
+        client_id: "client".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        session: at(20),
+        rebalance: at(60),
+        protocol_type: "consumer".to_owned(),
+        protocols: vec![("cooperative-sticky".to_owned(), subscription(owned))],
+        id_required: true,
+    };
+    Event::Join(0, join)
+}
+
+fn identity(member: &str, generation: i32) -> Identity {
+    Identity { member_id: member.to_owned(), instance: None, generation }
+}
+
+fn classic_sync(member: &str, generation: i32) -> Event {
+    let who = identity(member, generation);
+    Event::Sync(0, Sync { who, protocol_type: None, protocol: None, assignments: Vec::new() })
+}
+
+fn on_classic(group: &mut Group, event: Event, now: u64) -> Answer {
+    group.on_classic(event, &topics(4), true, at(now))
+}
+
+/// Joins and asks for the assignment, as clients of the classic protocol do.
+fn take_part(group: &mut Group, member: &str, owned: &Partitions, count: i32, now: u64) -> Option<(i32, Partitions)> {
+    let joined = group.on_classic(classic_join(member, owned), &topics(count), true, at(now));
+    let Answer::Joined(Joined { generation, leader, .. }) = joined else { return None };
+    assert_eq!(leader, "", "the broker divides");
+    let synced = group.on_classic(classic_sync(member, generation), &topics(count), true, at(now));
+    let Answer::Synced { assignment, .. } = synced else { return None };
+    let assignment = consumer_protocol::read_assignment(&assignment).expect("an assignment");
+    Some((generation, consumer_protocol::partitions(assignment).map(|one| (A, one.partition)).collect()))
+}
+
+/// A group of the classic protocol with one member that reads everything.
+fn classic_group(user_data: Option<Bytes>) -> Handover {
+    let assigned = kafka_protocol::messages::consumer_protocol_assignment::TopicPartition::default();
+    let assigned = assigned.with_topic(topic_name("orders")).with_partitions(vec![0, 1, 2, 3]);
+    let assignment =
+        ConsumerProtocolAssignment::default().with_assigned_partitions(vec![assigned]).with_user_data(user_data);
+    let member = HandedOver {
+        member_id: "old".to_owned(),
+        instance: None,
+        client_id: "client".to_owned(),
+        client_host: "/127.0.0.1".to_owned(),
+        session: at(20),
+        rebalance: at(60),
+        protocols: vec![("cooperative-sticky".to_owned(), subscription(&Partitions::new()))],
+        assignment: versioned(&assignment),
+    };
+    Handover { generation: 7, protocol_type: "consumer".to_owned(), members: vec![member] }
+}
+
+#[test]
+fn a_member_of_the_classic_protocol_gives_up_before_one_of_the_newer_takes_over() {
+    let mut group = Group::upgraded(SESSION, classic_group(None), &topics(4), at(0)).expect("it can");
+    assert!(group.is_classic());
+    let new = on(&mut group, join("new"), 1).expect("joined");
+    assert!(new.epoch > 7 && !group.is_classic(), "{new:?}");
+    assert_eq!(assigned(&new), [] as [i32; 0], "all of it is with the other still");
+    let beat_of = |generation: i32| Event::Heartbeat(0, identity("old", generation));
+    assert_eq!(on_classic(&mut group, beat_of(7), 2), Answer::Done(Err(Code::RebalanceInProgress)));
+    assert_eq!(group.may_commit("old", 7), Ok(()), "what it has read so far");
+    let all: Partitions = (0..4).map(|partition| (A, partition)).collect();
+    let (generation, kept) = take_part(&mut group, "old", &all, 4, 3).expect("it takes part");
+    assert_eq!((generation, kept.len()), (7, 2), "it is to give up two, in its own generation");
+    assert_eq!(on(&mut group, beat("new", new.epoch, None), 4).expect("a member").assigned, None);
+    let (generation, again) = take_part(&mut group, "old", &kept, 4, 5).expect("it takes part");
+    assert_eq!((generation, &again), (new.epoch, &kept));
+    assert_eq!(on_classic(&mut group, beat_of(7), 6), Answer::Done(Err(Code::IllegalGeneration)));
+    assert_eq!(on_classic(&mut group, beat_of(generation), 6), Answer::Done(Ok(())));
+    let told = on(&mut group, beat("new", new.epoch, None), 7).expect("a member");
+    let both: BTreeSet<i32> = assigned(&told).into_iter().chain(kept.iter().map(|(_, partition)| *partition)).collect();
+    assert_eq!((assigned(&told).len(), both.len()), (2, 4));
+    on(&mut group, beat("new", LEAVES, None), 8).expect("left");
+    let handover = group.handover();
+    assert!(group.is_classic() && handover.generation > generation, "{handover:?}");
+    assert_eq!((handover.members.len(), handover.members[0].session), (1, at(20)));
+}
+
+#[test]
+fn who_does_not_join_again_or_fall_in_line_is_out() {
+    let mut group = Group::upgraded(SESSION, classic_group(None), &topics(4), at(0)).expect("it can");
+    let new = on(&mut group, join("new"), 1).expect("joined");
+    let rebalance = Answer::Done(Err(Code::RebalanceInProgress));
+    for now in (2..62).step_by(15) {
+        assert_eq!(on_classic(&mut group, Event::Heartbeat(0, identity("old", 7)), now), rebalance);
+        on(&mut group, beat("new", new.epoch, None), now).expect("a member");
+    }
+    let told = on(&mut group, beat("new", new.epoch, None), 62).expect("a member");
+    assert_eq!(assigned(&told), [0, 1, 2, 3], "its 60 seconds are over");
+    assert_eq!(on_classic(&mut group, classic_sync("old", 7), 62), Answer::SyncRefused(Code::UnknownMemberId));
+    let Event::Join(_, strange) = classic_join("", &Partitions::new()) else { unreachable!("it is one") };
+    let strange = Join { protocols: vec![("range".to_owned(), Bytes::from_static(b"?"))], ..strange };
+    let refused = on_classic(&mut group, Event::Join(0, strange), 63);
+    assert_eq!(refused, Answer::JoinRefused(Code::InconsistentGroupProtocol, String::new()));
+    let refused = on_classic(&mut group, classic_join("", &Partitions::new()), 63);
+    assert_eq!(refused, Answer::JoinRefused(Code::MemberIdRequired, "-fresh".to_owned()));
+}
+
+#[test]
+fn a_group_whose_rules_would_be_lost_stays_with_the_classic_protocol() {
+    let refused =
+        |handover: Handover| Group::upgraded(SESSION, handover, &topics(4), at(0)).err().map(|(code, _)| code);
+    assert_eq!(refused(classic_group(Some(Bytes::from_static(b"rules")))), Some(Code::GroupIdNotFound));
+    let workers = Handover { protocol_type: "connect".to_owned(), ..classic_group(None) };
+    assert_eq!(refused(workers), Some(Code::GroupIdNotFound));
+    let mut strange = classic_group(None);
+    strange.members[0].protocols[0].1 = Bytes::from_static(b"?");
+    assert_eq!(refused(strange), Some(Code::GroupIdNotFound));
+}
+
 fn wants(members: &[(&str, &[Uuid])]) -> BTreeMap<String, BTreeMap<Uuid, i32>> {
     let one = |(name, topics): &(&str, &[Uuid])| ((*name).to_owned(), topics.iter().map(|topic| (*topic, 4)).collect());
     members.iter().map(one).collect()
@@ -213,6 +358,69 @@ proptest! {
             prop_assert_eq!(described.state, "Stable", "{:?}", described);
             let all: usize = described.members.iter().map(|member| member.assigned.len()).sum();
             prop_assert_eq!(all, usize::try_from(count).unwrap());
+        }
+    }
+
+    #[test]
+    fn members_of_both_protocols_never_share_a_partition(steps in proptest::collection::vec((0usize..6, 0u8..6, 1u64..15), 1..120)) {
+        let mut group = Group::new(SESSION);
+        // The first three speak the newer protocol, the others the classic one.
+        let is_classic = |who: usize| who >= 3;
+        let mut clients: BTreeMap<usize, (i32, Partitions)> = BTreeMap::new();
+        let (mut now, mut count) = (0, 4);
+        let total = steps.len();
+        for (step, (who, what, passes)) in steps.into_iter().chain((0..300).map(|index| (index % 6, 1, 1))).enumerate() {
+            let id = format!("m{who}");
+            let what = if step >= total { 1 } else { what };
+            now += if step >= total { 0 } else { passes };
+            let client = clients.get(&who).cloned();
+            if what == 5 {
+                count = 4 + (count + 1) % 4;
+            } else if is_classic(who) {
+                let (epoch, has) = client.clone().unwrap_or_default();
+                let beat = Event::Heartbeat(0, identity(&id, epoch));
+                let next = match (what, &client) {
+                    (0, None) => take_part(&mut group, &id, &Partitions::new(), count, now),
+                    (_, None) => continue,
+                    (0, Some(_)) => {
+                        let leaver = Leaver { member_id: id.clone(), instance: None };
+                        group.on_classic(Event::Leave(0, vec![leaver]), &topics(count), true, at(now));
+                        None
+                    }
+                    _ => match group.on_classic(beat, &topics(count), true, at(now)) {
+                        Answer::Done(Ok(())) => client.clone(),
+                        Answer::Done(Err(Code::RebalanceInProgress)) => take_part(&mut group, &id, &has, count, now),
+                        _ => None,
+                    },
+                };
+                clients.remove(&who);
+                clients.extend(next.map(|next| (who, next)));
+            } else {
+                let event = match (what, &client) {
+                    (0, None) => join(&id),
+                    (0, Some(_)) => beat(&id, LEAVES, None),
+                    (_, None) => continue,
+                    (_, Some((epoch, has))) => beat(&id, *epoch, Some(has)),
+                };
+                match group.on(event, &topics(count), true, at(now)) {
+                    Ok(told) if told.epoch >= 0 => {
+                        let entry = clients.entry(who).or_default();
+                        entry.0 = told.epoch;
+                        entry.1 = told.assigned.unwrap_or(std::mem::take(&mut entry.1));
+                    }
+                    _ => { clients.remove(&who); }
+                }
+            }
+            let described = group.describe();
+            let mut owned = Partitions::new();
+            for partition in described.members.iter().flat_map(|member| &member.assigned) {
+                prop_assert!(owned.insert(*partition), "{partition:?} has two owners: {described:?}");
+            }
+        }
+        let described = group.describe();
+        if group.members() > 0 {
+            let all: usize = described.members.iter().map(|member| member.assigned.len()).sum();
+            prop_assert_eq!(all, usize::try_from(count).unwrap(), "{:?}", described);
         }
     }
 }

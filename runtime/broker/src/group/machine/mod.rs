@@ -9,8 +9,10 @@
 //! Every event that wants an answer carries a token; the answer comes as an action with that token, at once or later. A generation
 //! is what fences: whoever speaks for an older one is told so.
 //!
-//! `join` is the first half of a rebalance, `sync` the second; `members` is who they are, and how they go.
+//! `join` is the first half of a rebalance, `sync` the second; `members` is who they are, and how they go; `handover` is how they change to
+//! the newer protocol and back.
 
+mod handover;
 mod join;
 mod members;
 mod sync;
