@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Real Kafka clients against `towpath log`: each does what tutorials teach, and two bring the tests along that they have for themselves
-# (suites/). What they need is installed under the target folder, but for kcat, which comes from the system's packages.
+# (suites/). Their libraries are installed under the target folder; what comes from the system's packages is installed or named (prepare.sh).
 #
 #   run.sh TARGET        where the binary is, as TARGET/release/towpath
 #   BROKER=host:port     tests a broker that runs already instead, Kafka's own for example
@@ -10,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=$1
 tools=$target/compat
 jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
+"$here/prepare.sh"
 CLIENTS="confluent-kafka[avro,schemaregistry]==2.16.1 kafka-python==3.0.12"
 
 if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
@@ -58,36 +59,14 @@ echo "clients against $BROKER"
 failed=0
 "$tools/venv/bin/python" "$here/confluent.py" "$BROKER" || failed=1
 "$tools/venv/bin/python" "$here/kafka_python.py" "$BROKER" || failed=1
-if command -v kcat >/dev/null; then
-  "$here/kcat.sh" "$BROKER" || failed=1
-else
-  echo "  kcat is not installed (apt-get install kcat): not tested"
-  failed=1
-fi
+"$here/kcat.sh" "$BROKER" || failed=1
 CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$here/rdkafka/Cargo.toml"
 "$tools/rdkafka/release/towpath-compat-rdkafka" "$BROKER" || failed=1
-if command -v go >/dev/null; then
-  "$here/suites/franz-go.sh" "${SUITES_BROKER:-$BROKER}" "${SCRAM_BROKER:-}" "${LOGIN:-}" "$tools" || failed=1
-else
-  echo "  Go is not installed: franz-go is not tested"
-  failed=1
-fi
-if command -v java >/dev/null && command -v mvn >/dev/null; then
-  "$here/../peers/install.sh"
-  "$here/java.sh" "$BROKER" "$jars" "${own:+$work/clients/log}" || failed=1
-else
-  echo "  Java and Maven are not installed: its tools are not tested"
-  failed=1
-fi
-if [ -d "$jars" ]; then
-  "$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
-  if command -v npm >/dev/null; then
-    "$here/suites/librdkafka.sh" "${SUITES_BROKER:-$BROKER}" "$jars" "$tools" || failed=1
-  else
-    echo "  npm is not installed: librdkafka's own tests are not run"
-    failed=1
-  fi
-fi
+"$here/suites/franz-go.sh" "${SUITES_BROKER:-$BROKER}" "${SCRAM_BROKER:-}" "${LOGIN:-}" "$tools" || failed=1
+"$here/../peers/install.sh"
+"$here/java.sh" "$BROKER" "$jars" "${own:+$work/clients/log}" || failed=1
+"$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
+"$here/suites/librdkafka.sh" "${SUITES_BROKER:-$BROKER}" "$jars" "$tools" || failed=1
 if [ -n "$own" ]; then
   "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
