@@ -85,7 +85,8 @@ if [ -n "$log" ]; then
 fi
 acls() { timeout 120 java -Xmx256m -cp "$jars/*" org.apache.kafka.tools.AclCommand --bootstrap-server "$broker" "$@" 2>&1 || true; }
 check "ACLs are refused as by a broker without an authorizer" "SecurityDisabledException: No Authorizer is configured on the broker" "$(acls --list)"
-check "also new ones" "SecurityDisabledException: No Authorizer is configured\." "$(acls --add --allow-principal User:alice --operation Read --topic "$topic")"
+check "also ones to delete" "SecurityDisabledException: No Authorizer is configured\.$" \
+  "$(acls --remove --force --allow-principal User:alice --operation Read --topic "$topic")"
 check "the topic is deleted" "gone" "$(tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --delete --topic "$topic"
   tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --list | grep -q "^$topic$" || echo gone)"
 exit $failed
