@@ -63,6 +63,13 @@ pub(crate) struct BatchSettings {
     pub(crate) age: Duration,
 }
 
+/// How fast a task may go, a second; none is as fast as it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RateSettings {
+    pub(crate) records: Option<u32>,
+    pub(crate) bytes: Option<u32>,
+}
+
 /// Where to read when there is no offset, or none that the log still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reset {
@@ -77,6 +84,7 @@ pub(crate) struct TaskSettings {
     pub(crate) errors: ErrorSettings,
     pub(crate) retry: RetrySettings,
     pub(crate) batch: BatchSettings,
+    pub(crate) rate: RateSettings,
     pub(crate) compression: Compression,
 }
 
@@ -129,18 +137,20 @@ impl TaskSettings {
         let delay_max = millis(config, "errors.retry.delay.max.ms")?.unwrap_or(Duration::from_secs(60));
         let delay = millis(config, "retry.backoff.ms")?.unwrap_or(Duration::from_millis(300)).min(delay_max);
         let retry = RetrySettings { delay, delay_max, retries_max: number(config, "max.retries")? };
+        let rate =
+            RateSettings { records: rate(config, "rate.limit.records")?, bytes: rate(config, "rate.limit.bytes")? };
         let batch = BatchSettings {
             records: number(config, "consumer.override.max.poll.records")?
                 .or(number(config, "batch.max.records")?)
                 .unwrap_or(limits.batch_records)
-                .max(1),
+                .clamp(1, rate.records.unwrap_or(u32::MAX)),
             bytes: number(config, "consumer.override.fetch.max.bytes")?
                 .or(number(config, "batch.max.bytes")?)
                 .unwrap_or(limits.batch_bytes)
-                .max(1),
+                .clamp(1, rate.bytes.unwrap_or(u32::MAX)),
             age: millis(config, "batch.linger.ms")?.unwrap_or_default(),
         };
-        Ok(Self { errors, retry, batch, compression: compression(config)? })
+        Ok(Self { errors, retry, batch, rate, compression: compression(config)? })
     }
 }
 
@@ -197,6 +207,13 @@ fn reset(config: &Config, key: &'static str) -> Result<Option<Reset>> {
         Some("none" | "fail") => Reset::Fail,
         Some(_) => return Err(fault(key, "String must be one of: earliest, latest, none")),
     }))
+}
+
+fn rate(config: &Config, key: &'static str) -> Result<Option<u32>> {
+    match number(config, key)? {
+        Some(0) => Err(fault(key, "Value must be at least 1")),
+        rate => Ok(rate),
+    }
 }
 
 fn flag(config: &Config, key: &'static str) -> Result<bool> {
@@ -271,6 +288,7 @@ mod tests {
         };
         assert_eq!(refused(&[("errors.tolerance", "some")]), "errors.tolerance");
         assert_eq!(refused(&[("retry.backoff.ms", "soon")]), "retry.backoff.ms");
+        assert_eq!(refused(&[("rate.limit.bytes", "0")]), "rate.limit.bytes");
         assert_eq!(refused(&[("topics", "a"), ("topics.regex", "b")]), "topics");
         assert_eq!(refused(&[("topics.regex", "(")]), "topics.regex");
         assert_eq!(refused(&[]), "topics");

@@ -323,6 +323,12 @@ pub(super) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
         ),
         batch("batch.max.records", Int, "The most records that are handled at a time."),
         batch("batch.max.bytes", Int, "The most bytes of records that are handled at a time."),
+        batch(
+            "rate.limit.records",
+            Int,
+            "How many records a second a task moves at most; as many as it can when not set.",
+        ),
+        batch("rate.limit.bytes", Int, "How many bytes of records a second a task moves at most."),
         batch("batch.linger.ms", Long, "How long a batch waits for more records, in milliseconds."),
     ];
     if kind == ConnectorKind::Sink {

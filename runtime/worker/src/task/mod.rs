@@ -10,6 +10,7 @@
 mod calls;
 mod failure;
 mod halt;
+mod pace;
 mod retry;
 mod sink;
 mod source;

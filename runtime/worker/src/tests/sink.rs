@@ -443,3 +443,14 @@ async fn a_put_that_never_ends_is_a_stall_that_is_seen() {
     assert_eq!(status.tasks[0].state, TaskState::Running);
     assert!(status.health.reason.starts_with("there is data, and nothing has moved for "), "{}", status.health.reason);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept() {
+    let rig = rig_with(1).await;
+    rig.log.produce("t", 0, values(0..50));
+    let began = tokio::time::Instant::now();
+    rig.create("s", "sink", &[("rate.limit.records", "10")]).await;
+    rig.until("offset 50", |rig| committed(rig, 0) == Some(50)).await;
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
+}

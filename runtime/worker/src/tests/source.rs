@@ -316,3 +316,17 @@ async fn a_finished_source_is_well_and_is_not_polled_again() {
     assert_eq!(rig.status("s").tasks[0].state, TaskState::Running);
     assert_eq!(rig.status("s").health.level, HealthLevel::Ok);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept() {
+    let rig = Rig::new().await;
+    rig.log.create("t", 1);
+    for batch in 0..5u64 {
+        rig.source().poll(Poll::Records("t", (0..10).map(|value| format!("{batch}:{value}")).collect(), batch));
+    }
+    let began = tokio::time::Instant::now();
+    rig.create("s", "source", &[("rate.limit.records", "10")]).await;
+    rig.until("all", |rig| rig.log.values("t").len() == 50).await;
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
+}

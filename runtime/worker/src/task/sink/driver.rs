@@ -24,6 +24,7 @@ use crate::errors::{DeadLetters, Stage};
 use crate::handle::consumer_group;
 use crate::settings::{SinkSettings, TaskSettings};
 use crate::task::calls::{Call, aside, moment};
+use crate::task::pace::Pace;
 use crate::task::retry::Retrying;
 use crate::task::topics::UsedTopics;
 use crate::task::{Failure, Halt, Task, Wanted};
@@ -80,6 +81,7 @@ pub(super) struct Driver {
     deferred_at: Option<Instant>,
     pub(super) dead_letters: Option<DeadLetters>,
     pub(super) retrying: Retrying,
+    pace: Pace,
     /// Before the first put, because an earlier start was told to wait.
     resumed_wait: Option<Duration>,
     pub(super) pause_ends: Option<Instant>,
@@ -104,6 +106,7 @@ impl Driver {
             group: consumer_group(&task.id.connector).into(),
             dead_letters: DeadLetters::new(&settings.errors, &task.id),
             resumed_wait: retrying.resumed_wait(),
+            pace: Pace::new(settings.rate),
             sink: Some(guest),
             guest: Call::default(),
             fetching: Call::default(),
@@ -393,12 +396,19 @@ impl Driver {
         let parks = deferring.map(|deferring| |record: &Record<'_>| deferring.parks(record, now_ms));
         let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes, parks).clone();
         self.seal_deferred();
+        let mut wait = Duration::ZERO;
         if !chunk.records.is_empty() {
             self.used.of(&self.task, &chunk.records, |run| run.origin);
             self.task.meters.batch(chunk.records.len());
+            let now = self.task.shared.clock.monotonic();
+            wait = self.pace.wait(now);
+            self.pace.moved(now, chunk.records.len(), chunk.records.payload_bytes());
             self.task.meters.work_waits(self.task.shared.clock.now_ms());
         }
         self.call(move |mut sink| async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             let put = if chunk.records.is_empty() { Ok(()) } else { sink.put(&chunk.records).await };
             crash_point("sink.after_put");
             // After a fatal error nothing but drop is allowed.

@@ -10,6 +10,7 @@ use super::Ready;
 use crate::errors::{Action, Context, DeadLetters, Origin, Stage, on_failed_call, on_refused_record};
 use crate::settings::TaskSettings;
 use crate::task::failure::Refusal;
+use crate::task::pace::Pace;
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Task, Wanted, pause, wait_of};
 
@@ -20,6 +21,7 @@ pub(super) struct Converter {
     path: SourcePath,
     dead_letters: Option<DeadLetters>,
     retrying: Retrying,
+    pace: Pace,
     wanted: watch::Receiver<Wanted>,
 }
 
@@ -33,6 +35,7 @@ impl Converter {
             path,
             dead_letters: DeadLetters::new(&settings.errors, &task.id),
             retrying: Retrying::new(task, settings.retry, &stages),
+            pace: Pace::new(settings.rate),
             wanted: task.wanted.clone(),
             settings: settings.clone(),
             task: task.clone(),
@@ -42,6 +45,12 @@ impl Converter {
     /// Converts a batch. Invariant 3: each of its records is in the answer, among the dead letters, or counted.
     pub(super) async fn convert(&mut self, polled: Polled) -> Result<Ready, Halt> {
         let Polled { records: original, checkpoints, .. } = polled;
+        let clock = self.task.shared.clock.clone();
+        let wait = self.pace.wait(clock.monotonic());
+        if !wait.is_zero() {
+            pause(&mut self.wanted, wait).await?;
+        }
+        self.pace.moved(clock.monotonic(), original.len(), original.payload_bytes());
         let converted = loop {
             match self.path.convert(&original).await {
                 Ok(converted) => break converted,
