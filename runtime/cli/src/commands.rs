@@ -17,6 +17,7 @@ mod offsets;
 mod pause;
 mod plugin;
 mod produce;
+mod replay;
 mod restart;
 mod resume;
 mod retries;
@@ -57,6 +58,7 @@ enum Command {
     Delete(delete::Arguments),
     Offsets(offsets::Arguments),
     Retries(retries::Arguments),
+    Replay(replay::Arguments),
     Users(users::Arguments),
     Plugin(plugin::Arguments),
     Completions(completions::Arguments),
@@ -85,6 +87,7 @@ impl Cli {
             Command::Delete(arguments) => wait(delete::run(arguments)),
             Command::Offsets(arguments) => wait(offsets::run(arguments)),
             Command::Retries(arguments) => wait(retries::run(arguments)),
+            Command::Replay(arguments) => wait(replay::run(arguments)),
             Command::Users(arguments) => users::run(&arguments),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Completions(arguments) => completions::run(&arguments),

@@ -151,6 +151,7 @@ pub(crate) fn routes(stage: Stage) -> Router {
             get(retries::show).patch(retries::edit).delete(retries::drop_one),
         )
         .route("/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}/retry", post(retries::retry_one))
+        .route("/v1/connectors/{connector}/dead-letters/replay", post(retries::replay_dead_letters))
         .route(kafka::PATH, post(kafka::call))
         .route("/v1/topics", get(v1::topics))
         .route("/v1/topics/{topic}", get(v1::topic))

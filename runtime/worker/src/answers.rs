@@ -180,6 +180,15 @@ pub struct DeferredRecord {
     pub retry: Option<RetryState>,
 }
 
+/// What a replay of dead letters has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// So many are delivered again.
+    pub records: usize,
+    /// So many are of other connectors, or have no headers that say what record they were.
+    pub skipped: usize,
+}
+
 /// The numbers of a task since it first started in this process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskMetrics {

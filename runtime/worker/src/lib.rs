@@ -35,8 +35,8 @@ mod worker;
 
 pub use answers::{
     ConnectorInfo, ConnectorStatus, DeferredRecord, ErrorEntry, Initial, OffsetEntry, Owner, PartitionProgress,
-    PluginInfo, PluginKind, Put, RecordId, RetryState, SnapshotProgress, TaskMetrics, TaskStatus, ValidatedKey,
-    Validation,
+    PluginInfo, PluginKind, Put, RecordId, Replayed, RetryState, SnapshotProgress, TaskMetrics, TaskStatus,
+    ValidatedKey, Validation,
 };
 pub use checker::{Checker, Inspection, Reach};
 pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};

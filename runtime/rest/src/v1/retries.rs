@@ -1,4 +1,4 @@
-//! Records of a sink that wait to be put again: `/v1/connectors/{c}/retries…`.
+//! Records of a sink that wait to be put again: `/v1/connectors/{c}/retries…`, and dead letters that are to: `…/dead-letters/replay`.
 
 use axum::Json;
 use axum::extract::{Path, Query};
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_model::ConnectorName;
-use towpath_worker::{DeferredRecord, RecordId};
+use towpath_worker::{DeferredRecord, RecordId, Replayed};
 
 use crate::body::JsonBody;
 use crate::connect::Parameters;
@@ -118,6 +118,11 @@ pub(crate) async fn retry_one(App(served): App, Path(at): Path<At>) -> Result<Js
     let (name, id) = at.parts();
     let records = served.worker.retry_deferred(&name, Some(&id)).await?;
     Ok(Json(Done { records }))
+}
+
+/// `POST /v1/connectors/{c}/dead-letters/replay`.
+pub(crate) async fn replay_dead_letters(App(served): App, Path(name): Path<String>) -> Result<Json<Replayed>, Fault> {
+    Ok(Json(served.worker.replay_dead_letters(&ConnectorName::new(name)).await?))
 }
 
 /// `DELETE …/retries`.

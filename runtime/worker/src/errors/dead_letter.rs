@@ -5,6 +5,7 @@
 
 use towpath_model::{Batch, BatchBuilder, Form, Record, Run, TaskId};
 
+use crate::answers::RecordId;
 use crate::errors::Stage;
 use crate::settings::ErrorSettings;
 
@@ -28,6 +29,48 @@ pub(crate) struct Context<'a> {
     pub(crate) code: &'a str,
     pub(crate) reason: &'a str,
     pub(crate) origin: Origin<'a>,
+}
+
+/// What the headers of a sink's dead letter say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) connector: String,
+    /// The record that it was.
+    pub(crate) id: RecordId,
+    pub(crate) code: String,
+    pub(crate) reason: String,
+}
+
+/// Reads the headers of a dead letter; none where they do not say what record it was.
+pub(crate) fn read_told(letter: &Record<'_>) -> Option<Told> {
+    let text = |wanted: &str| {
+        let (_, payload) = letter.headers().find(|(name, _)| name.strip_prefix(PREFIX) == Some(wanted))?;
+        String::from_utf8(payload.bytes?.to_vec()).ok()
+    };
+    Some(Told {
+        connector: text("connector.name")?,
+        id: RecordId {
+            topic: text("topic")?.into(),
+            partition: text("partition")?.parse().ok()?,
+            offset: text("offset")?.parse().ok()?,
+        },
+        code: text("exception.class.name").unwrap_or_default(),
+        reason: text("exception.message").unwrap_or_default(),
+    })
+}
+
+/// The record as it was before it became a dead letter, as a batch of one.
+pub(crate) fn revived(letter: &Record<'_>) -> Batch {
+    let mut builder = BatchBuilder::default();
+    let topic = builder.topic(letter.topic());
+    builder.run(Run { records: 0, topic, origin: topic, partition: -1, key: Form::BYTES, value: Form::BYTES });
+    builder.key(letter.key.bytes);
+    builder.value(letter.value.bytes);
+    for (name, payload) in letter.headers().filter(|(name, _)| !name.starts_with(PREFIX)) {
+        builder.header(name, Form::BYTES, payload.bytes);
+    }
+    builder.end(letter.timestamp, None);
+    builder.build()
 }
 
 /// Collects dead letters of one task until they are written.

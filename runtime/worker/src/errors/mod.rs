@@ -3,5 +3,5 @@
 mod dead_letter;
 mod policy;
 
-pub(crate) use dead_letter::{Context, DeadLetters, Origin};
+pub(crate) use dead_letter::{Context, DeadLetters, Origin, read_told, revived};
 pub(crate) use policy::{Action, Stage, on_failed_call, on_refused_record};

@@ -211,3 +211,46 @@ async fn whatever_happens_each_key_comes_in_order_and_nothing_is_lost() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_are_replayed_once_in_their_place() {
+    let settings = [
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "dlq"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+    ];
+    for mode in ["defer", "block"] {
+        let rig = rig(&[], &[&settings[..], &[("errors.retry.mode", mode)]].concat()).await;
+        rig.sink().puts.lock().unwrap().push_back(super::plugins::Put::Refuse(vec!["a:1"], false));
+        rig.log.produce_keyed("t", &["a:1", "b:1"]);
+        rig.until("a dead letter", |rig| rig.log.values("dlq").len() == 1).await;
+        let name = super::rig::name("s");
+        let replayed = rig.handle.replay_dead_letters(&name).await.expect("replayed");
+        assert_eq!((replayed.records, replayed.skipped), (1, 0), "{mode}");
+        delivered(&rig, "a", &["a:1"]).await;
+        nothing_waits(&rig).await;
+        let replayed = rig.handle.replay_dead_letters(&name).await.expect("replayed");
+        assert_eq!(replayed.records, 0, "{mode}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_edits_drops_and_hurries() {
+    let rig = rig(&["a", "b"], &[("retry.backoff.ms", "60000")]).await;
+    rig.log.produce_keyed("t", &["a:1", "b:1", "c:1", "b:2"]);
+    committed(&rig, 4).await;
+    let name = super::rig::name("s");
+    let waiting = rig.handle.deferred(&name).await.expect("known");
+    assert_eq!(waiting.iter().map(|record| record.id.offset).collect::<Vec<_>>(), [0, 1, 3]);
+    rig.handle.edit_deferred(&name, &waiting[0].id, Some(b"a:mended")).await.expect("edited");
+    assert_eq!(rig.handle.drop_deferred(&name, Some(&waiting[1].id)).await.expect("dropped"), 1);
+    let refused = rig.handle.drop_deferred(&name, Some(&waiting[1].id)).await.expect_err("it is gone");
+    assert_eq!(refused.to_string(), "No record at topic t, partition 0, offset 1 waits to be put again");
+    set_down(&rig, &[]);
+    let began = tokio::time::Instant::now();
+    assert_eq!(rig.handle.retry_deferred(&name, None).await.expect("hurried"), 2);
+    delivered(&rig, "a", &["a:mended"]).await;
+    delivered(&rig, "b", &["b:2"]).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    nothing_waits(&rig).await;
+}
