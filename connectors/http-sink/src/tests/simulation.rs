@@ -112,7 +112,7 @@ impl Worker {
         let first = handed.first().map_or(0, |(offset, _)| *offset);
         match self.sink.put(&batch(Form::JSON, first, &pairs)) {
             Ok(()) => {}
-            Err(ConnectorError::Retriable { .. }) => self.again = handed.into(),
+            Err(ConnectorError::Retriable { .. } | ConnectorError::Throttled { .. }) => self.again = handed.into(),
             Err(ConnectorError::Records(errors)) => {
                 for error in errors {
                     let record = handed[error.index as usize].clone();
