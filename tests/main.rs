@@ -3,12 +3,14 @@
 //! Kinds of tests, found rather than listed: `cases/<name>/` (a folder per behaviour, no Rust), `findings/<name>/` (a mistake in a
 //! configuration and what is said of it, no Rust), `examples/<name>/run.sh` (every story is run to its end) and
 //! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `exchanges/` asks what Kafka Connect was
-//! asked and compares the answers, `access.rs` is turned away at the door, `deferred.rs` puts records again later, `crash/` kills the worker, at random and at named points,
-//! `chaos/` spoils what it works with, and `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of
-//! them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
+//! asked and compares the answers, `access.rs` is turned away at the door, `alone.rs` looks into a log without a worker, `deferred.rs`
+//! puts records again later, `crash/` kills the worker, at random and at named points, `chaos/` spoils what it works with, and
+//! `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of them share. Names begin with the kind, so
+//! that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
 
 mod access;
+mod alone;
 mod capture;
 mod chaos;
 mod crash;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(recordings::trials());
     trials.extend(crash::trials());
     trials.extend(access::trials());
+    trials.extend(alone::trials());
     trials.extend(deferred::trials());
     trials.extend(exchanges::trials());
     trials.extend(hostile::trials(&servers));
