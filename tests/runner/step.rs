@@ -20,7 +20,7 @@ pub(crate) struct Case {
 
 impl Case {
     fn default_within() -> u64 {
-        30
+        120
     }
 }
 

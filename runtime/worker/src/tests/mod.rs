@@ -7,6 +7,7 @@ mod folder;
 mod log;
 mod plugins;
 mod positions;
+mod requests;
 mod rig;
 mod sink;
 mod source;
