@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use towpath_config::withhold_literals;
 use towpath_log::Commit;
-use towpath_model::{Config, ConnectorName, ConnectorState, TargetState, TaskId};
+use towpath_model::{Config, ConnectorName, ConnectorState, TargetState, TaskId, TaskState};
 
 use super::connector::with_name;
 use super::driver::Supervisor;
@@ -201,11 +201,17 @@ impl Supervisor {
         if self.connectors.get(name).is_none_or(|connector| connector.deleting) {
             return Err(Error::UnknownToRestart(name.clone()));
         }
-        self.on(name, Event::Restart { include_tasks, only_failed });
+        // What is to be restarted is shown as that: what failed may start at once.
         let mut planned = self.shared.board.status(name).ok_or_else(|| Error::NoStatus(name.clone()))?;
         if !only_failed || planned.state == ConnectorState::Failed {
             planned.state = ConnectorState::Restarting;
         }
+        if include_tasks {
+            for task in planned.tasks.iter_mut().filter(|task| !only_failed || task.state == TaskState::Failed) {
+                task.state = TaskState::Restarting;
+            }
+        }
+        self.on(name, Event::Restart { include_tasks, only_failed });
         Ok(planned)
     }
 

@@ -179,7 +179,8 @@ async fn a_task_that_keeps_failing_waits_longer_each_time_and_has_a_budget() {
     assert_eq!(lines(&rig, "open s-0"), 4);
     assert_eq!(rig.status("s").health.level, HealthLevel::Failed);
     let rig = &rig;
-    rig.handle.restart(name("s"), true, true).await.expect("restarted");
+    let planned = rig.handle.restart(name("s"), true, true).await.expect("restarted");
+    assert_eq!((planned.state, planned.tasks[0].state), (ConnectorState::Running, TaskState::Restarting));
     rig.until("running", |rig| is_running(rig, "s")).await;
     assert_eq!(lines(rig, "open s-0"), 5);
     assert_eq!(rig.status("s").tasks[0].metrics.restarts_total, 4);
