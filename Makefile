@@ -56,7 +56,7 @@ exchanges: peers build ## Ask Kafka Connect anew what tests/exchanges asks, keep
 originals: peers ## Run random records through Connect's and Debezium's transforms and through ours, and compare (SEED, CASES)
 	@cargo run --release -p towpath-test-transforms -- run $(if $(SEED),--seed $(SEED)) --cases $(or $(CASES),20000)
 
-compat: build ## Let real Kafka clients use the log (installs what is missing, but for Go)
+compat: build ## Let real clients use the log and the REST interface (installs what is missing, but for Go)
 	@tests/compat/run.sh $(TARGET)
 
 crash: build ## Kill the worker ROUNDS times, 200 unless told otherwise

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Real Kafka clients against `towpath log`: each does what tutorials teach, and two bring the tests along that they have for themselves
-# (suites/). Their libraries are installed under the target folder; what comes from the system's packages is installed or named (prepare.sh).
+# (suites/). Clients of Kafka Connect's REST interface do so against `towpath run`. Their libraries are installed under the target folder;
+# what comes from the system's packages is installed or named (prepare.sh).
 #
 #   run.sh TARGET        where the binary is, as TARGET/release/towpath
 #   BROKER=host:port     tests a broker that runs already instead, Kafka's own for example
@@ -11,7 +12,7 @@ target=$1
 tools=$target/compat
 jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
 "$here/prepare.sh"
-CLIENTS="confluent-kafka[avro,schemaregistry]==2.16.1 kafka-python==3.0.12"
+CLIENTS="confluent-kafka[avro,schemaregistry]==2.16.1 kafka-python==3.0.12 kafka-connect-py==1.0.0 kafka-connect-api==0.5.10"
 
 if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
   echo "installing $CLIENTS"
@@ -70,6 +71,7 @@ CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$
 if [ -n "$own" ]; then
   "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
+  "$here/connect_rest.sh" "$target" "$tools" || failed=1
   "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$work/crash-{folder}" --kafka '{address}' \
     --kafka-group-consumer-heartbeat-interval-ms 500 --kafka-group-consumer-session-timeout-ms 3000 || failed=1
 fi
