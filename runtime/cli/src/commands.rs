@@ -22,6 +22,7 @@ mod restart;
 mod resume;
 mod retries;
 mod run;
+mod schema;
 mod signals;
 mod status;
 mod stop;
@@ -61,6 +62,7 @@ enum Command {
     Replay(replay::Arguments),
     Users(users::Arguments),
     Plugin(plugin::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     CompileComponent(compile_component::Arguments),
@@ -90,6 +92,7 @@ impl Cli {
             Command::Replay(arguments) => wait(replay::run(arguments)),
             Command::Users(arguments) => users::run(&arguments),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
+            Command::Schema(arguments) => schema::run(&arguments),
             Command::Completions(arguments) => completions::run(&arguments),
             Command::CompileComponent(arguments) => compile_component::run(&arguments),
         }

@@ -9,6 +9,7 @@
 
 mod check;
 mod document;
+mod editor;
 mod error;
 mod finding;
 mod folder;
@@ -23,6 +24,7 @@ mod words;
 
 pub use check::{Examination, KeyReport, TransformWords, Vocabulary, check, examine, framework_keys, normalise};
 pub use document::{Document, Origin, Place};
+pub use editor::editor_schema;
 pub use error::Error;
 pub use finding::{Finding, Severity};
 pub use folder::{Folder, Reading};

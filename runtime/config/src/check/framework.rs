@@ -292,7 +292,7 @@ fn sink() -> Vec<ConfigKey> {
 }
 
 /// Keys that are ours: checked, and left out of Connect's answers.
-pub(super) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
+pub(crate) fn own_keys(kind: ConnectorKind) -> Vec<ConfigKey> {
     let batch =
         |name: &str, takes: ValueType, doc: &str| key(name, Takes(takes, Unset, Low), COMMON, Width::Short, name, doc);
     let mut keys = vec![

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use towpath_model::{Config, ConfigKey, ConnectorKind, Spec, ValueType, passwords};
 
 pub use self::framework::framework_keys;
-use self::framework::own_keys;
+pub(crate) use self::framework::own_keys;
 use crate::finding::{Finding, without_passwords};
 use crate::secrets::has_reference;
 use crate::words::closest;
