@@ -69,7 +69,10 @@ impl Delivery {
                     origins = kept.iter().filter_map(|index| origins.get(*index as usize).copied()).collect();
                 }
             }
-            lanes.given(&records);
+            // What was deferred has a commit of its own: where the partition stands is not its business.
+            if !fetched.deferred {
+                lanes.given(&records);
+            }
             Chunk { records, origins, repeated: false }
         })
     }
@@ -98,6 +101,9 @@ impl Delivery {
         let mut wanted = again.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
+        if self.fetched.deferred {
+            return settled;
+        }
         let left = batch::select(&chunk.records, &wanted);
         if chunk.repeated {
             for record in chunk.records.records() {

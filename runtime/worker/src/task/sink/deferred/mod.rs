@@ -177,7 +177,8 @@ impl Deferring {
             let added = self.seal();
             self.added = added;
         }
-        self.open.get_or_insert((partition, id.offset));
+        let (_, first) = self.open.get_or_insert((partition, id.offset));
+        *first = (*first).min(id.offset);
         self.new.waits(record, &id, now_ms);
         self.new.fares(&id, fares, now_ms);
         self.set.defer(id, lane);
