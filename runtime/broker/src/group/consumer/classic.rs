@@ -232,16 +232,7 @@ impl Group {
     }
 
     fn leave_classic(&mut self, leaver: &Leaver) -> Result<(), Code> {
-        let id = match &leaver.instance {
-            None => leaver.member_id.clone(),
-            Some(instance) => {
-                let known = self.instances.get(instance).cloned().ok_or(Code::UnknownMemberId)?;
-                if !leaver.member_id.is_empty() && leaver.member_id != known {
-                    return Err(Code::FencedInstanceId);
-                }
-                known
-            }
-        };
+        let id = leaver.id_among(&self.instances)?;
         if !self.members.contains_key(&id) {
             return Err(Code::UnknownMemberId);
         }

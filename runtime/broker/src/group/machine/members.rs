@@ -45,16 +45,7 @@ impl Group {
     }
 
     pub(super) fn leave(&mut self, leaver: &Leaver, now: Duration, actions: &mut Vec<Action>) -> Result<(), Code> {
-        let id = match &leaver.instance {
-            None => leaver.member_id.clone(),
-            Some(instance) => {
-                let known = self.instances.get(instance).cloned().ok_or(Code::UnknownMemberId)?;
-                if !leaver.member_id.is_empty() && leaver.member_id != known {
-                    return Err(Code::FencedInstanceId);
-                }
-                known
-            }
-        };
+        let id = leaver.id_among(&self.instances)?;
         if self.promised.remove(&id).is_some() {
             return Ok(());
         }

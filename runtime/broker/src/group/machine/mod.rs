@@ -133,6 +133,18 @@ pub(crate) struct Leaver {
     pub(crate) instance: Option<String>,
 }
 
+impl Leaver {
+    /// Which member it is, among those that are known by their instance.
+    ///
+    /// # Errors
+    /// Another member has the instance now, or none has.
+    pub(crate) fn id_among(&self, instances: &BTreeMap<String, String>) -> Result<String, Code> {
+        let Some(instance) = &self.instance else { return Ok(self.member_id.clone()) };
+        let known = instances.get(instance).cloned().ok_or(Code::UnknownMemberId)?;
+        if self.member_id.is_empty() || self.member_id == known { Ok(known) } else { Err(Code::FencedInstanceId) }
+    }
+}
+
 /// What happens to a group.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
