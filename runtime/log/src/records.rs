@@ -1,6 +1,5 @@
 //! State that others keep in topics of their own: keys and values in, all of them out again at a start.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use towpath_model::{Batch, BatchBuilder, Form, Run, TopicPartition};
@@ -24,15 +23,21 @@ pub fn batch<'a>(topic: &str, entries: impl IntoIterator<Item = (&'a [u8], Optio
     builder.build()
 }
 
-/// The topic, created compacted where it is not there yet.
+/// The topic, created compacted and with these further configs where it is not there yet.
 ///
 /// # Errors
 /// The log's.
-pub async fn compacted(log: &dyn LogEngine, name: &str, partitions: i32) -> Result<Topic, Error> {
+pub async fn compacted(
+    log: &dyn LogEngine,
+    name: &str,
+    partitions: i32,
+    configs: &[(&str, &str)],
+) -> Result<Topic, Error> {
     if let Some(topic) = log.topic(name) {
         return Ok(topic);
     }
-    let configs = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+    let configs = configs.iter().chain([&("cleanup.policy", "compact")]);
+    let configs = configs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     match log.create_topic(NewTopic { name: name.to_owned(), partitions: Some(partitions), configs }).await {
         Err(Error::TopicExists(_)) => log.topic(name).ok_or_else(|| Error::UnknownTopic(name.to_owned())),
         created => created,

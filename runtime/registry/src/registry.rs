@@ -36,7 +36,7 @@ impl Registry {
     /// [`Error::Log`]. Records that cannot be read are passed over with a warning: one of them must not hold up all schemas.
     pub async fn open(log: Arc<dyn LogEngine>) -> std::result::Result<Self, Error> {
         let failed = |source| Error::Log { topic: TOPIC, source: Arc::new(source) };
-        let topic = records::compacted(log.as_ref(), TOPIC, 1).await.map_err(failed)?;
+        let topic = records::compacted(log.as_ref(), TOPIC, 1, &[]).await.map_err(failed)?;
         let mut state = State::default();
         records::read(log.as_ref(), &topic, |key, value| match Entry::read(key, value) {
             Ok(entry) => entry.into_iter().for_each(|entry| state.apply(entry)),

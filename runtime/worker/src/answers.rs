@@ -163,11 +163,6 @@ impl RecordId {
     pub fn partition(&self) -> TopicPartition {
         TopicPartition::new(self.topic.clone(), self.partition)
     }
-
-    /// Whether it stands in this partition.
-    pub fn is_of(&self, partition: &TopicPartition) -> bool {
-        self.topic == partition.topic && self.partition == partition.partition
-    }
 }
 
 /// A record of a sink that waits to be put again.

@@ -24,6 +24,7 @@ mod meters;
 mod plan;
 mod positions;
 mod rehearsal;
+mod replay;
 mod retries;
 mod settings;
 mod store;

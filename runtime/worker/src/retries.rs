@@ -4,23 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use towpath_log::{Commit, Error as LogError, Fetch, GroupOffset};
-use towpath_model::{Batch, ConnectorKind, ConnectorName, TopicPartition};
+use towpath_log::{Commit, Error as LogError};
+use towpath_model::{Batch, ConnectorName};
 
-use crate::answers::{DeferredRecord, RecordId, Replayed, RetryState};
+use crate::answers::{DeferredRecord, RecordId, RetryState};
 use crate::error::{Error, Result};
-use crate::errors::{read_told, revived};
 use crate::handle::Handle;
-use crate::store::{Row, Rows, ensure_retries, read_given, read_row, read_rows, retries_topic};
+use crate::store::{Row, Rows, read_all_rows, read_given, read_row, retries_topic};
 
-const QUEUE_KEY: &str = "errors.deadletterqueue.topic.name";
-/// How the names of groups begin that remember how far dead letters were replayed.
-const REPLAYS_PREFIX: &str = "connect-replay-";
-const REPLAY_STAGE: &str = "REPLAY";
-/// How much of a dead letter queue is read at a time.
-const REPLAY_BYTES: usize = 1 << 20;
+/// So many rows are written at a time: a commit is bounded.
+const ROWS_MAX: usize = 10_000;
 
 /// Where a record stands in the topic, and how it fares.
 type Waiting = (i64, Option<RetryState>);
@@ -42,7 +36,9 @@ impl Handle {
     pub async fn deferred_record(&self, name: &ConnectorName, id: &RecordId) -> Result<Batch> {
         let waiting = self.waiting(name).await?;
         let (at, _) = waiting.get(id).ok_or_else(|| Error::NotDeferred(id.clone()))?;
-        let read = read_given(self.log.as_ref(), &retries_topic(name), &[(id.clone(), *at)]).await.map_err(of_log)?;
+        let read = read_given(self.log.as_ref(), &retries_topic(name), &[(id.clone(), *at)], usize::MAX)
+            .await
+            .map_err(of_log)?;
         if read.is_empty() { Err(Error::NotDeferred(id.clone())) } else { Ok(read) }
     }
 
@@ -81,84 +77,6 @@ impl Handle {
         self.commit(rows).await
     }
 
-    /// Has all dead letters of a sink delivered that came since the last replay, by way of the records that wait. Each keeps its
-    /// place in the log, so that what is newer of its key waits behind it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::BadRequest`] where there is no dead letter queue, and the log's.
-    pub async fn replay_dead_letters(&self, name: &ConnectorName) -> Result<Replayed> {
-        let connector = self.connector(name)?;
-        let queue = connector.config.get(QUEUE_KEY).filter(|_| connector.kind == Some(ConnectorKind::Sink));
-        let queue = queue.ok_or_else(|| Error::BadRequest(format!("Connector {name} has no {QUEUE_KEY}")))?;
-        let mut replayed = Replayed::default();
-        let Some(topic) = self.log.topic(queue) else { return Ok(replayed) };
-        ensure_retries(self.log.as_ref(), name).await.map_err(of_log)?;
-        let group: Arc<str> = format!("{REPLAYS_PREFIX}{name}").into();
-        let known = self.log.group_offsets(&group);
-        for number in 0..topic.partitions {
-            let partition = TopicPartition::new(topic.name.clone(), number);
-            let committed = known.iter().find(|known| known.partition == partition).and_then(|known| known.offset);
-            self.replay_partition(name, &group, partition, committed, &mut replayed).await?;
-        }
-        if replayed.records > 0 && connector.config.get("errors.retry.mode") != Some("defer") {
-            // Tasks that do not defer look into the topic when they start.
-            self.restart(name.clone(), true, false).await?;
-        }
-        Ok(replayed)
-    }
-
-    async fn replay_partition(
-        &self,
-        name: &ConnectorName,
-        group: &Arc<str>,
-        partition: TopicPartition,
-        committed: Option<i64>,
-        replayed: &mut Replayed,
-    ) -> Result<()> {
-        let ends = self.log.offsets(&partition).map_err(of_log)?;
-        let mut offset = committed.unwrap_or(0).max(ends.start);
-        while offset < ends.high_watermark {
-            let wanted = [Fetch { partition: partition.clone(), offset }];
-            let fetched = self.log.fetch(&wanted, REPLAY_BYTES, Duration::ZERO).await.map_err(of_log)?;
-            let Some(fetched) = fetched.into_iter().next().filter(|fetched| fetched.next_offset > offset) else {
-                break;
-            };
-            let mut rows = Rows::new(&retries_topic(name));
-            for letter in fetched.records.records() {
-                let Some(told) = read_told(&letter).filter(|told| told.connector == name.as_str()) else {
-                    replayed.skipped += 1;
-                    continue;
-                };
-                let now_ms = self.clock.now_ms();
-                let retry = RetryState {
-                    stage: REPLAY_STAGE.to_owned(),
-                    attempt: 0,
-                    cause: told.reason,
-                    code: told.code,
-                    since_ms: now_ms,
-                    next_ms: now_ms,
-                };
-                for record in revived(&letter).records() {
-                    rows.waits(&record, &told.id, now_ms);
-                }
-                rows.fares(&told.id, &retry, now_ms);
-                replayed.records += 1;
-            }
-            offset = fetched.next_offset;
-            // That it is replayed, and how far the queue is, become durable together.
-            let group_offsets = vec![GroupOffset {
-                group: group.clone(),
-                partition: partition.clone(),
-                offset: Some(offset),
-                leader_epoch: None,
-                metadata: String::new(),
-            }];
-            let commit = Commit { records: Vec::from_iter(rows.take()), group_offsets, ..Commit::default() };
-            self.log.commit_atomic(commit).await.map_err(of_log)?;
-        }
-        Ok(())
-    }
-
     async fn write(
         &self,
         name: &ConnectorName,
@@ -173,11 +91,12 @@ impl Handle {
             }
         }
         let now_ms = self.clock.now_ms();
-        let mut rows = Rows::new(&retries_topic(name));
-        for (id, (_, retry)) in &waiting {
-            row(&mut rows, id, retry.as_ref(), now_ms);
+        let waiting: Vec<_> = waiting.into_iter().collect();
+        for some in waiting.chunks(ROWS_MAX) {
+            let mut rows = Rows::new(&retries_topic(name));
+            some.iter().for_each(|(id, (_, retry))| row(&mut rows, id, retry.as_ref(), now_ms));
+            self.commit(rows).await?;
         }
-        self.commit(rows).await?;
         Ok(waiting.len())
     }
 
@@ -190,14 +109,13 @@ impl Handle {
     /// Reads the topic from its start to its present end.
     async fn waiting(&self, name: &ConnectorName) -> Result<BTreeMap<RecordId, Waiting>> {
         self.connector(name)?;
-        let (topic, log) = (retries_topic(name), self.log.as_ref());
+        let topic = retries_topic(name);
         let (mut waiting, mut fares) = (BTreeMap::new(), BTreeMap::new());
-        if log.topic(&topic).is_none() {
+        if self.log.topic(&topic).is_none() {
             return Ok(BTreeMap::new());
         }
-        let mut next = 0;
-        while let Some(fetched) = read_rows(log, &topic, next, Duration::ZERO).await.map_err(of_log)? {
-            for record in fetched.records.records() {
+        let take_in = |rows: &Batch| {
+            for record in rows.records() {
                 let (Some((id, row)), Some(at)) = (read_row(&record), record.offset) else { continue };
                 match row {
                     Row::Waits(_) => drop(waiting.insert(id, at)),
@@ -206,11 +124,8 @@ impl Handle {
                     Row::Forgotten => drop(fares.remove(&id)),
                 }
             }
-            if fetched.next_offset >= fetched.high_watermark {
-                break;
-            }
-            next = fetched.next_offset;
-        }
+        };
+        read_all_rows(self.log.as_ref(), &topic, 0, take_in).await.map_err(of_log)?;
         Ok(waiting
             .into_iter()
             .map(|(id, at)| {
@@ -221,6 +136,6 @@ impl Handle {
     }
 }
 
-fn of_log(error: LogError) -> Error {
+pub(crate) fn of_log(error: LogError) -> Error {
     Error::Log(Arc::new(error))
 }

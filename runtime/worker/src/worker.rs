@@ -111,7 +111,7 @@ impl Worker {
 
     async fn restore_offsets(&self) -> Result<()> {
         let topics = &self.config.topics;
-        let topic = records::compacted(self.log.as_ref(), &topics.offsets, topics.offsets_partitions).await?;
+        let topic = records::compacted(self.log.as_ref(), &topics.offsets, topics.offsets_partitions, &[]).await?;
         records::read(self.log.as_ref(), &topic, |key, value| {
             if let Err(error) = self.offsets.restore(key, value) {
                 tracing::warn!(topic = %topic.name, key = %String::from_utf8_lossy(key), %error, "record cannot be read");
@@ -123,7 +123,7 @@ impl Worker {
 
     async fn restore_memories(&self) -> Result<HashMap<TaskId, TaskMemory>> {
         let topics = &self.config.topics;
-        let topic = records::compacted(self.log.as_ref(), &topics.status, topics.status_partitions).await?;
+        let topic = records::compacted(self.log.as_ref(), &topics.status, topics.status_partitions, &[]).await?;
         let mut memories = HashMap::new();
         records::read(self.log.as_ref(), &topic, |key, value| {
             memories.extend(task_memory(key, value));

@@ -131,7 +131,7 @@ impl ConfigStore {
     /// # Errors
     /// The log's. Records that cannot be read are passed over with a warning: one of them must not hold up all connectors.
     pub(crate) async fn restore(&self) -> Result<BTreeMap<ConnectorName, Stored>> {
-        let topic = records::compacted(self.log.as_ref(), &self.topic, 1).await?;
+        let topic = records::compacted(self.log.as_ref(), &self.topic, 1, &[]).await?;
         let mut restored = Restored::default();
         records::read(self.log.as_ref(), &topic, |key, value| {
             if let Err(error) = restored.record(key, value) {

@@ -4,7 +4,7 @@
 //! by ours. How it fares stands beside it, under the same with `"attempt"` behind, so that whoever repeats a record and whoever
 //! edits it do not write over each other. Both are removed once it is delivered, dropped or a dead letter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use crate::batch;
 const KEY_HEADER: &str = "__towpath.retry.key";
 const NULL_HEADER: &str = "__towpath.retry.null";
 const ATTEMPT: &str = "attempt";
+/// Whatever was consumed must fit, and what a row has beside it.
+const RECORDS_OF_ANY_SIZE: (&str, &str) = ("max.message.bytes", "2147483647");
 /// How much is read at a time.
 const READ_BYTES: usize = 1 << 20;
 
@@ -27,7 +29,7 @@ pub(crate) fn retries_topic(connector: &ConnectorName) -> String {
 
 /// The topic, made where it is not there yet.
 pub(crate) async fn ensure_retries(log: &dyn LogEngine, connector: &ConnectorName) -> Result<Topic, LogError> {
-    records::compacted(log, &retries_topic(connector), 1).await
+    records::compacted(log, &retries_topic(connector), 1, &[RECORDS_OF_ANY_SIZE]).await
 }
 
 /// What a record of the topic says.
@@ -192,27 +194,52 @@ pub(crate) async fn read_rows(
     Ok(log.fetch(&[Fetch { partition, offset }], READ_BYTES, wait).await?.into_iter().next())
 }
 
-/// Reads records that stand at these places, as they were consumed and in this order. What compaction has removed since, as there is
-/// something newer, is left out.
-pub(crate) async fn read_given(log: &dyn LogEngine, topic: &str, given: &[(RecordId, i64)]) -> Result<Batch, LogError> {
-    let wanted: BTreeMap<i64, &RecordId> = given.iter().map(|(id, at)| (*at, id)).collect();
-    let mut read = HashMap::new();
-    let mut read_to = 0;
-    for at in wanted.keys().copied() {
-        if at < read_to {
-            continue;
+/// Reads the topic from an offset to its present end, and answers where to go on.
+pub(crate) async fn read_all_rows(
+    log: &dyn LogEngine,
+    topic: &str,
+    mut offset: i64,
+    mut each: impl FnMut(&Batch),
+) -> Result<i64, LogError> {
+    let end = log.offsets(&TopicPartition::new(topic, 0))?.high_watermark;
+    while offset < end {
+        let rows = read_rows(log, topic, offset, Duration::ZERO).await?;
+        let Some(rows) = rows.filter(|rows| rows.next_offset > offset) else { break };
+        each(&rows.records);
+        offset = rows.next_offset;
+    }
+    Ok(offset)
+}
+
+/// Reads records that stand at these places, as they were consumed and in this order, until there are so many bytes of them. It ends before
+/// one that compaction has removed, as there is something newer of it: what stands behind may have to wait for that.
+pub(crate) async fn read_given(
+    log: &dyn LogEngine,
+    topic: &str,
+    given: &[(RecordId, i64)],
+    bytes_max: usize,
+) -> Result<Batch, LogError> {
+    let wanted: HashMap<i64, &RecordId> = given.iter().map(|(id, at)| (*at, id)).collect();
+    let (mut read, mut records, mut bytes) = (HashMap::new(), Vec::new(), 0);
+    for (_, at) in given {
+        if bytes >= bytes_max {
+            break;
         }
-        let Some(fetched) = read_rows(log, topic, at, Duration::ZERO).await? else { break };
-        for row in fetched.records.records() {
-            if let Some(id) = row.offset.and_then(|offset| wanted.get(&offset)) {
-                let mut builder = BatchBuilder::default();
-                restore(&mut builder, &row, id);
-                read.insert(*id, builder.build());
+        if !read.contains_key(at) {
+            let Some(fetched) = read_rows(log, topic, *at, Duration::ZERO).await? else { break };
+            for row in fetched.records.records() {
+                if let Some((at, id)) = row.offset.and_then(|offset| wanted.get_key_value(&offset)) {
+                    let mut builder = BatchBuilder::default();
+                    restore(&mut builder, &row, id);
+                    read.insert(*at, builder.build());
+                }
             }
         }
-        read_to = fetched.next_offset;
+        let Some(record) = read.remove(at) else { break };
+        bytes += record.payload_bytes();
+        records.push(record);
     }
-    Ok(batch::join(given.iter().filter_map(|(id, _)| read.remove(id)).collect()))
+    Ok(batch::join(records))
 }
 
 #[cfg(test)]

@@ -273,3 +273,28 @@ async fn an_operator_edits_drops_and_hurries() {
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     nothing_waits(&rig).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_any_size_can_wait() {
+    let rig = rig(&["a"], &[]).await;
+    rig.log.alter("t", "max.message.bytes", "4000000");
+    let large = format!("a:{}", "x".repeat(3_000_000));
+    rig.log.produce_keyed("t", &[&large, "b:1", "a:2"]);
+    committed(&rig, 3).await;
+    set_down(&rig, &[]);
+    delivered(&rig, "a", &[&large, "a:2"]).await;
+    nothing_waits(&rig).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_at_once_is_bounded_and_in_order() {
+    let rig = rig(&["a"], &[("batch.max.bytes", "3")]).await;
+    rig.log.produce_keyed("t", &["a:1", "b:1", "a:2", "a:3"]);
+    committed(&rig, 4).await;
+    set_down(&rig, &[]);
+    delivered(&rig, "a", &["a:1", "a:2", "a:3"]).await;
+    nothing_waits(&rig).await;
+    for value in ["a:1", "a:2", "a:3"] {
+        assert!(rig.sink().diary().contains(&format!("put {value}")), "{:#?}", rig.sink().diary());
+    }
+}

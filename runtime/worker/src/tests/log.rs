@@ -97,6 +97,12 @@ impl FakeLog {
         self.versions.send_modify(|version| *version += 1);
     }
 
+    /// Sets a config of a topic.
+    pub(super) fn alter(&self, topic: &str, key: &str, value: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.topics.get_mut(topic).expect("known").configs.insert(key.into(), value.into());
+    }
+
     /// Appends plain values, each with a key of its own.
     pub(super) fn produce(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
         self.append(topic, partition, values, |value| Some(format!("k{value}")));

@@ -29,8 +29,6 @@ use crate::task::retry::Retrying;
 use crate::task::topics::UsedTopics;
 use crate::task::{Failure, Halt, Task, Wanted};
 
-/// A flush comes so soon when something is to be written to the retry topic.
-const WRITE_DEFERRED_WITHIN: Duration = Duration::from_millis(100);
 /// The least time that other records have, between two turns of deferred ones.
 const TURN: Duration = Duration::from_millis(50);
 /// How often the lag is looked at while nothing else happens.
@@ -442,17 +440,6 @@ impl Driver {
             }
             .boxed(),
         );
-    }
-
-    /// Sees to it that what was decided of deferred records is soon written.
-    pub(super) fn seal_deferred(&mut self) {
-        let Some(deferring) = &mut self.deferring else { return };
-        self.task.meters.deferrals.add(deferring.seal());
-        self.task.meters.deferred(deferring.len());
-        if deferring.is_unwritten() {
-            let at = Instant::now() + WRITE_DEFERRED_WITHIN;
-            self.flush_at = Some(self.flush_at.map_or(at, |before| before.min(at)));
-        }
     }
 
     /// What was fetched ahead of deferred records waits again.

@@ -133,7 +133,7 @@ impl Fetcher {
     /// Fetches and converts deferred records that were given out.
     pub(super) async fn fetch_deferred(&mut self, topic: &str, given: &[(RecordId, i64)]) -> Result<Fetched, Miss> {
         let original = loop {
-            match read_given(self.task.shared.log.as_ref(), topic, given).await {
+            match read_given(self.task.shared.log.as_ref(), topic, given, self.settings.batch.bytes as usize).await {
                 Ok(original) => break original,
                 Err(error) => self.missed(error).await?,
             }

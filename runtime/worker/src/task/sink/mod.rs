@@ -9,6 +9,7 @@ mod lanes;
 mod letters;
 mod machine;
 mod outcome;
+mod postpone;
 mod put;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the guest's answers mean: records delivered, refused or to be repeated, offsets that are safe, pauses.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,14 +8,12 @@ use towpath_log::{Fetch, LogEngine};
 use towpath_model::{Batch, Coded, ConnectorError, Flushed, Kind, LateError, Position, RecordError, TopicPartition};
 
 use super::assignment;
-use super::deferred::{Cause, Deferring, id_of, same_lane};
+use super::deferred::{Deferring, id_of};
 use super::driver::{Answer, Driver};
 use super::fetch::Refusing;
 use super::machine::{Event, Step};
-use crate::answers::RecordId;
 use crate::errors::Stage;
 use crate::settings::Reset;
-use crate::store::read_given;
 use crate::task::{Failure, Notice, wait_of};
 
 /// The least time between a flush and the next one that no put has asked for.
@@ -111,73 +109,6 @@ impl Driver {
         Ok(Event::Put { more: self.delivery.more() })
     }
 
-    /// Which records of a batch that failed as a whole are deferred, if any are: all of one that was deferred before, and of another the
-    /// first, with those of its key, once it has failed often enough.
-    fn set_apart(&mut self, error: &ConnectorError) -> Option<Apart> {
-        let deferring = self.deferring.as_mut().filter(|_| error.kind() == Kind::Retry)?;
-        let consumed = self.delivery.chunk_consumed();
-        let first = consumed.first()?;
-        let is_deferred = self.delivery.is_deferred();
-        if !is_deferred && (matches!(error, ConnectorError::Throttled { .. }) || !deferring.failed_as_a_whole()) {
-            return None;
-        }
-        let mut apart = Apart::default();
-        for (index, record) in (0..).zip(&consumed) {
-            if is_deferred || same_lane(first, record) {
-                let (code, reason) = (error.code().to_owned(), error.to_string());
-                apart.failed.push(RecordError { index, code, reason, retriable: true });
-            } else {
-                apart.others.push(index);
-            }
-        }
-        Some(apart)
-    }
-
-    /// Records of the chunk that may pass when repeated wait for that while others pass them. Answers those that have been tried
-    /// often enough.
-    fn defer(&mut self, passing: Vec<RecordError>, after: Option<Duration>) -> Result<Vec<RecordError>, Failure> {
-        let Some(deferring) = &mut self.deferring else { return Ok(passing) };
-        if passing.is_empty() {
-            deferring.went_through();
-            return Ok(passing);
-        }
-        let now_ms = self.task.shared.clock.now_ms();
-        let consumed = self.delivery.chunk_consumed();
-        let mut given_up = Vec::new();
-        for (number, error) in passing.into_iter().enumerate() {
-            let record = consumed.get(error.index as usize).ok_or_else(not_given)?;
-            let reason = &*self.task.redactor.redact(&error.reason);
-            let cause = Cause { code: &error.code, reason, after };
-            let waits = match self.delivery.is_deferred() {
-                true => deferring.failed_again(&id_of(record), cause, now_ms),
-                false => deferring.defer(record, cause, now_ms),
-            };
-            if number == 0 {
-                let place = record.offset.unwrap_or(-1);
-                let message = format!(
-                    "record at topic {}, partition {}, offset {place}: {reason}",
-                    record.origin(),
-                    record.run.partition
-                );
-                self.task.note_error(Stage::Put.name(), &error.code, message);
-            }
-            if waits {
-                self.task.meters.retries.add(1);
-            } else {
-                given_up.push(error);
-            }
-        }
-        Ok(given_up)
-    }
-
-    /// The guest has taken all of the chunk but for these.
-    fn taken(&mut self, failed: &HashSet<u32>) {
-        let Some(deferring) = self.deferring.as_mut().filter(|_| self.delivery.is_deferred()) else { return };
-        let consumed = self.delivery.chunk_consumed();
-        let taken = (0..).zip(&consumed).filter(|(index, _)| !failed.contains(index));
-        deferring.handed(taken.map(|(_, record)| id_of(record)).collect());
-    }
-
     /// Applies the rules to records of the chunk that the guest refused for good.
     fn refuse(&mut self, mut refused: Vec<RecordError>) -> Result<(), Failure> {
         if refused.is_empty() {
@@ -239,7 +170,7 @@ impl Driver {
                 deferring.recall_delivery();
             }
             for position in &rewinds {
-                let partition = TopicPartition::new(position.topic.clone(), position.partition);
+                let partition = partition_of(position);
                 self.lanes.rewind(position);
                 self.letters.rewind(&partition, position.offset);
                 if let Some(deferring) = &mut self.deferring {
@@ -249,11 +180,10 @@ impl Driver {
         }
         if let Some(deferring) = &mut self.deferring {
             // Where the guest vouches for less than it was handed over, it may hold deferred records as well.
-            let behind =
-                |safe: &&Position| handed_over.iter().any(|end| is_same(end, safe) && safe.offset < end.offset);
-            let holds: Vec<_> = flushed.offsets.iter().filter(behind).collect();
-            let holds = |partition: &TopicPartition| holds.iter().any(|position| is_of(position, partition));
-            deferring.flushed(holds, self.task.shared.clock.now_ms());
+            let ends: HashMap<_, _> = handed_over.iter().map(|end| (partition_of(end), end.offset)).collect();
+            let behind = |safe: &&Position| ends.get(&partition_of(safe)).is_some_and(|end| safe.offset < *end);
+            let holds: HashSet<_> = flushed.offsets.iter().filter(behind).map(partition_of).collect();
+            deferring.flushed(|partition| holds.contains(partition), self.task.shared.clock.now_ms());
         }
         self.seal_deferred();
         let unwritten = self.deferring.as_ref().is_some_and(Deferring::must_commit);
@@ -275,38 +205,6 @@ impl Driver {
             _ => self.letters.add(letters),
         }
         Ok(())
-    }
-
-    /// As [`defer`](Self::defer), of a record that an earlier put took. Answers false when it has been tried often enough.
-    async fn defer_late(&mut self, late: &LateError) -> Result<bool, Failure> {
-        let (batch, was_deferred) = self.consumed_late(late).await?;
-        let record = batch.records().find(|record| record.offset == Some(late.offset)).ok_or_else(|| lost(late))?;
-        let Some(deferring) = &mut self.deferring else { return Ok(false) };
-        let now_ms = self.task.shared.clock.now_ms();
-        let reason = self.task.redactor.redact(&late.reason);
-        let cause = Cause { code: &late.code, reason: &reason, after: None };
-        self.task.meters.retries.add(1);
-        Ok(match was_deferred {
-            true => deferring.failed_again(&id_of(&record), cause, now_ms),
-            false => deferring.defer(&record, cause, now_ms),
-        })
-    }
-
-    /// A record that an earlier put took, as consumed, and whether it is one that was deferred.
-    fn consumed_late(&self, late: &LateError) -> impl Future<Output = Result<(Batch, bool), Failure>> + Send + 'static {
-        let log = self.task.shared.log.clone();
-        let id = RecordId { topic: late.topic.clone(), partition: late.partition, offset: late.offset };
-        let place =
-            self.deferring.as_ref().and_then(|deferring| Some((deferring.topic().to_owned(), deferring.place(&id)?)));
-        async move {
-            match place {
-                Some((topic, at)) => {
-                    let read = read_given(log.as_ref(), &topic, &[(id, at)]).await;
-                    Ok((read.map_err(|error| Failure::log("reading a deferred record again", &error))?, true))
-                }
-                None => Ok((consumed_again(log.as_ref(), &id.partition(), id.offset).await?, false)),
-            }
-        }
     }
 
     fn failed(&mut self, step: Step, doing: &str, error: &ConnectorError) -> Result<Event, Failure> {
@@ -356,27 +254,15 @@ impl Driver {
     }
 }
 
-/// What is deferred of a batch that failed as a whole.
-#[derive(Default)]
-struct Apart {
-    failed: Vec<RecordError>,
-    /// The others are put again at once.
-    others: Vec<u32>,
+fn partition_of(position: &Position) -> TopicPartition {
+    TopicPartition::new(position.topic.clone(), position.partition)
 }
 
-fn is_of(position: &Position, partition: &TopicPartition) -> bool {
-    position.topic == partition.topic && position.partition == partition.partition
-}
-
-fn is_same(one: &Position, other: &Position) -> bool {
-    one.topic == other.topic && one.partition == other.partition
-}
-
-fn not_given() -> Failure {
+pub(super) fn not_given() -> Failure {
     Failure::internal("the connector refused a record that it was not given")
 }
 
-fn lost(late: &LateError) -> Failure {
+pub(super) fn lost(late: &LateError) -> Failure {
     let LateError { topic, partition, offset, .. } = late;
     Failure::internal(format!("record at {topic}-{partition}, offset {offset}, is not in the log any more"))
 }
@@ -386,7 +272,11 @@ fn rewind_to(late: &LateError) -> Position {
 }
 
 /// Reads one record of the log again.
-async fn consumed_again(log: &dyn LogEngine, partition: &TopicPartition, offset: i64) -> Result<Batch, Failure> {
+pub(super) async fn consumed_again(
+    log: &dyn LogEngine,
+    partition: &TopicPartition,
+    offset: i64,
+) -> Result<Batch, Failure> {
     let fetch = [Fetch { partition: partition.clone(), offset }];
     let fetched = log.fetch(&fetch, ONE_RECORD_BYTES, Duration::ZERO).await;
     let fetched = fetched.map_err(|error| Failure::log("reading a refused record again", &error))?;

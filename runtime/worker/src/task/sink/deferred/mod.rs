@@ -18,7 +18,7 @@ use crate::answers::{RecordId, RetryState};
 use crate::backoff::Backoff;
 use crate::errors::Stage;
 use crate::settings::RetrySettings;
-use crate::store::{Rows, ensure_retries, read_rows, retries_topic};
+use crate::store::{Rows, ensure_retries, read_all_rows, read_rows, retries_topic};
 use crate::task::{Failure, Task};
 use set::{DeferredSet, Lane};
 
@@ -76,7 +76,6 @@ impl Deferring {
             return Ok(None);
         }
         let topic = ensure_retries(log, &task.id.connector).await.map_err(failed)?.name.to_string();
-        let end = log.offsets(&TopicPartition::new(topic.as_str(), 0)).map_err(failed)?.high_watermark;
         let mut deferring = Self {
             new: Rows::new(&topic),
             outcome: Rows::new(&topic),
@@ -95,11 +94,8 @@ impl Deferring {
             delivering: Vec::new(),
             added: 0,
         };
-        while deferring.next < end {
-            let rows = read_rows(log, &deferring.topic, deferring.next, Duration::ZERO).await.map_err(failed)?;
-            let Some(rows) = rows.filter(|rows| rows.next_offset > deferring.next) else { break };
-            deferring.take_in(&rows);
-        }
+        let set = &mut deferring.set;
+        deferring.next = read_all_rows(log, &deferring.topic, 0, |rows| set.take_in(rows)).await.map_err(failed)?;
         task.meters.deferred(deferring.len());
         Ok(Some(deferring))
     }

@@ -192,7 +192,7 @@ impl DeferredSet {
     /// The guest lost what it had of a partition.
     pub(super) fn lost(&mut self, partition: &TopicPartition) {
         for (id, entry) in &mut self.entries {
-            if entry.state == State::Handed && id.is_of(partition) {
+            if entry.state == State::Handed && id.partition() == *partition {
                 entry.state = State::Waits;
             }
         }
