@@ -4,6 +4,7 @@
 //! themselves, which wake nobody otherwise, or by the host's interrupt. What was read and not yet taken is bounded by one buffer a connection; the rest stays
 //! with the kernel, which holds the other side back.
 
+mod gathering;
 mod socket;
 mod tls;
 
@@ -11,15 +12,16 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use towpath_model::Capability;
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTable};
 
+use self::gathering::{GATHERED_BYTES, GATHERED_FOR, Gathering};
 use self::socket::Socket;
 use super::{Allowed, require};
 use crate::bindings::imports::towpath::connect::streams as wit;
@@ -46,6 +48,7 @@ pub struct Connection {
     buffer: Box<[u8]>,
     taken: usize,
     filled: usize,
+    gathering: Gathering,
     end: Option<End>,
 }
 
@@ -66,7 +69,8 @@ impl Connection {
     fn new(host: String, stream: TcpStream) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         let transport = Transport::Plain(Socket::new(stream));
-        let mut connection = Self { host, transport, buffer, taken: 0, filled: 0, end: None };
+        let gathering = Gathering::new(Instant::now());
+        let mut connection = Self { host, transport, buffer, taken: 0, filled: 0, gathering, end: None };
         connection.rest();
         connection
     }
@@ -91,6 +95,15 @@ impl Connection {
         self.change(Socket::rest);
     }
 
+    /// Whether to let gather what arrives.
+    fn gathers(&mut self) -> bool {
+        if self.gathering.judge(Instant::now()) {
+            let bytes = if self.gathering.is_on() { GATHERED_BYTES } else { 1 };
+            self.change(|socket| socket.wake_from(bytes));
+        }
+        self.gathering.is_on()
+    }
+
     /// Moves what has arrived into the buffer. Ready when there is something to tell the guest.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.taken == self.filled {
@@ -106,7 +119,10 @@ impl Connection {
             match polled {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if free.filled().is_empty() => self.end = Some(End::Closed),
-                Poll::Ready(Ok(())) => self.filled += free.filled().len(),
+                Poll::Ready(Ok(())) => {
+                    self.gathering.arrived(free.filled().len());
+                    self.filled += free.filled().len();
+                }
                 // A peer that ends TLS without saying so has closed all the same; protocols carry their own lengths.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.end = Some(End::Closed),
                 Poll::Ready(Err(error)) => self.end = Some(End::Failed(error.to_string())),
@@ -243,24 +259,13 @@ impl wit::Host for Guest {
         self.meter.rested();
         // A handle that is not one is found before the wait, not in it.
         for connection in &connections {
-            self.table.get_mut(connection)?.watch();
+            self.table.get_mut(connection)?;
         }
         let interruption = self.scope.interruption.clone();
-        let table = &mut self.table;
-        let ready = poll_fn(|cx| {
-            let mut ready = Vec::new();
-            for (index, connection) in connections.iter().enumerate() {
-                let Ok(connection) = table.get_mut(connection) else { continue };
-                if connection.poll_fill(cx).is_ready() {
-                    ready.extend(u32::try_from(index).ok());
-                }
-            }
-            if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
-        });
         let waited = tokio::select! {
             biased;
             () = interruption.raised() => wit::Waited::Interrupted,
-            ready = ready => wit::Waited::Ready(ready),
+            ready = arrivals(&mut self.table, &connections) => wit::Waited::Ready(ready),
             () = tokio::time::sleep(Duration::from_millis(max_ms.into())) => wit::Waited::Timeout,
         };
         for connection in &connections {
@@ -268,6 +273,48 @@ impl wit::Host for Guest {
         }
         Ok(waited)
     }
+}
+
+/// Waits until there is something to tell of one of these connections: which they are.
+async fn arrivals(table: &mut ResourceTable, connections: &[Resource<Connection>]) -> Vec<u32> {
+    loop {
+        let mut gathers = false;
+        for connection in connections {
+            let Ok(connection) = table.get_mut(connection) else { continue };
+            gathers |= connection.gathers();
+            connection.watch();
+        }
+        let woken = poll_fn(|cx| match filled(table, connections, cx) {
+            ready if ready.is_empty() => Poll::Pending,
+            ready => Poll::Ready(ready),
+        });
+        if !gathers {
+            return woken.await;
+        }
+        if let Ok(ready) = tokio::time::timeout(GATHERED_FOR, woken).await {
+            return ready;
+        }
+        for connection in connections {
+            let Ok(connection) = table.get_mut(connection) else { continue };
+            connection.rest();
+        }
+        let ready = filled(table, connections, &mut Context::from_waker(Waker::noop()));
+        if !ready.is_empty() {
+            return ready;
+        }
+    }
+}
+
+/// Moves what has arrived into the buffers; which of the connections have something to tell.
+fn filled(table: &mut ResourceTable, connections: &[Resource<Connection>], cx: &mut Context<'_>) -> Vec<u32> {
+    let mut ready = Vec::new();
+    for (index, connection) in connections.iter().enumerate() {
+        let Ok(connection) = table.get_mut(connection) else { continue };
+        if connection.poll_fill(cx).is_ready() {
+            ready.extend(u32::try_from(index).ok());
+        }
+    }
+    ready
 }
 
 /// Dials the addresses of a host, one after the other.
@@ -294,4 +341,39 @@ fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_what_came_in_bulk_does_not_wait_for_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let (mut other, _) = listener.accept().await.expect("connected");
+        let mut table = ResourceTable::new();
+        let mut connection = Connection::new("localhost".into(), stream);
+        connection.gathering = Gathering::new(Instant::now() - GATHERED_FOR);
+        connection.gathering.arrived(1 << 20);
+        assert!(connection.gathers(), "in bulk");
+        let connection = table.push(connection).expect("room");
+        for sent in [&b"the last of many"[..], b"and one that comes alone"] {
+            other.write_all(sent).await.expect("sent");
+            let mut arrived = Vec::new();
+            while arrived.len() < sent.len() {
+                let ready = arrivals(&mut table, std::slice::from_ref(&connection)).await;
+                assert_eq!(ready, [0]);
+                let Ok(wit::Chunk::Bytes(bytes)) = table.get_mut(&connection).expect("there").take(u32::MAX) else {
+                    panic!("nothing came");
+                };
+                arrived.extend(bytes);
+            }
+            assert_eq!(arrived, sent);
+        }
+        assert!(!table.get_mut(&connection).expect("there").gathering.is_on(), "what comes alone is read at once");
+    }
 }

@@ -8,8 +8,15 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SetStruct;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// How much must have arrived before anybody is woken.
+#[derive(Clone)]
+struct WakeFrom;
+nix::setsockopt_impl!(WakeFrom, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32, SetStruct<'_, i32>);
 
 /// A connected socket.
 pub(super) struct Socket(State);
@@ -50,6 +57,20 @@ impl Socket {
             State::Watched(stream) => State::Resting(stream.into_std()?),
             state => state,
         };
+        Ok(())
+    }
+
+    /// Whoever waits is woken by so many bytes; what is less can be read all the same.
+    ///
+    /// # Errors
+    /// When the system does not do that.
+    pub(super) fn wake_from(&mut self, bytes: u32) -> io::Result<()> {
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+        match &self.0 {
+            State::Resting(stream) => setsockopt(stream, WakeFrom, &bytes)?,
+            State::Watched(stream) => setsockopt(stream, WakeFrom, &bytes)?,
+            State::Lost => {}
+        }
         Ok(())
     }
 
