@@ -44,8 +44,9 @@ build: components ## Build the binary with its connectors inside
 peers: ## Fetch Apache Kafka, Connect and Debezium, to compare with (needs Java and Maven)
 	@tests/peers/install.sh
 
-test: build ## Run all tests
+test: build ## Run all tests, and clients of Kafka against the log
 	@cargo test --release --workspace --no-fail-fast
+	@tests/compat/run.sh $(TARGET) clients
 
 differential: peers build ## Run random workloads before Debezium and before Towpath, and compare every record (SEED, MINUTES, PG=16|17|18)
 	@$(if $(PG),TOWPATH_PG_BIN=$$(tests/peers/postgres.sh $(PG))) $(TARGET)/release/towpath-differential run $(if $(SEED),--seed $(SEED)) --rounds 1000000 --minutes $(or $(MINUTES),30)

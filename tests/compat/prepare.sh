@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the clients of run.sh come with and is missing, or says in one line what is.
+# Installs what the clients of run.sh come with and is missing, or says in one line what is: prepare.sh clients|everything
 set -euo pipefail
 
 missing() { echo "missing: $1" >&2; exit 3; }
@@ -7,7 +7,7 @@ missing() { echo "missing: $1" >&2; exit 3; }
 packages=()
 has() { command -v "$1" >/dev/null || packages+=("$2"); }
 has kcat kcat
-has npm npm
+[ "$1" = clients ] || has npm npm
 has mvn maven
 has c++ g++
 has make make
@@ -22,6 +22,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
+[ "$1" != clients ] || exit 0
 # Older ones do not fetch the one that a module asks for.
 version=$({ go env GOVERSION || true; } 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
 [ "${version:-0}" -ge 21 ] || missing "Go 1.21 or newer (https://go.dev/dl)"

@@ -3,25 +3,37 @@
 # (suites/). Clients of Kafka Connect's REST interface do so against `towpath run`. Their libraries are installed under the target folder;
 # what comes from the system's packages is installed or named (prepare.sh).
 #
-#   run.sh TARGET        where the binary is, as TARGET/release/towpath
-#   BROKER=host:port     tests a broker that runs already instead, Kafka's own for example
-#   SCRAM_BROKER, LOGIN  where that one asks for a login, and NAME:PASSWORD for it
+#   run.sh TARGET            where the binary is, as TARGET/release/towpath
+#   run.sh TARGET clients    the clients alone, without the tests that they bring along and all that takes long; those that cannot be
+#                            installed are left out and named
+#   BROKER=host:port         tests a broker that runs already instead, Kafka's own for example
+#   SCRAM_BROKER, LOGIN      where that one asks for a login, and NAME:PASSWORD for it
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=$1
+part=${2:-everything}
 tools=$target/compat
 jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
-"$here/prepare.sh"
 CLIENTS="confluent-kafka[avro,schemaregistry]==2.16.1 kafka-python==3.0.12 kafka-connect-py==1.0.0 kafka-connect-api==0.5.10"
 
-if [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ]; then
-  echo "installing $CLIENTS"
-  python3 -m venv "$tools/venv"
+# Whether something could be installed; the long run ends where it could not.
+installed() { # what, command
+  local said
+  if said=$("${@:2}" 2>&1); then return 0; fi
+  if [ "$part" = everything ]; then echo "$said" >&2; exit 3; fi
+  echo "left out: $1 ($(tail -n 1 <<<"$said"))"
+  return 1
+}
+install_python() {
+  [ "$(cat "$tools/clients" 2>/dev/null || true)" != "$CLIENTS" ] || return 0
   # shellcheck disable=SC2086
-  "$tools/venv/bin/pip" install -q $CLIENTS
-  echo "$CLIENTS" >"$tools/clients"
-fi
+  python3 -m venv "$tools/venv" && "$tools/venv/bin/pip" install -q $CLIENTS && echo "$CLIENTS" >"$tools/clients"
+}
+install_rdkafka() {
+  CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$here/rdkafka/Cargo.toml"
+}
 
+installed "clients of Kafka" "$here/prepare.sh" "$part" || exit 0
 work=$(mktemp -d)
 pids=()
 stop() {
@@ -58,14 +70,20 @@ fi
 echo "clients against $BROKER"
 
 failed=0
-"$tools/venv/bin/python" "$here/confluent.py" "$BROKER" || failed=1
-"$tools/venv/bin/python" "$here/kafka_python.py" "$BROKER" || failed=1
+if installed "the Python clients" install_python; then
+  "$tools/venv/bin/python" "$here/confluent.py" "$BROKER" || failed=1
+  "$tools/venv/bin/python" "$here/kafka_python.py" "$BROKER" || failed=1
+fi
 "$here/kcat.sh" "$BROKER" || failed=1
-CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$here/rdkafka/Cargo.toml"
-"$tools/rdkafka/release/towpath-compat-rdkafka" "$BROKER" || failed=1
+if installed "rdkafka" install_rdkafka; then
+  "$tools/rdkafka/release/towpath-compat-rdkafka" "$BROKER" || failed=1
+fi
+if installed "the Java client" "$here/../peers/install.sh"; then
+  "$here/java.sh" "$BROKER" "$jars" "${own:+$work/clients/log}" || failed=1
+fi
+[ "$part" = everything ] || exit $failed
+
 "$here/suites/franz-go.sh" "${SUITES_BROKER:-$BROKER}" "${SCRAM_BROKER:-}" "${LOGIN:-}" "$tools" || failed=1
-"$here/../peers/install.sh"
-"$here/java.sh" "$BROKER" "$jars" "${own:+$work/clients/log}" || failed=1
 "$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
 "$here/suites/librdkafka.sh" "${SUITES_BROKER:-$BROKER}" "$jars" "$tools" || failed=1
 if [ -n "$own" ]; then
