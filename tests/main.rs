@@ -19,6 +19,7 @@ mod exchanges;
 mod findings;
 mod hostile;
 mod recordings;
+mod reload;
 mod runner;
 mod stories;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     trials.extend(alone::trials());
     trials.extend(deferred::trials());
     trials.extend(exchanges::trials());
+    trials.extend(reload::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
