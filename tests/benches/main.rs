@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 500_000)]
     pub(crate) events: u64,
     /// Rows of the large transaction.
-    #[arg(long, env = "TOWPATH_BENCH_LARGE_ROWS", default_value_t = 500_000)]
+    #[arg(long, env = "TOWPATH_BENCH_LARGE_ROWS", default_value_t = 5_000_000)]
     pub(crate) large_rows: u64,
     /// Records that are produced to a broker and consumed again.
     #[arg(long, default_value_t = 1_000_000)]

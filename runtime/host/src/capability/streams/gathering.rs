@@ -11,7 +11,7 @@ pub(super) const GATHERED_BYTES: u32 = 64 << 10;
 /// What has gathered for so long is read in any case.
 pub(super) const GATHERED_FOR: Duration = Duration::from_millis(2);
 /// Whoever sends as much as this in that time sends in bulk.
-const BULK_BYTES: u128 = 4 << 10;
+const BULK_BYTES: u128 = 16 << 10;
 
 /// What one connection brings, over periods of at least [`GATHERED_FOR`].
 pub(super) struct Gathering {
@@ -61,10 +61,10 @@ mod tests {
         now += Duration::from_millis(50);
         assert!(gathering.judge(now) && gathering.is_on());
         now += Duration::from_millis(10);
-        gathering.arrived(20 << 10);
-        assert!(!gathering.judge(now) && gathering.is_on(), "2 MB a second");
+        gathering.arrived(80 << 10);
+        assert!(!gathering.judge(now) && gathering.is_on(), "8 MB a second");
         now += Duration::from_millis(10);
-        gathering.arrived((20 << 10) - 1);
+        gathering.arrived((80 << 10) - 1);
         assert!(gathering.judge(now) && !gathering.is_on(), "less than that");
         now += Duration::from_millis(1000);
         gathering.arrived(500 << 10);
