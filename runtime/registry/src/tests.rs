@@ -88,7 +88,7 @@ fn record(fields: &[&str]) -> String {
 async fn schemas_are_registered_once_and_found_by_id_subject_and_version() {
     let rig = Rig::new().await;
     rig.check("GET /subjects", None, json!([])).await;
-    rig.check("GET /schemas/types", None, json!(["AVRO"])).await;
+    rig.check("GET /schemas/types", None, json!(["JSON", "AVRO"])).await;
     let body = json!({"schema": "{\"type\": \"string\"}"});
     rig.check("POST /subjects/s/versions", Some(body.clone()), json!({"id": 1, "version": 1, "schema": "\"string\""}))
         .await;
@@ -224,6 +224,49 @@ async fn references_lead_to_schemas_and_keep_them() {
         .await;
     rig.check("DELETE /subjects/outer", None, json!([1])).await;
     rig.check("DELETE /subjects/inner", None, json!([1])).await;
+}
+
+#[tokio::test]
+async fn json_schemas_are_a_language_of_their_own() {
+    let rig = Rig::new().await;
+    let of = |schema: &Value| json!({"schemaType": "JSON", "schema": schema.to_string()});
+    let object = |properties: Value| json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let spread = json!({"schemaType": "JSON", "schema": "{ \"type\" : \"object\",\n \"title\": \"Order\" }"});
+    let kept = json!({"id": 1, "version": 1, "schemaType": "JSON", "schema": r#"{"type":"object","title":"Order"}"#});
+    rig.check("POST /subjects/spread/versions", Some(spread.clone()), kept).await;
+    let reordered = of(&json!({"title": "Order", "type": "object"}));
+    rig.refused("POST /subjects/spread", Some(reordered.clone()), 40403, "Schema not found").await;
+    assert_eq!(rig.ask("POST /subjects/spread?normalize=true", Some(reordered)).await.1["id"], 1);
+    // The same text in another language is another schema, and may not follow.
+    rig.refused("POST /subjects/spread", Some(json!({"schema": "\"int\""})), 40403, "Schema not found").await;
+    rig.refused("POST /subjects/spread/versions", Some(json!({"schema": "\"int\""})), 409, "different schema type")
+        .await;
+
+    let first = of(&object(json!({"a": {"type": "integer"}, "b": {"type": "string"}})));
+    rig.ask("POST /subjects/s/versions", Some(first)).await;
+    let wider = of(&object(json!({"a": {"type": "number"}, "b": {"type": "string"}, "c": {}})));
+    assert_eq!(rig.ask("POST /subjects/s/versions", Some(wider)).await.1["version"], 2);
+    let narrower = of(&object(json!({"a": {"type": "number"}, "c": {}})));
+    rig.refused("POST /subjects/s/versions", Some(narrower.clone()), 409, "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL")
+        .await;
+    rig.check("PUT /config/s", Some(json!({"compatibility": "FORWARD"})), json!({"compatibility": "FORWARD"})).await;
+    assert_eq!(rig.ask("POST /subjects/s/versions", Some(narrower)).await.1["version"], 3);
+
+    let reference = json!([{"name": "https://shop.example/order.json", "subject": "spread", "version": 1}]);
+    let text = json!({"type": "array", "items": {"$ref": "https://shop.example/order.json"}}).to_string();
+    let outer = json!({"schemaType": "JSON", "schema": text, "references": reference});
+    assert_eq!(rig.ask("POST /subjects/outer/versions", Some(outer)).await.1["references"], reference);
+    for (schema, said) in [
+        (r#"{"type":"text"}"#, "#/type: no type is named"),
+        (r#"{"items":{"$ref":"order.json"}}"#, "#/items/$ref: order.json leads nowhere"),
+        ("3", "of type JSON"),
+        ("{", "not JSON"),
+    ] {
+        let body = json!({"schemaType": "JSON", "schema": schema});
+        rig.refused("POST /subjects/x/versions", Some(body), 42201, said).await;
+    }
+    let rig = rig.restarted().await;
+    assert_eq!(rig.ask("GET /schemas/ids/1", None).await.1["schemaType"], "JSON");
 }
 
 #[tokio::test]

@@ -103,20 +103,15 @@ pub fn incompatibilities(level: Level, schema: &Parsed, earlier: &[Earlier]) -> 
 
 fn against(level: Level, schema: &Parsed, earlier: &Earlier) -> Vec<String> {
     let mut messages = Vec::new();
-    let mut tell = |differences: Vec<Difference>, reader: &str, writer: &str| {
-        messages.extend(differences.iter().map(|difference| difference.told(reader, writer)));
-    };
-    if level == Level::None {
-        return messages;
-    }
-    if schema.schema_type() != earlier.schema.schema_type() {
-        return vec!["Incompatible because of different schema type".to_owned()];
-    }
-    if level.forward() {
-        tell(earlier.schema.cannot_read(schema), "old", "new");
-    }
-    if level.backward() {
-        tell(schema.cannot_read(&earlier.schema), "new", "old");
+    let readings = [
+        (level.forward(), (&earlier.schema, "old"), (schema, "new")),
+        (level.backward(), (schema, "new"), (&earlier.schema, "old")),
+    ];
+    for (_, (reader, reader_name), (writer, writer_name)) in readings.into_iter().filter(|(owed, ..)| *owed) {
+        let Some(differences) = reader.cannot_read(writer) else {
+            return vec!["Incompatible because of different schema type".to_owned()];
+        };
+        messages.extend(differences.iter().map(|difference| difference.told(reader_name, writer_name)));
     }
     if !messages.is_empty() {
         messages.push(format!("{{oldSchemaVersion: {}}}", earlier.version));

@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod avro;
+pub(crate) mod json;
 mod level;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::avro::AvroSchema;
+use self::json::JsonSchema;
 pub use self::level::{Earlier, Level, incompatibilities};
 
 /// The language of a schema.
@@ -27,16 +29,19 @@ pub enum SchemaType {
     /// Avro, which is meant where nothing is said.
     #[default]
     Avro,
+    /// JSON Schema.
+    Json,
 }
 
 impl SchemaType {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Avro];
+    pub const ALL: [Self; 2] = [Self::Json, Self::Avro];
 
     /// The name in the registry's interface.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avro => "AVRO",
+            Self::Json => "JSON",
         }
     }
 
@@ -107,6 +112,8 @@ impl Invalid {
 pub enum Parsed {
     /// In Avro.
     Avro(Box<AvroSchema>),
+    /// In JSON Schema.
+    Json(Box<JsonSchema>),
 }
 
 impl Parsed {
@@ -117,6 +124,7 @@ impl Parsed {
     pub fn new(schema_type: SchemaType, text: &str, referenced: &[Referenced]) -> Result<Self, Invalid> {
         match schema_type {
             SchemaType::Avro => Ok(Self::Avro(Box::new(AvroSchema::parse(text, referenced)?))),
+            SchemaType::Json => Ok(Self::Json(Box::new(JsonSchema::parse(text, referenced)?))),
         }
     }
 
@@ -124,6 +132,7 @@ impl Parsed {
     pub fn schema_type(&self) -> SchemaType {
         match self {
             Self::Avro(_) => SchemaType::Avro,
+            Self::Json(_) => SchemaType::Json,
         }
     }
 
@@ -133,6 +142,8 @@ impl Parsed {
         match self {
             Self::Avro(schema) if normalize => schema.normalized(),
             Self::Avro(schema) => schema.canonical(),
+            Self::Json(schema) if normalize => schema.normalized(),
+            Self::Json(schema) => schema.canonical(),
         }
     }
 
@@ -140,13 +151,16 @@ impl Parsed {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Avro(schema) => schema.name(),
+            Self::Json(schema) => schema.name(),
         }
     }
 
-    /// Why data written under `writer` cannot be read under this schema; nothing where it can.
-    pub(crate) fn cannot_read(&self, writer: &Self) -> Vec<Difference> {
+    /// Why data written under `writer` cannot be read under this schema; nothing where it can, none where the languages differ.
+    pub(crate) fn cannot_read(&self, writer: &Self) -> Option<Vec<Difference>> {
         match (self, writer) {
-            (Self::Avro(reader), Self::Avro(writer)) => avro::cannot_read(reader, writer),
+            (Self::Avro(reader), Self::Avro(writer)) => Some(avro::cannot_read(reader, writer)),
+            (Self::Json(reader), Self::Json(writer)) => Some(json::cannot_read(reader, writer)),
+            _ => None,
         }
     }
 }

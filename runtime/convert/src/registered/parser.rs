@@ -38,7 +38,9 @@ impl Known {
         let invalid = |reason: String| Fault::schema(format!("schema {} of the registry: {reason}", registered.id));
         let parsed = Parsed::new(definition.schema_type, &definition.text, &registered.referenced)
             .map_err(|error| invalid(error.to_string()))?;
-        let Parsed::Avro(schema) = parsed;
+        let Parsed::Avro(schema) = parsed else {
+            return Err(invalid(format!("it is in {}, which this converter does not read", parsed.schema_type())));
+        };
         let (schema, decoder): (Schema, Decoder) = avro::to_connect(&schema).map_err(|fault| invalid(fault.reason))?;
         let text = schema.to_json().to_string().into();
         Ok(Self { decoder, text, json: Transcoder::new(&schema, Options::default()) })
