@@ -15,9 +15,10 @@ from pathlib import Path
 
 from check import check, eventually, run
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, record_subject_name_strategy
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 DATA, PIPELINES = sys.argv[1:3]
@@ -28,6 +29,10 @@ ORDER = """{"type": "record", "name": "Order", "namespace": "shop", "fields": [
     {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["NEW", "SENT"]}},
     {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}},
     {"name": "tags", "type": {"type": "array", "items": "string"}}]}"""
+
+PARCEL = """{"$schema": "http://json-schema.org/draft-07/schema#", "title": "Parcel", "type": "object", "required": ["id"],
+    "properties": {"id": {"type": "integer"}, "to": {"type": "string"}, "weight": {"type": ["number", "null"]}},
+    "additionalProperties": false}"""
 
 
 class Hooks(BaseHTTPRequestHandler):
@@ -133,37 +138,75 @@ def the_registry_client_is_answered():
 
 @check
 def what_python_wrote_a_sink_sends_as_json():
-    topic = unused()
+    expected = [{"id": number, "item": order(number)["item"], "state": "SENT", "price": "BOI=", "tags": ["a"]} for number in range(3)]
+    sent("avro", AvroSerializer(REGISTRY, ORDER), map(order, range(3)), expected)
+
+
+@check
+def what_python_wrote_under_a_json_schema_a_sink_sends():
+    parcels = [{"id": number, "to": "Delft", "weight": None if number else 1.5} for number in range(3)]
+    sent("json-schema", JSONSerializer(PARCEL, REGISTRY), parcels, parcels)
+
+
+@check
+def json_schemas_follow_confluents_rules():
+    subject = unused("s")
+    REGISTRY.register_schema(subject, Schema(PARCEL, "JSON"))
+    assert REGISTRY.get_latest_version(subject).schema.schema_type == "JSON"
+    wider, narrower = PARCEL.replace('"integer"', '"number"'), PARCEL.replace('"to": {"type": "string"}, ', "")
+    assert REGISTRY.test_compatibility(subject, Schema(wider, "JSON"))
+    assert not REGISTRY.test_compatibility(subject, Schema(narrower, "JSON"))
+    outer = """{"type": "array", "items": {"$ref": "parcel.json"}}"""
+    reference = SchemaReference("parcel.json", subject, 1)
+    REGISTRY.register_schema(unused("s"), Schema(outer, "JSON", [reference]))
+
+
+def sent(converter, serializer, values, expected):
+    """What Python writes to a topic, an HTTP sink sends on."""
+    topic, hooks = unused(), unused("hooks")
     server = HTTPServer(("127.0.0.1", 0), Hooks)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/orders"
-    produce(topic, AvroSerializer(REGISTRY, ORDER), map(order, range(3)))
-    pipeline(unused("hooks"), connector__class="http-sink", topics=topic, http__url=url, value__converter="avro",
-             value__converter__schema__registry__url=f"http://{ADDRESSES['registry']}", key__converter="string")
+    Hooks.received.clear()
+    produce(topic, serializer, values)
+    pipeline(hooks, connector__class="http-sink", topics=topic, http__url=f"http://127.0.0.1:{server.server_port}/orders",
+             value__converter=converter, value__converter__schema__registry__url=f"http://{ADDRESSES['registry']}", key__converter="string")
     eventually("three requests", lambda: len(Hooks.received) >= 3, 60)
-    expected = [{"id": number, "item": order(number)["item"], "state": "SENT", "price": "BOI=", "tags": ["a"]} for number in range(3)]
     assert sorted(Hooks.received, key=lambda body: body["id"]) == expected, Hooks.received
 
 
 @check
 def what_a_source_wrote_python_reads():
-    sql("create table orders (id int primary key, item text, price numeric(8, 2))")
-    sql("insert into orders values (1, 'rope', 12.5), (2, null, null)")
-    name = unused("cdc").replace("-", "_")
-    given = {key: os.environ[f"PG{key.upper()}"] for key in ["host", "port", "user", "password", "database"]}
-    pipeline(name, connector__class="postgres-cdc", database__hostname=given["host"], database__port=given["port"],
-             database__user=given["user"], database__password=given["password"], database__dbname=given["database"],
-             topic__prefix=name, table__include__list="public.orders", publication__autocreate__mode="filtered", slot__name=name, publication__name=name,
-             key__converter="avro", value__converter="avro")
     deserializer = AvroDeserializer(REGISTRY)
-    topic = f"{name}.public.orders"
-    taken = consume(topic, 2)
-    keys = [deserializer(message.key(), SerializationContext(topic, MessageField.KEY)) for message in taken]
-    values = [deserializer(message.value(), SerializationContext(topic, MessageField.VALUE)) for message in taken]
+    keys, values = captured("avro", deserializer)
     assert keys == [{"id": 1}, {"id": 2}], keys
     assert [value["op"] for value in values] == ["r", "r"], values
     assert values[0]["after"] == {"id": 1, "item": "rope", "price": order(0)["price"]}, values
     assert values[1]["after"] == {"id": 2, "item": None, "price": None}, values
+
+
+@check
+def what_a_source_wrote_under_json_schemas_python_reads():
+    deserializer = JSONDeserializer(None, schema_registry_client=REGISTRY)
+    keys, values = captured("json-schema", deserializer)
+    assert keys == [{"id": 1}, {"id": 2}], keys
+    assert [value["after"] for value in values] == [{"id": 1, "item": "rope", "price": "BOI="}, {"id": 2, "item": None, "price": None}], values
+
+
+def captured(converter, deserializer):
+    """Keys and values of two change events."""
+    name = unused("cdc").replace("-", "_")
+    sql(f"create table {name} (id int primary key, item text, price numeric(8, 2))")
+    sql(f"insert into {name} values (1, 'rope', 12.5), (2, null, null)")
+    given = {key: os.environ[f"PG{key.upper()}"] for key in ["host", "port", "user", "password", "database"]}
+    pipeline(name, connector__class="postgres-cdc", database__hostname=given["host"], database__port=given["port"],
+             database__user=given["user"], database__password=given["password"], database__dbname=given["database"],
+             topic__prefix=name, table__include__list=f"public.{name}", publication__autocreate__mode="filtered", slot__name=name, publication__name=name,
+             key__converter=converter, value__converter=converter)
+    topic = f"{name}.public.{name}"
+    taken = consume(topic, 2)
+    keys = [deserializer(message.key(), SerializationContext(topic, MessageField.KEY)) for message in taken]
+    values = [deserializer(message.value(), SerializationContext(topic, MessageField.VALUE)) for message in taken]
+    return keys, values
 
 
 def sql(text):

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use towpath_model::datum::{Reader, write_bytes, write_long};
 use towpath_model::{Batch, Config, ConnectorError, Encoding, Form, Payload, Schema, Type};
 
+use crate::definition::SchemaType;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::json::{self, Encoder, Envelope, Options, Transcoder};
@@ -29,6 +30,7 @@ pub(crate) enum Class {
     Bytes,
     Simple,
     Avro,
+    JsonSchema,
 }
 
 impl Class {
@@ -40,12 +42,17 @@ impl Class {
             Self::Bytes => ["bytes", "org.apache.kafka.connect.converters.ByteArrayConverter"],
             Self::Simple => ["simple", "org.apache.kafka.connect.storage.SimpleHeaderConverter"],
             Self::Avro => ["avro", "io.confluent.connect.avro.AvroConverter"],
+            Self::JsonSchema => ["json-schema", "io.confluent.connect.json.JsonSchemaConverter"],
         }
     }
 
-    /// Whether its schemas lie in a schema registry.
-    pub(crate) fn is_registered(self) -> bool {
-        self == Self::Avro
+    /// The language of its schemas, where they lie in a schema registry.
+    pub(crate) fn language(self) -> Option<SchemaType> {
+        match self {
+            Self::Avro => Some(SchemaType::Avro),
+            Self::JsonSchema => Some(SchemaType::Json),
+            Self::Json | Self::String | Self::Bytes | Self::Simple => None,
+        }
     }
 
     /// The class that `config` names under `key`, or `default`.
@@ -59,7 +66,7 @@ impl Class {
 }
 
 /// Converters for keys and values.
-pub(crate) const CONVERTERS: [Class; 4] = [Class::Json, Class::String, Class::Bytes, Class::Avro];
+pub(crate) const CONVERTERS: [Class; 5] = [Class::Json, Class::String, Class::Bytes, Class::Avro, Class::JsonSchema];
 /// Converters for headers.
 pub(crate) const HEADER_CONVERTERS: [Class; 4] = [Class::Simple, Class::Json, Class::String, Class::Bytes];
 
@@ -88,6 +95,7 @@ pub(crate) fn json_options(config: &Config, prefix: &str) -> Result<Options, Err
         schemas: boolean("schemas.enable", java)?,
         numeric_decimals,
         nulls_take_defaults: boolean("replace.null.with.default", true)?,
+        by_json_schema: false,
     })
 }
 
@@ -110,7 +118,7 @@ impl Writer {
     ) -> Result<Self, Error> {
         let class = Class::of(config, prefix, allowed, default)?;
         let registered =
-            class.is_registered().then(|| RegisteredWriter::new(config, prefix, registries)).transpose()?;
+            class.language().map(|language| RegisteredWriter::new(config, prefix, language, registries)).transpose()?;
         let options = json_options(config, prefix)?;
         Ok(Self { class, options, transcoders: Shapes::default(), schemas: Shapes::default(), registered })
     }
@@ -144,7 +152,7 @@ impl Writer {
     ) -> Result<bool, Fault> {
         let Some(bytes) = payload.bytes else { return Ok(false) };
         match (self.class, payload.form.encoding) {
-            (Class::Avro, _) => {
+            (Class::Avro | Class::JsonSchema, _) => {
                 let registered = self.registered.as_mut().ok_or_else(|| Fault::registry("there is none"))?;
                 registered.write(topic, payload.form, bytes, out)
             }
@@ -246,6 +254,8 @@ impl Parser {
         registries: &dyn SchemaRegistries,
     ) -> Result<Self, Error> {
         let class = Class::of(config, prefix, allowed, default)?;
+        let registered =
+            class.language().map(|language| RegisteredParser::new(config, prefix, language, registries)).transpose()?;
         Ok(Self {
             class,
             options: json_options(config, prefix)?,
@@ -253,7 +263,7 @@ impl Parser {
             encoders: HashMap::new(),
             text_schema: TEXT_SCHEMA.into(),
             bytes_schema: BYTES_SCHEMA.into(),
-            registered: class.is_registered().then(|| RegisteredParser::new(config, prefix, registries)).transpose()?,
+            registered,
         })
     }
 
@@ -291,7 +301,7 @@ impl Parser {
             }
             Class::String | Class::Simple => self.read_text(bytes),
             Class::Bytes => Ok(self.read_bytes(bytes)),
-            Class::Avro => self.read_registered(bytes),
+            Class::Avro | Class::JsonSchema => self.read_registered(bytes),
         }
     }
 
@@ -299,7 +309,10 @@ impl Parser {
         let plain = self.plain().filter(|_| !self.takes(Encoding::Connect));
         let registered = self.registered.as_mut().ok_or_else(|| Fault::registry("there is none"))?;
         let (known, data) = registered.read(bytes)?;
-        let Some(encoding) = plain else { return Ok(Read::connect(known.text.clone(), known.datum(data)?)) };
+        let Some(encoding) = plain else {
+            let (schema, datum) = known.connect(data)?;
+            return Ok(Read::connect(schema, datum));
+        };
         let json = known.json(data)?;
         Ok(if json == b"null" { self.null() } else { Read::plain(encoding, json) })
     }
@@ -319,7 +332,7 @@ impl Parser {
         match self.class {
             Class::Json if self.options.schemas => None,
             Class::Json => json::valid(bytes).ok().filter(|(_, broken)| !broken).and_then(|_| self.plain()),
-            Class::Avro => None,
+            Class::Avro | Class::JsonSchema => None,
             _ if !self.takes(Encoding::Bytes) => None,
             Class::String | Class::Simple if self.takes(Encoding::Connect) => None,
             Class::String | Class::Simple => std::str::from_utf8(bytes).ok().map(|_| Encoding::Bytes),

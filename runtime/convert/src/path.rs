@@ -107,7 +107,7 @@ impl Rehearsal {
 fn without_registry(config: &Config) -> Result<Config, Error> {
     let mut plain = config.clone();
     for key in ["key.converter", "value.converter"] {
-        if Class::of(config, key, &CONVERTERS, Class::Json)?.is_registered() {
+        if Class::of(config, key, &CONVERTERS, Class::Json)?.language().is_some() {
             plain.0.remove(key);
         }
     }

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use towpath_model::datum::{write_boolean, write_bytes, write_double, write_float, write_long};
-use towpath_model::{Schema, Type};
+use towpath_model::{Field, Schema, Type};
 
 use super::transcode::decimal_scale;
-use super::{DECIMAL, Options, decimal};
+use super::{DECIMAL, Options, UNION, decimal};
 use crate::fault::Fault;
 
 /// Reads JSON under one schema.
@@ -34,8 +34,13 @@ impl Encoder {
             return Ok(None);
         }
         let schema = Schema::parse(text).map_err(|error| Fault::schema(error.to_string()))?;
+        Ok(Some(Self { nulls_take_defaults: options.nulls_take_defaults, ..Self::of(schema) }))
+    }
+
+    /// An encoder for a schema, under which nulls become defaults.
+    pub(crate) fn of(schema: Schema) -> Self {
         let text = schema.to_json().to_string().into();
-        Ok(Some(Self { schema, nulls_take_defaults: options.nulls_take_defaults, text }))
+        Self { schema, nulls_take_defaults: true, text }
     }
 
     /// Appends the datum of a JSON text.
@@ -99,9 +104,9 @@ impl Walk {
                 })?;
             }
             Type::Map(keys, values) if json.starts_with('[') => {
-                let raw: Vec<(&RawValue, &RawValue)> = serde_json::from_str(json).map_err(|_| mismatch())?;
+                let raw: Vec<Entry<'_>> = serde_json::from_str(json).map_err(|_| mismatch())?;
                 write_block(out, raw.len(), |out| {
-                    raw.iter().try_for_each(|(key, value)| {
+                    raw.iter().try_for_each(|Entry { key, value }| {
                         self.write(keys, key.get(), out, &format!("{path} key"))?;
                         self.write(values, value.get(), out, &format!("{path} value"))
                     })
@@ -122,6 +127,13 @@ impl Walk {
                     })
                 })?;
             }
+            Type::Struct(fields) if schema.name.as_deref() == Some(UNION) => {
+                let chosen = branch(fields, json).ok_or_else(mismatch)?;
+                for (index, field) in fields.iter().enumerate() {
+                    let value = if index == chosen { json } else { "null" };
+                    self.write(&field.schema, value, out, path)?;
+                }
+            }
             Type::Struct(fields) => {
                 let Object(raw) = serde_json::from_str(json).map_err(|_| mismatch())?;
                 let found: HashMap<&str, &RawValue> = raw.iter().map(|(key, value)| (key.as_ref(), *value)).collect();
@@ -133,6 +145,43 @@ impl Walk {
         }
         Ok(())
     }
+}
+
+/// An entry of a map whose keys are no texts: a pair, or an object.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    key: &'a RawValue,
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+/// The field of a union to which a value belongs, as Confluent's converter finds it: the first one of its type, or else the struct that has
+/// most of its fields.
+fn branch(fields: &[Field], json: &str) -> Option<usize> {
+    let simple = fields.iter().position(|field| match &field.schema.kind {
+        Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => json.parse::<i64>().is_ok(),
+        Type::Float32 | Type::Float64 => json.starts_with(|first: char| first == '-' || first.is_ascii_digit()),
+        Type::Boolean => json.starts_with(['t', 'f']),
+        Type::String | Type::Bytes => json.starts_with('"'),
+        Type::Array(_) => json.starts_with('['),
+        Type::Map(..) => json.starts_with(['{', '[']),
+        Type::Struct(_) => false,
+    });
+    let matching = || {
+        let structs = fields.iter().enumerate().map(|(index, field)| (index, shared(&field.schema, json)));
+        let best = structs.rev().max_by_key(|(_, shared)| *shared).filter(|(_, shared)| *shared > 0);
+        best.map(|(index, _)| index)
+    };
+    simple.or_else(matching)
+}
+
+/// How many fields a struct and an object have in common, those inside of them counted.
+fn shared(schema: &Schema, json: &str) -> usize {
+    let Type::Struct(fields) = &schema.kind else { return 0 };
+    let entries = entries(json).unwrap_or_default();
+    let found = |field: &Field| entries.iter().find(|(key, _)| *key == field.name.as_ref());
+    fields.iter().filter_map(|field| Some(1 + shared(&field.schema, found(field)?.1.get()))).sum()
 }
 
 fn write_block(

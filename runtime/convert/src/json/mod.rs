@@ -29,6 +29,9 @@ pub(crate) use transcode::{Transcoder, decimal_scale, write_value};
 /// The name of Connect's decimal, whose value is the unscaled number and whose parameter is the scale.
 pub(crate) const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 
+/// The name of a struct that stands for a union: one of its fields is set.
+pub(crate) const UNION: &str = "io.confluent.connect.json.OneOf";
+
 /// How JsonConverter is configured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -38,10 +41,13 @@ pub(crate) struct Options {
     pub(crate) numeric_decimals: bool,
     /// `replace.null.with.default`: a null whose schema has a default is written as the default.
     pub(crate) nulls_take_defaults: bool,
+    /// As JsonSchemaConverter has it: entries of a map whose keys are no texts are objects with `key` and `value`, and a union is the value
+    /// of the field that is set.
+    pub(crate) by_json_schema: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { schemas: false, numeric_decimals: false, nulls_take_defaults: true }
+        Self { schemas: false, numeric_decimals: false, nulls_take_defaults: true, by_json_schema: false }
     }
 }

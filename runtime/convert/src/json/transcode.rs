@@ -10,7 +10,7 @@ use towpath_model::{Schema, Type};
 
 use super::fields::Fields;
 use super::text::{write_base64, write_string};
-use super::{DECIMAL, Options, decimal, write_double, write_float};
+use super::{DECIMAL, Options, UNION, decimal, write_double, write_float};
 use crate::fault::Fault;
 
 /// No payload may grow beyond this; it bounds what a malicious datum of many empty items can cost.
@@ -33,12 +33,21 @@ pub(super) enum Node {
     Boolean,
     String,
     Bytes,
-    Number { scale: i32 },
+    Number {
+        scale: i32,
+    },
     Array(Box<Node>),
     Object(Box<Node>),
     Pairs(Box<(Node, Node)>),
+    Entries(Box<(Node, Node)>),
     Struct(Fields),
-    Optional { null_branch: i64, null: Vec<u8>, value: Box<Node> },
+    /// The fields of a union, all of which are optional.
+    Union(Vec<Node>),
+    Optional {
+        null_branch: i64,
+        null: Vec<u8>,
+        value: Box<Node>,
+    },
 }
 
 impl Transcoder {
@@ -101,7 +110,11 @@ impl Node {
                 Self::Object(Box::new(Self::compile(values, options)))
             }
             Type::Map(keys, values) => {
-                Self::Pairs(Box::new((Self::compile(keys, options), Self::compile(values, options))))
+                let entry = Box::new((Self::compile(keys, options), Self::compile(values, options)));
+                if options.by_json_schema { Self::Entries(entry) } else { Self::Pairs(entry) }
+            }
+            Type::Struct(fields) if options.by_json_schema && schema.name.as_deref() == Some(UNION) => {
+                Self::Union(fields.iter().map(|field| Self::compile(&field.schema, options)).collect())
             }
             Type::Struct(fields) => {
                 let fields = fields.iter().enumerate().map(|(index, field)| {
@@ -142,7 +155,8 @@ impl Node {
             Self::Float => write_float(out, reader.float()?),
             Self::Double => write_double(out, reader.double()?),
             Self::Number { scale } => out.extend_from_slice(decimal::to_text(reader.bytes()?, *scale).as_bytes()),
-            Self::Array(_) | Self::Object(_) | Self::Pairs(_) => self.write_blocks(reader, out)?,
+            Self::Array(_) | Self::Object(_) | Self::Pairs(_) | Self::Entries(_) => self.write_blocks(reader, out)?,
+            Self::Union(fields) => write_union(fields, reader, out)?,
         }
         Ok(())
     }
@@ -173,6 +187,13 @@ impl Node {
                         pair.1.write(reader, out)?;
                         out.push(b']');
                     }
+                    Self::Entries(entry) => {
+                        out.extend_from_slice(b"{\"key\":");
+                        entry.0.write(reader, out)?;
+                        out.extend_from_slice(b",\"value\":");
+                        entry.1.write(reader, out)?;
+                        out.push(b'}');
+                    }
                     Self::Array(items) => items.write(reader, out)?,
                     _ => {}
                 }
@@ -184,6 +205,29 @@ impl Node {
         out.push(close);
         Ok(())
     }
+}
+
+/// Writes the field of a union that is set.
+fn write_union(fields: &mut [Node], reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = out.len();
+    for field in fields {
+        match field {
+            Node::Optional { null_branch, value, .. } => {
+                if reader.long()? == *null_branch {
+                    continue;
+                }
+                if out.len() > start {
+                    return Err(Fault::datum("more than one field of a union is set"));
+                }
+                value.write(reader, out)?;
+            }
+            _ => return Err(Fault::schema("a field of a union must be optional")),
+        }
+    }
+    if out.len() == start {
+        out.extend_from_slice(b"null");
+    }
+    Ok(())
 }
 
 /// The scale of a decimal; Connect refuses such a schema without one, we take it as 0.

@@ -38,11 +38,11 @@ impl Outward {
     /// # Errors
     /// When they cannot be had now.
     pub(crate) async fn prepare(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
-        if self.key.class.is_registered() {
+        if self.key.class.language().is_some() {
             let keys = forms(batch, |record| (record.key.bytes.is_some(), record.key.form));
             self.key.prepare(batch, keys).await?;
         }
-        if self.value.class.is_registered() {
+        if self.value.class.language().is_some() {
             let values = forms(batch, |record| (record.value.bytes.is_some(), record.value.form));
             self.value.prepare(batch, values).await?;
         }

@@ -7,6 +7,7 @@
 //! know: it asks [`SchemaRegistry`], and whoever wires the worker fulfils that.
 
 mod avro;
+mod json;
 mod parser;
 mod settings;
 mod subject;

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use towpath_model::{Config, ConnectorError, Schema};
+use towpath_model::{Config, ConnectorError};
 
-use super::avro::{self, Decoder};
+use super::avro::Decoder;
 use super::settings::Settings;
-use super::{MAGIC, RegisteredSchema, SchemaRegistries, settled};
-use crate::definition::Parsed;
+use super::{MAGIC, RegisteredSchema, SchemaRegistries, avro, json, settled};
+use crate::definition::{Parsed, SchemaType};
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::json::{Options, Transcoder};
+use crate::json::{Encoder, Options, Transcoder, unbroken, valid};
 
 /// More ids than any topic holds at a time; when it is passed, all are forgotten and asked for anew.
 const KNOWN_MAX: usize = 4096;
@@ -25,44 +25,79 @@ pub(crate) struct RegisteredParser {
 }
 
 /// A schema that was asked for.
-pub(crate) struct Known {
-    decoder: Decoder,
-    /// The Connect schema's text, for the batch's dictionary.
-    pub(crate) text: Arc<str>,
-    json: Transcoder,
+pub(crate) struct Known(Input);
+
+/// How data under a schema are read.
+enum Input {
+    /// Connect's schema, as text for the batch's dictionary, and how to come to its data and from there to JSON.
+    Avro { text: Arc<str>, decoder: Decoder, json: Transcoder },
+    /// What leads to Connect's data, or why there is nothing. Those who take JSON do without.
+    Json(Result<Encoder, Fault>),
 }
 
 impl Known {
-    fn new(registered: &RegisteredSchema) -> Result<Self, Fault> {
+    fn new(registered: &RegisteredSchema, settings: &Settings) -> Result<Self, Fault> {
         let definition = &registered.definition;
         let invalid = |reason: String| Fault::schema(format!("schema {} of the registry: {reason}", registered.id));
         let parsed = Parsed::new(definition.schema_type, &definition.text, &registered.referenced)
             .map_err(|error| invalid(error.to_string()))?;
-        let Parsed::Avro(schema) = parsed else {
-            return Err(invalid(format!("it is in {}, which this converter does not read", parsed.schema_type())));
-        };
-        let (schema, decoder): (Schema, Decoder) = avro::to_connect(&schema).map_err(|fault| invalid(fault.reason))?;
-        let text = schema.to_json().to_string().into();
-        Ok(Self { decoder, text, json: Transcoder::new(&schema, Options::default()) })
+        match (settings.language, parsed) {
+            (SchemaType::Avro, Parsed::Avro(schema)) => {
+                let (schema, decoder) = avro::to_connect(&schema).map_err(|fault| invalid(fault.reason))?;
+                let text = schema.to_json().to_string().into();
+                Ok(Self(Input::Avro { text, decoder, json: Transcoder::new(&schema, Options::default()) }))
+            }
+            (SchemaType::Json, Parsed::Json(schema)) => {
+                let schema = json::to_connect(&schema, settings.unrequired_optional);
+                Ok(Self(Input::Json(schema.map(Encoder::of).map_err(|fault| invalid(fault.reason)))))
+            }
+            (language, parsed) => Err(invalid(format!(
+                "it is of type {}, and this converter reads {language}. Name the converter of that type.",
+                parsed.schema_type()
+            ))),
+        }
     }
 
-    /// The datum under Connect's schema.
-    pub(crate) fn datum(&self, data: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.decoder.decode(data)
+    /// Connect's schema, and the datum under it.
+    pub(crate) fn connect(&self, data: &[u8]) -> Result<(Arc<str>, Vec<u8>), Fault> {
+        match &self.0 {
+            Input::Avro { text, decoder, .. } => Ok((text.clone(), decoder.decode(data)?)),
+            Input::Json(Ok(encoder)) => {
+                let mut datum = Vec::with_capacity(data.len());
+                let document =
+                    serde_json::from_slice(data).map_err(|error| Fault::json(format!("not JSON: {error}")))?;
+                encoder.write(document, &mut datum)?;
+                Ok((encoder.text.clone(), datum))
+            }
+            Input::Json(Err(fault)) => Err(fault.clone()),
+        }
     }
 
-    /// The same as JSON.
+    /// The same as JSON. What is JSON already stays as it is, on one line.
     pub(crate) fn json(&mut self, data: &[u8]) -> Result<Vec<u8>, Fault> {
-        let datum = self.decoder.decode(data)?;
-        let mut out = Vec::with_capacity(datum.len() * 2);
-        self.json.write(&datum, &mut out)?;
-        Ok(out)
+        match &mut self.0 {
+            Input::Avro { decoder, json, .. } => {
+                let datum = decoder.decode(data)?;
+                let mut out = Vec::with_capacity(datum.len() * 2);
+                json.write(&datum, &mut out)?;
+                Ok(out)
+            }
+            Input::Json(_) => {
+                let (text, broken) = valid(data)?;
+                Ok(if broken { unbroken(text) } else { text.as_bytes().to_vec() })
+            }
+        }
     }
 }
 
 impl RegisteredParser {
-    pub(crate) fn new(config: &Config, prefix: &str, registries: &dyn SchemaRegistries) -> Result<Self, Error> {
-        let settings = Settings::new(config, prefix, registries)?;
+    pub(crate) fn new(
+        config: &Config,
+        prefix: &str,
+        language: SchemaType,
+        registries: &dyn SchemaRegistries,
+    ) -> Result<Self, Error> {
+        let settings = Settings::new(config, prefix, language, registries)?;
         Ok(Self { settings, known: HashMap::new(), refused: HashMap::new() })
     }
 
@@ -89,7 +124,7 @@ impl RegisteredParser {
     pub(crate) async fn learn(&mut self, ids: Vec<i32>) -> Result<(), ConnectorError> {
         for id in ids {
             let found = settled(self.settings.registry.by_id(id).await)?;
-            match found.and_then(|registered| Known::new(&registered)) {
+            match found.and_then(|registered| Known::new(&registered, &self.settings)) {
                 Ok(known) => drop(self.known.insert(id, known)),
                 Err(fault) => drop(self.refused.insert(id, fault)),
             }

@@ -6,13 +6,17 @@ use towpath_model::{Config, ConfigKey, Importance, Secret, ValueType};
 
 use super::subject::Strategy;
 use super::{RegistryAddress, SchemaRegistries, SchemaRegistry};
+use crate::converter::json_options;
+use crate::definition::SchemaType;
 use crate::error::Error;
+use crate::json::Options;
 use crate::keys::{default_key, optional_key};
 
 /// Settings of one converter, with the registry that it asks.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) registry: Arc<dyn SchemaRegistry>,
+    pub(super) language: SchemaType,
     pub(super) is_key: bool,
     pub(super) strategy: Strategy,
     pub(super) registers: bool,
@@ -21,11 +25,22 @@ pub(super) struct Settings {
     pub(super) scrubs_names: bool,
     /// Whether names, versions and parameters of Connect's stand in the schema.
     pub(super) connect_meta: bool,
+    /// How data are written under a JSON Schema.
+    pub(super) json: Options,
+    /// Whether objects may have properties that their JSON Schema does not name.
+    pub(super) additional_properties: bool,
+    /// Whether properties that a JSON Schema does not require are optional in Connect's.
+    pub(super) unrequired_optional: bool,
 }
 
 impl Settings {
     /// The settings under `prefix`, such as `value.converter`.
-    pub(super) fn new(config: &Config, prefix: &str, registries: &dyn SchemaRegistries) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &Config,
+        prefix: &str,
+        language: SchemaType,
+        registries: &dyn SchemaRegistries,
+    ) -> Result<Self, Error> {
         let is_key = prefix == "key.converter";
         let name = |setting: &str| format!("{prefix}.{setting}");
         let boolean = |setting: &str, default: bool| {
@@ -54,6 +69,7 @@ impl Settings {
         let registry = registries.at(&address).map_err(|reason| Error::value(url, reason))?;
         Ok(Self {
             registry,
+            language,
             is_key,
             strategy,
             registers: boolean("auto.register.schemas", true)?,
@@ -61,6 +77,14 @@ impl Settings {
             normalizes: boolean("normalize.schemas", false)?,
             scrubs_names: boolean("scrub.invalid.names", false)?,
             connect_meta: boolean("connect.meta.data", true)?,
+            json: Options {
+                schemas: false,
+                nulls_take_defaults: !boolean("ignore.default.for.nullables", false)?,
+                by_json_schema: true,
+                ..json_options(config, prefix)?
+            },
+            additional_properties: boolean("object.additional.properties", true)?,
+            unrequired_optional: boolean("use.optional.for.nonrequired", false)?,
         })
     }
 }
@@ -141,7 +165,7 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
                 Boolean,
                 "false",
                 Low,
-                "Whether characters that the schema's language does not allow in names are replaced.",
+                "Whether characters that Avro does not allow in names are replaced.",
             ),
             default_key(
                 &name("connect.meta.data"),
@@ -149,6 +173,27 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
                 "true",
                 Low,
                 "Whether Connect's names, versions and parameters stand in the schema.",
+            ),
+            default_key(
+                &name("object.additional.properties"),
+                Boolean,
+                "true",
+                Medium,
+                "Whether a JSON Schema allows properties that it does not name.",
+            ),
+            default_key(
+                &name("use.optional.for.nonrequired"),
+                Boolean,
+                "false",
+                Medium,
+                "Whether properties that a JSON Schema does not require may be missing. Otherwise a record without one fails.",
+            ),
+            default_key(
+                &name("ignore.default.for.nullables"),
+                Boolean,
+                "false",
+                Low,
+                "Whether a null whose schema has a default is written as null under a JSON Schema, and not as that default.",
             ),
         ]
     };

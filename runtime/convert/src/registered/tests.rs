@@ -348,3 +348,138 @@ fn enums_fixed_values_and_unions_become_what_connect_knows() {
     assert_eq!(schema["fields"][3]["name"], "io.confluent.connect.avro.Union");
     assert_eq!(schema["fields"][4]["name"], "org.apache.kafka.connect.data.Timestamp");
 }
+
+const JSON_SCHEMA: (&str, &str) = ("value.converter", "json-schema");
+
+fn json_sink(memory: &Memory, settings: &[(&str, &str)], accepts: Encoding, records: &Batch) -> Converted {
+    let class = ("value.converter", "io.confluent.connect.json.JsonSchemaConverter");
+    let mut path =
+        SinkPath::new(&config(&[&[class], settings].concat()), &[accepts], HashMap::new(), memory).expect("a path");
+    block_on(path.convert(records)).expect("converted")
+}
+
+/// A document behind the id of its schema.
+fn document(id: u8, document: &Value) -> Vec<u8> {
+    [&[0, 0, 0, 0, id][..], document.to_string().as_bytes()].concat()
+}
+
+#[test]
+fn schemas_are_registered_as_json_schema_data_renders_them_and_read_back() {
+    let memory = Memory::default();
+    let data = everything_data();
+    let converted = source(&memory, &[JSON_SCHEMA], &batch(&everything().to_string(), &[&data, &data]));
+    assert_eq!(converted.failures, []);
+    let expected = json!({"title": "shop.orders.Value", "type": "object", "properties": {
+        "id": {"default": 0, "type": "integer", "connect.type": "int32", "connect.index": 0},
+        "small": {"oneOf": [{"type": "null"}, {"type": "integer", "connect.type": "int16"}], "connect.index": 1},
+        "price": {"title": "org.apache.kafka.connect.data.Decimal", "type": "string", "connect.type": "bytes", "connect.version": 1,
+            "connect.parameters": {"scale": "2", "connect.decimal.precision": "10"}, "connect.index": 2},
+        "day": {"oneOf": [{"type": "null"}, {"title": "org.apache.kafka.connect.data.Date", "type": "integer", "connect.type": "int32",
+            "connect.version": 1}], "connect.index": 3},
+        "at": {"title": "io.debezium.time.MicroTimestamp", "type": "integer", "connect.type": "int64", "connect.version": 1,
+            "connect.index": 4},
+        "tags": {"type": "array", "items": {"oneOf": [{"type": "null"}, {"type": "string"}]}, "connect.index": 5},
+        "rates": {"type": "object", "additionalProperties": {"type": "number", "connect.type": "float64"}, "connect.type": "map",
+            "connect.index": 6},
+        "note": {"oneOf": [{"type": "null"}, {"default": "none", "type": "string"}], "connect.index": 7},
+    }, "connect.version": 3});
+    assert_eq!(memory.registered(), [("shop.orders-value".to_owned(), expected.clone())]);
+    assert_eq!(memory.schemas.lock().expect("alone")[0].1.schema_type, SchemaType::Json);
+    assert_eq!(memory.schemas.lock().expect("alone")[0].1.text.as_ref(), expected.to_string());
+    let written = json!({"id": 7, "small": -3, "price": "BNI=", "day": null, "at": 1_700_000_000_000_000i64, "tags": ["a", null],
+        "rates": {"EUR": 1.5}, "note": "none"});
+    assert_eq!(value(&converted, 1), document(1, &written));
+
+    let read = json_sink(&memory, &[], Encoding::Connect, &stored(&[&value(&converted, 0)]));
+    assert_eq!(value_schema(&read), everything());
+    // The null has become the default.
+    let mut with_note = data.clone();
+    with_note.pop();
+    with_note.extend(number(0));
+    write_bytes(&mut with_note, b"none");
+    assert_eq!(value(&read, 0), with_note);
+    let read = json_sink(&memory, &[], Encoding::Json, &stored(&[&value(&converted, 0)]));
+    assert_eq!(value(&read, 0), written.to_string().as_bytes());
+
+    let memory = Memory::default();
+    let settings = [
+        JSON_SCHEMA,
+        ("value.converter.decimal.format", "NUMERIC"),
+        ("value.converter.ignore.default.for.nullables", "true"),
+        ("value.converter.object.additional.properties", "false"),
+        ("value.converter.value.subject.name.strategy", "RecordNameStrategy"),
+    ];
+    let converted = source(&memory, &settings, &batch(&everything().to_string(), &[&data]));
+    let registered = memory.registered();
+    let (subject, schema) = registered.first().expect("a schema");
+    assert_eq!((subject.as_str(), &schema["additionalProperties"]), ("shop.orders.Value", &json!(false)));
+    assert_eq!(schema["properties"]["price"]["type"], "number");
+    let read: Value = serde_json::from_slice(&value(&converted, 0)[5..]).expect("JSON");
+    assert_eq!((&read["price"], &read["note"]), (&json!(12.34), &Value::Null));
+}
+
+/// What others write: properties in any order and beyond those that are named, enums, unions, maps of their own making.
+#[test]
+fn json_schemas_of_others_become_what_connect_knows() {
+    let memory = Memory::default();
+    let know = |text: Value| {
+        let definition =
+            Definition { schema_type: SchemaType::Json, text: text.to_string().into(), references: Vec::new() };
+        memory.schemas.lock().expect("alone").push(("shop.orders-value".into(), definition));
+    };
+    know(
+        json!({"type": "object", "required": ["id"], "definitions": {"size": {"type": "object", "properties": {"w": {"type": "integer"}}}},
+        "properties": {"id": {"type": "integer"}, "state": {"type": "string", "enum": ["NEW", "SENT"]}, "note": {"type": ["string", "null"]},
+        "size": {"oneOf": [{"type": "number"}, {"$ref": "#/definitions/size"}]}, "rate": {"type": "number"},
+        "by": {"type": "array", "connect.type": "map", "items": {"type": "object",
+            "properties": {"key": {"type": "integer"}, "value": {"type": "boolean"}}}}}}),
+    );
+    know(json!({"type": "object", "properties": {"next": {"$ref": "#"}}}));
+    let given = json!({"note": "n", "unknown": [1], "size": {"w": 3}, "state": "SENT", "id": 5, "by": [{"key": 1, "value": true}]});
+    let records = stored(&[&document(1, &given)]);
+    let as_it_is = json_sink(&memory, &[], Encoding::Json, &records);
+    assert_eq!(value(&as_it_is, 0), given.to_string().as_bytes());
+    let missing = json_sink(&memory, &[], Encoding::Connect, &records);
+    assert!(missing.failures[0].reason.contains("$.rate is null"), "{:?}", missing.failures);
+
+    let settings = [("value.converter.use.optional.for.nonrequired", "true")];
+    let read = json_sink(&memory, &settings, Encoding::Connect, &records);
+    assert_eq!(read.failures, []);
+    let schema = value_schema(&read);
+    assert_eq!((&schema["fields"][0]["optional"], &schema["fields"][1]["optional"]), (&json!(false), &json!(true)));
+    assert_eq!(schema["fields"][1]["parameters"]["io.confluent.connect.json.Enum.SENT"], "SENT");
+    assert_eq!(schema["fields"][3]["name"], "io.confluent.connect.json.OneOf");
+    // Written again it is what was read, in the order of the schema.
+    let again = source(&memory, &[JSON_SCHEMA], &batch(&schema.to_string(), &[&value(&read, 0)]));
+    let expected = json!({"id": 5, "state": "SENT", "note": "n", "size": {"w": 3}, "rate": null, "by": [{"key": 1, "value": true}]});
+    assert_eq!(value(&again, 0), document(3, &expected));
+    let written = memory.registered().pop().expect("a schema").1;
+    let size = json!({"oneOf": [{"type": "null"}, {"type": "number", "connect.type": "float64", "connect.index": 0},
+        {"type": "object", "properties": {"w": {"oneOf": [{"type": "null"}, {"type": "integer", "connect.type": "int64"}], "connect.index": 0}},
+        "connect.index": 1}], "connect.index": 3});
+    assert_eq!(written["properties"]["size"], size);
+
+    let endless = json_sink(&memory, &[], Encoding::Connect, &stored(&[&document(2, &json!({}))]));
+    assert!(endless.failures[0].reason.contains("contains itself"), "{:?}", endless.failures);
+    let broken = json_sink(&memory, &[], Encoding::Json, &stored(&[&[0, 0, 0, 0, 1, b'{']]));
+    assert_eq!(broken.failures[0].code, "convert.json");
+    let by_avro = sink(&memory, Encoding::Json, &records);
+    assert!(by_avro.failures[0].reason.contains("it is of type JSON"), "{:?}", by_avro.failures);
+}
+
+#[test]
+fn the_latest_json_schema_is_used_where_it_takes_the_data() {
+    let memory = Memory::default();
+    let latest = |text: Value| {
+        let definition =
+            Definition { schema_type: SchemaType::Json, text: text.to_string().into(), references: Vec::new() };
+        memory.schemas.lock().expect("alone").push(("shop.orders-value".into(), definition));
+    };
+    let settings = [JSON_SCHEMA, ("value.converter.use.latest.version", "true")];
+    let records = batch(r#"{"type":"int64","optional":false}"#, &[&number(5)]);
+    latest(json!({"type": "number"}));
+    assert_eq!(value(&source(&memory, &settings, &records), 0), document(1, &json!(5)));
+    latest(json!({"type": "string"}));
+    let refused = source(&memory, &settings, &records);
+    assert!(refused.failures[0].reason.contains("another shape"), "{:?}", refused.failures);
+}
