@@ -87,6 +87,8 @@ fi
 "$tools/venv/bin/python" "$here/connect_worker.py" "$BROKER" "$jars" || failed=1
 "$here/suites/librdkafka.sh" "${SUITES_BROKER:-$BROKER}" "$jars" "$tools" || failed=1
 if [ -n "$own" ]; then
+  serve idle --kafka 127.0.0.1:0
+  "$tools/venv/bin/python" "$here/idle.py" "$(sed -n 's/^Kafka //p' "$work/idle.out")" "${pids[-1]}" || failed=1
   "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
   "$here/connect_rest.sh" "$target" "$tools" || failed=1
