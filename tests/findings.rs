@@ -145,7 +145,7 @@ fn as_sent(mistake: &Path, found: &[Value]) -> Result<Option<Map<String, Value>>
     let read: Value = serde_saphyr::from_str(&std::fs::read_to_string(file)?)?;
     let mut flat = Map::new();
     flatten("", read.get("config").unwrap_or(&read), &mut flat);
-    flat.insert("name".to_owned(), json!("orders"));
+    flat.entry("name").or_insert_with(|| json!("orders"));
     Ok(Some(flat))
 }
 

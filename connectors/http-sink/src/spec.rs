@@ -126,7 +126,10 @@ fn batch_keys() -> [KeyDefinition; 5] {
             .int()
             .default(0)
             .medium()
-            .doc("Milliseconds that a batch waits to be filled. With 0, what has come together is sent at once.")
+            .doc(
+                "Milliseconds that a batch waits to be filled. With 0, what has come together is sent at once. Otherwise what fails is \
+                 repeated as a batch, and errors.retry.mode=defer sets nothing apart.",
+            )
             .display("Linger"),
         key("max.in.flight")
             .int()

@@ -72,7 +72,7 @@ pub use partition::Ends;
 pub use partitioner::partition_of as partition_of_key;
 pub use received_batches::records_of;
 pub use repair::{Examination, Finding, Remedy, examine, repair};
-pub use topic_config::topic_config_defaults;
+pub use topic_config::{check_name as check_topic_name, topic_config_defaults};
 pub use transaction::{
     ActiveProducer, DescribedTransaction, Ended, Held, Producer, TransactionFuture, TransactionMetrics,
     TransactionStatus,

@@ -162,7 +162,10 @@ fn invalid(key: &str, value: &str, reason: String) -> Error {
 }
 
 /// Checks a topic's name by Kafka's rules.
-pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::InvalidTopic`].
+pub fn check_name(name: &str) -> Result<(), Error> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let reason = match name {
         "" => "it is empty",

@@ -14,14 +14,17 @@ use towpath_config::{
     Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, out_of_reach, resolve,
 };
 use towpath_convert::{SinkPath, SourcePath, Unconnected, check_predicates, plugin_transforms};
+use towpath_log::check_topic_name;
 use towpath_model::{
-    Coded, Config, ConnectorError, ConnectorKind, Fault, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec,
+    Coded, Config, ConnectorError, ConnectorKind, ConnectorName, Fault, Gravity, Kind, Plugin, Plugins, Reason,
+    Redactor, Spec,
 };
 
 use crate::config::{Limits, Secrets};
 use crate::creation::Creation;
 use crate::plan::vocabulary;
 use crate::settings::{SettingError, SinkSettings, TaskSettings, tasks_max};
+use crate::store::retries_topic;
 
 /// How far an inspection goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,9 @@ impl Checker {
         let mut findings = check(document, spec, &self.words);
         if let Some(spec) = spec.filter(|_| !findings.iter().any(is_refusal)) {
             let config = normalise(&document.config, spec);
-            findings.extend(self.unusable(&config, spec).into_iter().map(|fault| placed(fault, document, Some(spec))));
+            findings.extend(
+                self.unusable(document, &config, spec).into_iter().map(|fault| placed(fault, document, Some(spec))),
+            );
         }
         findings
     }
@@ -83,7 +88,7 @@ impl Checker {
                 return Inspection { findings: faults.map(place).collect(), ..Inspection::default() };
             }
         };
-        let (mut faults, mut traces) = (self.unusable(&resolved.config, spec), Vec::new());
+        let (mut faults, mut traces) = (self.unusable(document, &resolved.config, spec), Vec::new());
         let forbidden = out_of_reach(&resolved.config, spec, policy).into_iter();
         faults.extend(forbidden.map(|error| Fault::error(error.key, Reason::coded(error.code, error.reason))));
         if faults.is_empty() {
@@ -103,7 +108,7 @@ impl Checker {
     }
 
     /// What the worker itself makes of a configuration before the plugin sees it. Values that are references are passed over.
-    fn unusable(&self, config: &Config, spec: &Spec) -> Vec<Fault> {
+    fn unusable(&self, document: &Document, config: &Config, spec: &Spec) -> Vec<Fault> {
         let setting = |error: SettingError| {
             let message = format!(
                 "Invalid value {} for configuration {}: {}",
@@ -118,7 +123,10 @@ impl Checker {
         faults.extend(tasks_max(config).err().map(setting));
         faults.extend(Creation::new(config).err().map(setting));
         if spec.kind == ConnectorKind::Sink {
-            faults.extend(SinkSettings::new(config, &self.limits).err().map(setting));
+            match SinkSettings::new(config, &self.limits) {
+                Ok(settings) => faults.extend(settings.defers.and_then(|_| cannot_defer(&document.name))),
+                Err(error) => faults.push(setting(error)),
+            }
         }
         let built_in = without_plugin_transforms(config);
         let path = match spec.kind {
@@ -243,6 +251,16 @@ fn without_plugin_transforms(config: &Config) -> Config {
     let built_in = built_in.join(",");
     config.set("transforms", built_in);
     config
+}
+
+/// What waits to be put again has a topic of the connector's name, which not every name allows.
+fn cannot_defer(connector: &str) -> Option<Fault> {
+    let topic = retries_topic(&ConnectorName::new(connector));
+    let error = check_topic_name(&topic).err()?;
+    let message = format!(
+        "Invalid value defer for configuration errors.retry.mode: what waits stands in a topic of the connector's name, which does not allow that: {error}"
+    );
+    Some(Fault::error("errors.retry.mode", Reason::coded("config.invalid_value", message)))
 }
 
 fn shown<'a>(config: &'a Config, key: &str) -> &'a str {
