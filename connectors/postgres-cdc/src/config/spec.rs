@@ -80,7 +80,7 @@ fn replication() -> Vec<KeyDefinition> {
             .doc("Whether the server sends large transactions while they are still open, so that little is left to do when they commit: where it can (PostgreSQL 14 and later), always, or never. Otherwise it keeps them on its own disk until they commit; so it does for ten minutes and longer after the task's scratch space ran out, and always with provide.transaction.metadata"),
         group("streaming.buffer.bytes")
             .int()
-            .default(8 << 20)
+            .default(4 << 20)
             .low()
             .doc("Bytes of memory for transactions that are still open, over all of them. What is beyond is kept in the task's scratch files"),
         group("offset.mismatch.strategy")
