@@ -13,7 +13,7 @@ def check(function):
     return function
 
 
-def eventually(what, condition, seconds=30):
+def eventually(what, condition, seconds=120):
     """Waits until the condition gives something true, and returns that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

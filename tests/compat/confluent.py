@@ -42,7 +42,7 @@ def fill(topic, values, partition=0, **config):
                        headers=[("n", str(index)), ("none", None)],
                        on_delivery=lambda error, _: failures.append(error) if error else None)
         sender.poll(0)
-    assert sender.flush(30) == 0, "not all was delivered"
+    assert sender.flush(120) == 0, "not all was delivered"
     assert not failures, failures
 
 
@@ -57,7 +57,7 @@ def newer_consumer(group, **config):
                      "enable.auto.commit": False, **{key.replace("_", "."): value for key, value in config.items()}})
 
 
-def take(reader, count, seconds=30):
+def take(reader, count, seconds=120):
     found = []
 
     def enough():
@@ -104,7 +104,7 @@ def a_record_that_is_too_large_is_refused_and_the_next_is_not():
     sender = producer()
     for value in [b"x" * 5000, b"y"]:
         sender.produce(topic, value, on_delivery=lambda error, _: errors.append(error and error.code()))
-        sender.flush(30)
+        sender.flush(120)
     assert errors == [KafkaError.MSG_SIZE_TOO_LARGE, None], errors
 
 
@@ -260,7 +260,7 @@ def transactions_commit_and_abort_records_and_offsets_together():
             if commits:
                 expected[index % 2].append(value)
         sender.send_offsets_to_transaction([TopicPartition(topic, 0, number + 1)], reader.consumer_group_metadata(), 30)
-        sender.flush(30)
+        sender.flush(120)
         if commits:
             sender.commit_transaction(30)
         else:
@@ -295,7 +295,7 @@ def a_newer_instance_fences_an_older_one():
     first.init_transactions(30)
     first.begin_transaction()
     first.produce(topic, "of the old one")
-    first.flush(30)
+    first.flush(120)
     second.init_transactions(30)
     try:
         first.commit_transaction(30)
@@ -324,7 +324,7 @@ def topics_and_configs_are_administered():
     ADMIN.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
     assert len(ADMIN.list_topics(topic, 30).topics[topic].partitions) == 3
     ADMIN.delete_topics([topic])[topic].result(30)
-    assert topic not in ADMIN.list_topics(timeout=30).topics
+    assert topic not in ADMIN.list_topics(timeout=120).topics
 
 
 @check

@@ -41,9 +41,9 @@ def ten_thousand_take_little_memory():
 
 @check
 def others_are_served_beside_them():
-    producer = Producer({"bootstrap.servers": BROKER, "message.timeout.ms": 30_000})
+    producer = Producer({"bootstrap.servers": BROKER, "message.timeout.ms": 120_000})
     producer.produce("idle", "one")
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
 
 
 @check

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-tool() { timeout 120 java -Xmx256m -cp "$jars/*" "$@" 2>/dev/null; }
+tool() { timeout 300 java -Xmx256m -cp "$jars/*" "$@" 2>/dev/null; }
 check() { # name, what must stand in the answer, answer
   if grep -qE -- "$2" <<<"$3"; then echo "  ok      java: $1"; else echo "  FAILED  java: $1: $3"; failed=1; fi
 }
@@ -24,13 +24,13 @@ check "and described" "PartitionCount: 2.*retention.ms=86400000" \
 printf 'a:1\nb:2\nc:3\n' | tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$broker" --topic "$topic" \
   --reader-property parse.key=true --reader-property key.separator=: --compression-codec zstd >/dev/null
 check "a group reads what was produced" "^1 2 3 $" "$(tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$broker" \
-  --topic "$topic" --from-beginning --max-messages 3 --group "$group" --timeout-ms 60000 | sort | tr '\n' ' ')"
+  --topic "$topic" --from-beginning --max-messages 3 --group "$group" --timeout-ms 180000 | sort | tr '\n' ' ')"
 check "its lag is shown" "$group +$topic +[01] +[0-9]+ +[0-9]+ +0 " \
   "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" --describe --group "$group")"
 check "its offsets are reset" "$group +$topic +0 +0" "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand \
   --bootstrap-server "$broker" --reset-offsets --group "$group" --topic "$topic" --to-earliest --execute)"
 check "a group of the newer protocol reads" "^1 2 3 $" "$(tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$broker" \
-  --topic "$topic" --from-beginning --max-messages 3 --group "newer-$group" --command-property group.protocol=consumer --timeout-ms 60000 | sort | tr '\n' ' ')"
+  --topic "$topic" --from-beginning --max-messages 3 --group "newer-$group" --command-property group.protocol=consumer --timeout-ms 180000 | sort | tr '\n' ' ')"
 check "and is shown as one" "newer-$group +consumer" \
   "$(tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$broker" --list --type | tr 'C' 'c')"
 check "ends are told" "3" "$(tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$broker" --topic "$topic" --time -1 \
@@ -46,7 +46,7 @@ check "the load generator sends" "^20000 records sent" "$(tool org.apache.kafka.
 transactions="tx-$topic"
 tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$broker" --create --topic "$transactions" --partitions 2 >/dev/null
 check "transactions commit, abort, carry offsets and fence" "^all held$" \
-  "$(timeout 180 java -Xmx256m -cp "$jars/*" "$here/Transactions.java" "$broker" "$transactions" 2>/dev/null)"
+  "$(timeout 300 java -Xmx256m -cp "$jars/*" "$here/Transactions.java" "$broker" "$transactions" 2>/dev/null)"
 check "transactions are listed" "java-$transactions.*CompleteCommit" \
   "$(tool org.apache.kafka.tools.TransactionsCommand --bootstrap-server "$broker" list)"
 check "a hanging one is looked for" "TransactionalId" "$(tool org.apache.kafka.tools.TransactionsCommand \
@@ -83,7 +83,7 @@ if [ -n "$log" ]; then
   check "and the state of transactional ids" '"transactionalId":.*"transactionStatus":[145],' \
     "$(tool org.apache.kafka.tools.DumpLogSegments --files "$state" --transaction-log-decoder)"
 fi
-acls() { timeout 120 java -Xmx256m -cp "$jars/*" org.apache.kafka.tools.AclCommand --bootstrap-server "$broker" "$@" 2>&1 || true; }
+acls() { timeout 300 java -Xmx256m -cp "$jars/*" org.apache.kafka.tools.AclCommand --bootstrap-server "$broker" "$@" 2>&1 || true; }
 check "ACLs are refused as by a broker without an authorizer" "SecurityDisabledException: No Authorizer is configured on the broker" "$(acls --list)"
 check "also ones to delete" "SecurityDisabledException: No Authorizer is configured\.$" \
   "$(acls --remove --force --allow-principal User:alice --operation Read --topic "$topic")"

@@ -23,7 +23,7 @@ def fill(topic, values, **config):
     sender = KafkaProducer(bootstrap_servers=BROKER, **config)
     sent = [sender.send(topic, value.encode(), key=b"k", headers=[("n", b"1")], partition=0, timestamp_ms=1_000_000 + index)
             for index, value in enumerate(values)]
-    sender.flush(30)
+    sender.flush(120)
     offsets = [one.get(30).offset for one in sent]
     sender.close()
     return offsets
@@ -39,7 +39,7 @@ def take(reader, count):
 
     def enough():
         # An assignment that comes after the poll that asked for it is lost to this client.
-        for records in reader.poll(10_000).values():
+        for records in reader.poll(60_000).values():
             found.extend(records)
         return len(found) >= count
     eventually(f"{count} records", enough)
