@@ -38,8 +38,8 @@ pub(super) enum Node {
     },
     Array(Box<Node>),
     Object(Box<Node>),
-    Pairs(Box<(Node, Node)>),
-    Entries(Box<(Node, Node)>),
+    /// A map whose keys are no strings: what stands before, between and behind the two of an entry.
+    Entries([&'static [u8]; 3], Box<(Node, Node)>),
     Struct(Fields),
     /// The fields of a union, all of which are optional.
     Union(Vec<Node>),
@@ -111,7 +111,9 @@ impl Node {
             }
             Type::Map(keys, values) => {
                 let entry = Box::new((Self::compile(keys, options), Self::compile(values, options)));
-                if options.by_json_schema { Self::Entries(entry) } else { Self::Pairs(entry) }
+                let marks: [&[u8]; 3] =
+                    if options.by_json_schema { [b"{\"key\":", b",\"value\":", b"}"] } else { [b"[", b",", b"]"] };
+                Self::Entries(marks, entry)
             }
             Type::Struct(fields) if options.by_json_schema && schema.name.as_deref() == Some(UNION) => {
                 Self::Union(fields.iter().map(|field| Self::compile(&field.schema, options)).collect())
@@ -155,7 +157,7 @@ impl Node {
             Self::Float => write_float(out, reader.float()?),
             Self::Double => write_double(out, reader.double()?),
             Self::Number { scale } => out.extend_from_slice(decimal::to_text(reader.bytes()?, *scale).as_bytes()),
-            Self::Array(_) | Self::Object(_) | Self::Pairs(_) | Self::Entries(_) => self.write_blocks(reader, out)?,
+            Self::Array(_) | Self::Object(_) | Self::Entries(..) => self.write_blocks(reader, out)?,
             Self::Union(fields) => write_union(fields, reader, out)?,
         }
         Ok(())
@@ -180,19 +182,12 @@ impl Node {
                         out.push(b':');
                         values.write(reader, out)?;
                     }
-                    Self::Pairs(pair) => {
-                        out.push(b'[');
-                        pair.0.write(reader, out)?;
-                        out.push(b',');
-                        pair.1.write(reader, out)?;
-                        out.push(b']');
-                    }
-                    Self::Entries(entry) => {
-                        out.extend_from_slice(b"{\"key\":");
+                    Self::Entries([before, between, behind], entry) => {
+                        out.extend_from_slice(before);
                         entry.0.write(reader, out)?;
-                        out.extend_from_slice(b",\"value\":");
+                        out.extend_from_slice(between);
                         entry.1.write(reader, out)?;
-                        out.push(b'}');
+                        out.extend_from_slice(behind);
                     }
                     Self::Array(items) => items.write(reader, out)?,
                     _ => {}
