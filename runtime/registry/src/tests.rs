@@ -88,7 +88,7 @@ fn record(fields: &[&str]) -> String {
 async fn schemas_are_registered_once_and_found_by_id_subject_and_version() {
     let rig = Rig::new().await;
     rig.check("GET /subjects", None, json!([])).await;
-    rig.check("GET /schemas/types", None, json!(["JSON", "AVRO"])).await;
+    rig.check("GET /schemas/types", None, json!(["JSON", "PROTOBUF", "AVRO"])).await;
     let body = json!({"schema": "{\"type\": \"string\"}"});
     rig.check("POST /subjects/s/versions", Some(body.clone()), json!({"id": 1, "version": 1, "schema": "\"string\""}))
         .await;
@@ -267,6 +267,52 @@ async fn json_schemas_are_a_language_of_their_own() {
     }
     let rig = rig.restarted().await;
     assert_eq!(rig.ask("GET /schemas/ids/1", None).await.1["schemaType"], "JSON");
+}
+
+#[tokio::test]
+async fn protobuf_is_a_language_of_its_own() {
+    let rig = Rig::new().await;
+    let of = |text: &str| json!({"schemaType": "PROTOBUF", "schema": text});
+    let line = "syntax = \"proto3\";\npackage shop;\n\nmessage Line {\n  int32 count = 1;\n}\n";
+    let kept = json!({"id": 1, "version": 1, "schemaType": "PROTOBUF", "schema": line});
+    let spread = "syntax=\"proto3\"; package shop; /* one */ message Line { int32 count = 1; }";
+    rig.check("POST /subjects/shop%2Fline.proto/versions", Some(of(spread)), kept).await;
+
+    let reference = json!([{"name": "shop/line.proto", "subject": "shop/line.proto", "version": 1}]);
+    let order = |fields: &str| {
+        let text = format!("syntax = \"proto3\"; import \"shop/line.proto\"; message Order {{ {fields} }}");
+        json!({"schemaType": "PROTOBUF", "schema": text, "references": reference})
+    };
+    let first = order("repeated shop.Line lines = 2; int32 id = 1;");
+    assert_eq!(rig.ask("POST /subjects/s/versions", Some(first.clone())).await.1["references"], reference);
+    rig.check("GET /subjects/shop%2Fline.proto/versions/1/referencedby", None, json!([2])).await;
+    // In another order, and with the name in full.
+    let reordered = order("int32 id = 1; repeated .shop.Line lines = 2;");
+    rig.refused("POST /subjects/s", Some(reordered.clone()), 40403, "Schema not found").await;
+    assert_eq!(rig.ask("POST /subjects/s?normalize=true", Some(reordered)).await.1["id"], 2);
+    assert_eq!(
+        rig.ask("POST /subjects/s/versions", Some(order("string note = 3; int64 id = 1;"))).await.1["version"],
+        2
+    );
+    let other = order("string id = 1;");
+    rig.refused("POST /subjects/s/versions", Some(other.clone()), 409, "FIELD_SCALAR_KIND_CHANGED").await;
+    rig.refused("POST /subjects/s/versions", Some(other), 409, "at path '#/Order/1'").await;
+
+    // Clients may send a file serialized, and ask for it so.
+    let serialized = rig.ask("GET /schemas/ids/2?format=serialized", None).await.1["schema"].clone();
+    let sent = json!({"schemaType": "PROTOBUF", "schema": serialized, "references": reference});
+    assert_eq!(rig.ask("POST /subjects/s?normalize=true", Some(sent)).await.1["id"], 2);
+    assert_eq!(rig.ask("GET /subjects/s/versions/1?format=serialized", None).await.1["schema"], serialized);
+    for (schema, said) in [
+        ("syntax = \"proto3\";\nmessage M {", "of type PROTOBUF, details: "),
+        ("syntax = \"proto3\";\nmessage M { int32 0 = 1; }", "line 2, column 19"),
+        ("syntax = \"proto3\"; message M { shop.Line line = 1; }", "name 'shop.Line' is not defined"),
+        ("\"string\"", "line 1, column 1"),
+    ] {
+        rig.refused("POST /subjects/x/versions", Some(of(schema)), 42201, said).await;
+    }
+    let rig = rig.restarted().await;
+    assert_eq!(rig.ask("GET /schemas/ids/1", None).await.1["schemaType"], "PROTOBUF");
 }
 
 #[tokio::test]

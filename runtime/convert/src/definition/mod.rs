@@ -11,6 +11,7 @@
 pub(crate) mod avro;
 pub(crate) mod json;
 mod level;
+pub(crate) mod protobuf;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use self::avro::AvroSchema;
 use self::json::JsonSchema;
 pub use self::level::{Earlier, Level, incompatibilities};
+use self::protobuf::ProtobufSchema;
 
 /// The language of a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,17 +33,20 @@ pub enum SchemaType {
     Avro,
     /// JSON Schema.
     Json,
+    /// Protobuf.
+    Protobuf,
 }
 
 impl SchemaType {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Avro];
+    pub const ALL: [Self; 3] = [Self::Json, Self::Protobuf, Self::Avro];
 
     /// The name in the registry's interface.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avro => "AVRO",
             Self::Json => "JSON",
+            Self::Protobuf => "PROTOBUF",
         }
     }
 
@@ -114,6 +119,8 @@ pub enum Parsed {
     Avro(Box<AvroSchema>),
     /// In JSON Schema.
     Json(Box<JsonSchema>),
+    /// In Protobuf.
+    Protobuf(Box<ProtobufSchema>),
 }
 
 impl Parsed {
@@ -125,6 +132,7 @@ impl Parsed {
         match schema_type {
             SchemaType::Avro => Ok(Self::Avro(Box::new(AvroSchema::parse(text, referenced)?))),
             SchemaType::Json => Ok(Self::Json(Box::new(JsonSchema::parse(text, referenced)?))),
+            SchemaType::Protobuf => Ok(Self::Protobuf(Box::new(ProtobufSchema::parse(text, referenced)?))),
         }
     }
 
@@ -133,6 +141,7 @@ impl Parsed {
         match self {
             Self::Avro(_) => SchemaType::Avro,
             Self::Json(_) => SchemaType::Json,
+            Self::Protobuf(_) => SchemaType::Protobuf,
         }
     }
 
@@ -144,6 +153,16 @@ impl Parsed {
             Self::Avro(schema) => schema.canonical(),
             Self::Json(schema) if normalize => schema.normalized(),
             Self::Json(schema) => schema.canonical(),
+            Self::Protobuf(schema) if normalize => schema.normalized(),
+            Self::Protobuf(schema) => schema.canonical(),
+        }
+    }
+
+    /// The text in another form, by the name that clients have for it; none where the language has no such form.
+    pub fn formatted(&self, format: &str) -> Option<String> {
+        match (self, format) {
+            (Self::Protobuf(schema), "serialized") => Some(schema.serialized()),
+            _ => None,
         }
     }
 
@@ -152,6 +171,7 @@ impl Parsed {
         match self {
             Self::Avro(schema) => schema.name(),
             Self::Json(schema) => schema.name(),
+            Self::Protobuf(schema) => schema.name(),
         }
     }
 
@@ -160,6 +180,7 @@ impl Parsed {
         match (self, writer) {
             (Self::Avro(reader), Self::Avro(writer)) => Some(avro::cannot_read(reader, writer)),
             (Self::Json(reader), Self::Json(writer)) => Some(json::cannot_read(reader, writer)),
+            (Self::Protobuf(reader), Self::Protobuf(writer)) => Some(protobuf::cannot_read(reader, writer)),
             _ => None,
         }
     }

@@ -143,6 +143,7 @@ impl RegisteredWriter {
                 let parsed = parsed.map_err(|invalid| Fault::schema(invalid.to_string()))?;
                 Ok((parsed, Output::Json(Transcoder::new(&schema, settings.json))))
             }
+            SchemaType::Protobuf => Err(Fault::schema("no converter writes Protobuf")),
         }
     }
 

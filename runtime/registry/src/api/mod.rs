@@ -6,6 +6,7 @@ mod settings;
 mod subjects;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 
 use crate::entry::Version;
 use crate::fault::Fault;
-use crate::registry::Registry;
+use crate::register::parse;
+use crate::registry::{Registry, Result};
 use crate::state::Which;
 
 /// The media type of all answers.
@@ -89,7 +91,7 @@ pub(crate) struct JsonBody<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Fault;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
         let limit = request.extensions().get::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
         let length =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -117,6 +119,7 @@ pub(crate) struct Parameters {
     default_to_global: bool,
     fetch_max_id: bool,
     subject_prefix: String,
+    format: String,
     offset: usize,
     limit: Option<usize>,
 }
@@ -139,7 +142,7 @@ impl Parameters {
 impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let query = Query::<HashMap<String, String>>::from_request_parts(parts, state).await;
         let Query(mut given) = query.map_err(|error| Fault::unreadable(error.body_text()))?;
         // Python's clients write True and False.
@@ -159,8 +162,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
             offset: number("offset").unwrap_or_default(),
             limit: number("limit"),
             subject_prefix: given.remove("subjectPrefix").unwrap_or_default(),
+            format: given.remove("format").unwrap_or_default(),
         })
     }
+}
+
+/// A version with its schema in the form that is asked for, where there is such a form of it.
+fn formatted(registry: &Registry, version: Arc<Version>, format: &str) -> Result<Arc<Version>> {
+    if format.is_empty() {
+        return Ok(version);
+    }
+    let text = parse(&registry.state(), &version.definition())?.formatted(format);
+    Ok(text.map_or_else(|| version.clone(), |schema| Arc::new(Version { schema, ..version.as_ref().clone() })))
 }
 
 /// A version as the interface shows it.

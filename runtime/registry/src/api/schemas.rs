@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use towpath_convert::definition::SchemaType;
 
-use super::{Answer, Parameters, shown, shown_schema, text_answer};
+use super::{Answer, Parameters, formatted, shown, shown_schema, text_answer};
 use crate::entry::Version;
 use crate::fault::Fault;
 use crate::registry::{Registry, Result};
@@ -34,7 +34,7 @@ pub(super) async fn by_id(
     Path(id): Path<String>,
     given: Parameters,
 ) -> Result<Answer<Value>> {
-    let version = find(&registry, &id)?;
+    let version = formatted(&registry, find(&registry, &id)?, &given.format)?;
     let mut answer = shown_schema(&version);
     if given.fetch_max_id {
         answer["maxId"] = registry.state().id_max().into();
@@ -42,8 +42,12 @@ pub(super) async fn by_id(
     Ok(Answer(answer))
 }
 
-pub(super) async fn text_by_id(State(registry): State<Registry>, Path(id): Path<String>) -> Result<Response> {
-    Ok(text_answer(find(&registry, &id)?.schema.clone()))
+pub(super) async fn text_by_id(
+    State(registry): State<Registry>,
+    Path(id): Path<String>,
+    given: Parameters,
+) -> Result<Response> {
+    Ok(text_answer(formatted(&registry, find(&registry, &id)?, &given.format)?.schema.clone()))
 }
 
 pub(super) async fn subjects_of(

@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Answer, JsonBody, Parameters, shown, text_answer};
+use super::{Answer, JsonBody, Parameters, formatted, shown, text_answer};
 use crate::fault::Fault;
 use crate::register::Submitted;
 use crate::registry::{Registry, Result, find};
@@ -23,7 +23,7 @@ pub(super) async fn look_up(
     JsonBody(schema): JsonBody<Submitted>,
 ) -> Result<Answer<Value>> {
     let found = registry.look_up(&subject, &schema, given.normalize, given.which())?;
-    Ok(Answer(shown(&found)))
+    Ok(Answer(shown(formatted(&registry, found, &given.format)?.as_ref())))
 }
 
 pub(super) async fn delete(
@@ -66,7 +66,8 @@ pub(super) async fn version(
     Path((subject, version)): Path<(String, String)>,
     given: Parameters,
 ) -> Result<Answer<Value>> {
-    Ok(Answer(shown(find(&registry.state(), &subject, &version, given.which())?)))
+    let found = find(&registry.state(), &subject, &version, given.which())?.clone();
+    Ok(Answer(shown(formatted(&registry, found, &given.format)?.as_ref())))
 }
 
 pub(super) async fn version_schema(
@@ -74,7 +75,8 @@ pub(super) async fn version_schema(
     Path((subject, version)): Path<(String, String)>,
     given: Parameters,
 ) -> Result<Response> {
-    Ok(text_answer(find(&registry.state(), &subject, &version, given.which())?.schema.clone()))
+    let found = find(&registry.state(), &subject, &version, given.which())?.clone();
+    Ok(text_answer(formatted(&registry, found, &given.format)?.schema.clone()))
 }
 
 pub(super) async fn referenced_by(
