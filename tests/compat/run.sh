@@ -14,7 +14,7 @@ target=$1
 part=${2:-everything}
 tools=$target/compat
 jars=${TOWPATH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/towpath-peers}/kafka
-CLIENTS="confluent-kafka[avro,json,schemaregistry]==2.16.1 kafka-python==3.0.12 kafka-connect-py==1.0.0 kafka-connect-api==0.5.10"
+CLIENTS="confluent-kafka[avro,json,protobuf,schemaregistry]==2.16.1 kafka-python==3.0.12 kafka-connect-py==1.0.0 kafka-connect-api==0.5.10"
 
 # Whether something could be installed; the long run ends where it could not.
 installed() { # what, command

@@ -3,6 +3,7 @@
 The arguments are the worker's data directory and its pipelines folder; the environment says where PostgreSQL is, as psql has it.
 """
 
+import base64
 import json
 import os
 import subprocess
@@ -18,8 +19,14 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient, record_subject_name_strategy
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.schema_registry.confluent.type import decimal_pb2
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import descriptor_pb2, descriptor_pool, timestamp_pb2
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.text_format import Parse
 
 DATA, PIPELINES = sys.argv[1:3]
 ADDRESSES = json.loads((Path(DATA) / "addresses.json").read_text())
@@ -33,6 +40,34 @@ ORDER = """{"type": "record", "name": "Order", "namespace": "shop", "fields": [
 PARCEL = """{"$schema": "http://json-schema.org/draft-07/schema#", "title": "Parcel", "type": "object", "required": ["id"],
     "properties": {"id": {"type": "integer"}, "to": {"type": "string"}, "weight": {"type": ["number", "null"]}},
     "additionalProperties": false}"""
+
+# What protoc makes of a file: a unit, which is imported, and crates, of which the second message and one inside of it are written.
+UNIT = """name: "shop/unit.proto" package: "shop" syntax: "proto3"
+    enum_type { name: "Unit" value { name: "PIECE" number: 0 } value { name: "KILO" number: 1 } }"""
+CRATE = """name: "shop/crate.proto" package: "shop" syntax: "proto3"
+    dependency: "shop/unit.proto" dependency: "google/protobuf/timestamp.proto" dependency: "confluent/type/decimal.proto"
+    message_type { name: "Unused" }
+    message_type { name: "Crate" oneof_decl { name: "holder" }
+        field { name: "id" number: 1 type: TYPE_INT64 label: LABEL_OPTIONAL }
+        field { name: "unit" number: 2 type: TYPE_ENUM type_name: ".shop.Unit" label: LABEL_OPTIONAL }
+        field { name: "at" number: 3 type: TYPE_MESSAGE type_name: ".google.protobuf.Timestamp" label: LABEL_OPTIONAL }
+        field { name: "sums" number: 4 type: TYPE_SINT32 label: LABEL_REPEATED }
+        field { name: "items" number: 5 type: TYPE_MESSAGE type_name: ".shop.Crate.Item" label: LABEL_REPEATED }
+        field { name: "counts" number: 6 type: TYPE_MESSAGE type_name: ".shop.Crate.CountsEntry" label: LABEL_REPEATED }
+        field { name: "person" number: 7 type: TYPE_STRING label: LABEL_OPTIONAL oneof_index: 0 }
+        field { name: "shelf" number: 8 type: TYPE_UINT32 label: LABEL_OPTIONAL oneof_index: 0 }
+        nested_type { name: "CountsEntry" options { map_entry: true }
+            field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+            field { name: "value" number: 2 type: TYPE_INT32 label: LABEL_OPTIONAL } }
+        nested_type { name: "Item"
+            field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+            field { name: "price" number: 2 type: TYPE_MESSAGE type_name: ".confluent.type.Decimal" label: LABEL_OPTIONAL } } }"""
+POOL = descriptor_pool.Default()
+assert timestamp_pb2.DESCRIPTOR and decimal_pb2.DESCRIPTOR, "they are imported for the pool"
+for text in [UNIT, CRATE]:
+    POOL.AddSerializedFile(Parse(text, descriptor_pb2.FileDescriptorProto()).SerializeToString())
+Crate, Item = (GetMessageClass(POOL.FindMessageTypeByName(name)) for name in ["shop.Crate", "shop.Crate.Item"])
+PROTOBUF = {"use.deprecated.format": False}
 
 
 class Hooks(BaseHTTPRequestHandler):
@@ -161,6 +196,43 @@ def json_schemas_follow_confluents_rules():
     REGISTRY.register_schema(unused("s"), Schema(outer, "JSON", [reference]))
 
 
+def crate(number):
+    held = {"person": "Ann"} if number else {"shelf": 0}
+    fields = {"id": number, "unit": "KILO", "at": "1970-01-01T00:00:02.5Z", "sums": [-1, 300], "counts": {"a": number}, **held}
+    return ParseDict({**fields, "items": [{"name": "rope", "price": {"value": "BA==", "precision": 1}}]}, Crate())
+
+
+@check
+def what_python_wrote_as_protobuf_a_sink_sends():
+    expected = [{"holder_0": {"person": "Ann" if number else None, "shelf": None if number else 0}, "id": number, "unit": "KILO",
+                 "at": 2500, "sums": [-1, 300], "items": [{"name": "rope", "price": "BA=="}], "counts": {"a": number}} for number in range(3)]
+    sent("protobuf", ProtobufSerializer(Crate, REGISTRY, PROTOBUF), map(crate, range(3)), expected)
+    assert "shop/unit.proto" in REGISTRY.get_subjects(), "an import is registered under its name"
+    assert "confluent/type/decimal.proto" not in REGISTRY.get_subjects(), "what is known needs no registration"
+
+
+@check
+def messages_inside_of_others_are_found_by_their_places():
+    topic = unused()
+    items = [ParseDict({"name": f"item {number}"}, Item()) for number in range(3)]
+    produce(topic, ProtobufSerializer(Item, REGISTRY, PROTOBUF), items)
+    deserializer = ProtobufDeserializer(Item, PROTOBUF, REGISTRY)
+    context = SerializationContext(topic, MessageField.VALUE)
+    assert [deserializer(message.value(), context) for message in consume(topic, 3)] == items
+
+
+@check
+def protobuf_follows_confluents_rules():
+    subject = unused("s")
+    text = """syntax = "proto3"; package p; message M { int32 id = 1; string note = 2; }"""
+    REGISTRY.register_schema(subject, Schema(text, "PROTOBUF"))
+    kept = REGISTRY.get_latest_version(subject).schema
+    assert kept.schema_type == "PROTOBUF"
+    assert kept.schema_str == """syntax = "proto3";\npackage p;\n\nmessage M {\n  int32 id = 1;\n  string note = 2;\n}\n""", kept.schema_str
+    assert REGISTRY.test_compatibility(subject, Schema(text.replace("int32", "int64"), "PROTOBUF"))
+    assert not REGISTRY.test_compatibility(subject, Schema(text.replace("int32", "string"), "PROTOBUF"))
+
+
 def sent(converter, serializer, values, expected):
     """What Python writes to a topic, an HTTP sink sends on."""
     topic, hooks = unused(), unused("hooks")
@@ -190,6 +262,31 @@ def what_a_source_wrote_under_json_schemas_python_reads():
     keys, values = captured("json-schema", deserializer)
     assert keys == [{"id": 1}, {"id": 2}], keys
     assert [value["after"] for value in values] == [{"id": 1, "item": "rope", "price": "BOI="}, {"id": 2, "item": None, "price": None}], values
+
+
+@check
+def what_a_source_wrote_as_protobuf_python_reads():
+    keys, values = captured("protobuf", ClassOfTheSubject())
+    assert keys == [{"id": 1}, {"id": 2}], keys
+    price = {"value": "BOI=", "precision": 4, "scale": 2}
+    assert [value["after"] for value in values] == [{"id": 1, "item": "rope", "price": price}, {"id": 2}], values
+
+
+class ClassOfTheSubject:
+    """Reads messages by the class that the registry's schema comes to."""
+
+    readers = {}
+
+    def __call__(self, data, context):
+        subject = f"{context.topic}-{context.field}"
+        if subject not in self.readers:
+            serialized = REGISTRY.get_latest_version(subject, fmt="serialized").schema.schema_str
+            file = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(serialized))
+            file.name = f"{subject}.proto"
+            POOL.AddSerializedFile(file.SerializeToString())
+            message = GetMessageClass(POOL.FindMessageTypeByName(f"{file.package}.{file.message_type[0].name}"))
+            self.readers[subject] = ProtobufDeserializer(message, PROTOBUF, REGISTRY)
+        return MessageToDict(self.readers[subject](data, context), preserving_proto_field_name=True)
 
 
 def captured(converter, deserializer):

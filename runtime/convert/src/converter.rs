@@ -31,6 +31,7 @@ pub(crate) enum Class {
     Simple,
     Avro,
     JsonSchema,
+    Protobuf,
 }
 
 impl Class {
@@ -43,6 +44,7 @@ impl Class {
             Self::Simple => ["simple", "org.apache.kafka.connect.storage.SimpleHeaderConverter"],
             Self::Avro => ["avro", "io.confluent.connect.avro.AvroConverter"],
             Self::JsonSchema => ["json-schema", "io.confluent.connect.json.JsonSchemaConverter"],
+            Self::Protobuf => ["protobuf", "io.confluent.connect.protobuf.ProtobufConverter"],
         }
     }
 
@@ -51,6 +53,7 @@ impl Class {
         match self {
             Self::Avro => Some(SchemaType::Avro),
             Self::JsonSchema => Some(SchemaType::Json),
+            Self::Protobuf => Some(SchemaType::Protobuf),
             Self::Json | Self::String | Self::Bytes | Self::Simple => None,
         }
     }
@@ -66,7 +69,8 @@ impl Class {
 }
 
 /// Converters for keys and values.
-pub(crate) const CONVERTERS: [Class; 5] = [Class::Json, Class::String, Class::Bytes, Class::Avro, Class::JsonSchema];
+pub(crate) const CONVERTERS: [Class; 6] =
+    [Class::Json, Class::String, Class::Bytes, Class::Avro, Class::JsonSchema, Class::Protobuf];
 /// Converters for headers.
 pub(crate) const HEADER_CONVERTERS: [Class; 4] = [Class::Simple, Class::Json, Class::String, Class::Bytes];
 
@@ -152,7 +156,7 @@ impl Writer {
     ) -> Result<bool, Fault> {
         let Some(bytes) = payload.bytes else { return Ok(false) };
         match (self.class, payload.form.encoding) {
-            (Class::Avro | Class::JsonSchema, _) => {
+            (Class::Avro | Class::JsonSchema | Class::Protobuf, _) => {
                 let registered = self.registered.as_mut().ok_or_else(|| Fault::registry("there is none"))?;
                 registered.write(topic, payload.form, bytes, out)
             }
@@ -301,7 +305,7 @@ impl Parser {
             }
             Class::String | Class::Simple => self.read_text(bytes),
             Class::Bytes => Ok(self.read_bytes(bytes)),
-            Class::Avro | Class::JsonSchema => self.read_registered(bytes),
+            Class::Avro | Class::JsonSchema | Class::Protobuf => self.read_registered(bytes),
         }
     }
 
@@ -332,7 +336,7 @@ impl Parser {
         match self.class {
             Class::Json if self.options.schemas => None,
             Class::Json => json::valid(bytes).ok().filter(|(_, broken)| !broken).and_then(|_| self.plain()),
-            Class::Avro | Class::JsonSchema => None,
+            Class::Avro | Class::JsonSchema | Class::Protobuf => None,
             _ if !self.takes(Encoding::Bytes) => None,
             Class::String | Class::Simple if self.takes(Encoding::Connect) => None,
             Class::String | Class::Simple => std::str::from_utf8(bytes).ok().map(|_| Encoding::Bytes),

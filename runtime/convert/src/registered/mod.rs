@@ -9,6 +9,7 @@
 mod avro;
 mod json;
 mod parser;
+mod protobuf;
 mod settings;
 mod subject;
 #[cfg(test)]
@@ -31,6 +32,11 @@ pub const REGISTRY_UNREACHABLE: &str = "convert.registry_unreachable";
 
 /// What stands before the id.
 const MAGIC: u8 = 0;
+
+/// Names of Connect's logical types.
+const DATE: &str = "org.apache.kafka.connect.data.Date";
+const TIME: &str = "org.apache.kafka.connect.data.Time";
+const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
 
 /// A schema that is registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,4 +135,20 @@ fn settled<T>(answer: Result<T, RegistryFault>) -> Result<Result<T, Fault>, Conn
             Err(ConnectorError::retriable(Reason::coded(REGISTRY_UNREACHABLE, fault.to_string())))
         }
     }
+}
+
+/// A name of letters, digits and underscores, as Confluent's converters make it: encoded as in a URL's form, then underscores.
+fn scrubbed(part: &str) -> String {
+    let mut out = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(byte.into()),
+            b'_' | b'.' | b'-' | b'*' | b' ' => out.push('_'),
+            byte => out.push_str(&format!("_{byte:02X}")),
+        }
+    }
+    if out.starts_with(|first: char| first.is_ascii_digit()) {
+        out.insert(0, 'x');
+    }
+    out
 }

@@ -1,13 +1,14 @@
 //! From bytes under a registered schema to data under Connect's.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use towpath_model::{Config, ConnectorError};
+use towpath_model::{Config, ConnectorError, Schema};
 
-use super::avro::Decoder;
-use super::settings::Settings;
-use super::{MAGIC, RegisteredSchema, SchemaRegistries, avro, json, settled};
+use super::settings::{Protobuf, Settings};
+use super::{MAGIC, RegisteredSchema, SchemaRegistries, avro, json, protobuf, settled};
+use crate::definition::protobuf::ProtobufSchema;
 use crate::definition::{Parsed, SchemaType};
 use crate::error::Error;
 use crate::fault::Fault;
@@ -29,10 +30,31 @@ pub(crate) struct Known(Input);
 
 /// How data under a schema are read.
 enum Input {
-    /// Connect's schema, as text for the batch's dictionary, and how to come to its data and from there to JSON.
-    Avro { text: Arc<str>, decoder: Decoder, json: Transcoder },
+    Avro(Compiled<avro::Decoder>),
     /// What leads to Connect's data, or why there is nothing. Those who take JSON do without.
     Json(Result<Encoder, Fault>),
+    /// A file of several messages: those whose data were met, by their places in it.
+    Protobuf(Box<ProtobufSchema>, Protobuf, HashMap<Vec<i32>, Compiled<protobuf::Decoder>>),
+}
+
+/// Connect's schema, as text for the batch's dictionary, and how to come to its data and from there to JSON.
+struct Compiled<D> {
+    text: Arc<str>,
+    decoder: D,
+    json: Transcoder,
+}
+
+impl<D> Compiled<D> {
+    fn new((schema, decoder): (Schema, D)) -> Self {
+        let text = schema.to_json().to_string().into();
+        Self { text, decoder, json: Transcoder::new(&schema, Options::default()) }
+    }
+
+    fn json(&mut self, datum: &[u8]) -> Result<Vec<u8>, Fault> {
+        let mut out = Vec::with_capacity(datum.len() * 2);
+        self.json.write(datum, &mut out)?;
+        Ok(out)
+    }
 }
 
 impl Known {
@@ -43,13 +65,15 @@ impl Known {
             .map_err(|error| invalid(error.to_string()))?;
         match (settings.language, parsed) {
             (SchemaType::Avro, Parsed::Avro(schema)) => {
-                let (schema, decoder) = avro::to_connect(&schema).map_err(|fault| invalid(fault.reason))?;
-                let text = schema.to_json().to_string().into();
-                Ok(Self(Input::Avro { text, decoder, json: Transcoder::new(&schema, Options::default()) }))
+                let compiled = avro::to_connect(&schema).map_err(|fault| invalid(fault.reason))?;
+                Ok(Self(Input::Avro(Compiled::new(compiled))))
             }
             (SchemaType::Json, Parsed::Json(schema)) => {
                 let schema = json::to_connect(&schema, settings.unrequired_optional);
                 Ok(Self(Input::Json(schema.map(Encoder::of).map_err(|fault| invalid(fault.reason)))))
+            }
+            (SchemaType::Protobuf, Parsed::Protobuf(schema)) => {
+                Ok(Self(Input::Protobuf(schema, settings.protobuf, HashMap::new())))
             }
             (language, parsed) => Err(invalid(format!(
                 "it is of type {}, and this converter reads {language}. Name the converter of that type.",
@@ -59,9 +83,13 @@ impl Known {
     }
 
     /// Connect's schema, and the datum under it.
-    pub(crate) fn connect(&self, data: &[u8]) -> Result<(Arc<str>, Vec<u8>), Fault> {
-        match &self.0 {
-            Input::Avro { text, decoder, .. } => Ok((text.clone(), decoder.decode(data)?)),
+    pub(crate) fn connect(&mut self, data: &[u8]) -> Result<(Arc<str>, Vec<u8>), Fault> {
+        match &mut self.0 {
+            Input::Avro(compiled) => Ok((compiled.text.clone(), compiled.decoder.decode(data)?)),
+            Input::Protobuf(schema, settings, known) => {
+                let (message, data) = message_of(schema, *settings, known, data)?;
+                Ok((message.text.clone(), message.decoder.decode(data)?))
+            }
             Input::Json(Ok(encoder)) => {
                 let mut datum = Vec::with_capacity(data.len());
                 let document =
@@ -76,11 +104,14 @@ impl Known {
     /// The same as JSON. What is JSON already stays as it is, on one line.
     pub(crate) fn json(&mut self, data: &[u8]) -> Result<Vec<u8>, Fault> {
         match &mut self.0 {
-            Input::Avro { decoder, json, .. } => {
-                let datum = decoder.decode(data)?;
-                let mut out = Vec::with_capacity(datum.len() * 2);
-                json.write(&datum, &mut out)?;
-                Ok(out)
+            Input::Avro(compiled) => {
+                let datum = compiled.decoder.decode(data)?;
+                compiled.json(&datum)
+            }
+            Input::Protobuf(schema, settings, known) => {
+                let (message, data) = message_of(schema, *settings, known, data)?;
+                let datum = message.decoder.decode(data)?;
+                message.json(&datum)
             }
             Input::Json(_) => {
                 let (text, broken) = valid(data)?;
@@ -88,6 +119,24 @@ impl Known {
             }
         }
     }
+}
+
+/// The message that data are, compiled when it is met for the first time, and what follows its places.
+fn message_of<'k, 'a>(
+    schema: &ProtobufSchema,
+    settings: Protobuf,
+    known: &'k mut HashMap<Vec<i32>, Compiled<protobuf::Decoder>>,
+    data: &'a [u8],
+) -> Result<(&'k mut Compiled<protobuf::Decoder>, &'a [u8]), Fault> {
+    let (places, data) = protobuf::read_places(data)?;
+    let compiled = match known.entry(places) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(fresh) => {
+            let message = schema.message_at(fresh.key()).ok_or_else(protobuf::no_message)?;
+            fresh.insert(Compiled::new(protobuf::to_connect(schema, &message, settings)?))
+        }
+    };
+    Ok((compiled, data))
 }
 
 impl RegisteredParser {

@@ -6,7 +6,7 @@ use towpath_model::{Config, ConfigKey, Importance, Secret, ValueType};
 
 use super::subject::Strategy;
 use super::{RegistryAddress, SchemaRegistries, SchemaRegistry};
-use crate::converter::json_options;
+use crate::converter::{Class, json_options};
 use crate::definition::SchemaType;
 use crate::error::Error;
 use crate::json::Options;
@@ -31,6 +31,24 @@ pub(super) struct Settings {
     pub(super) additional_properties: bool,
     /// Whether properties that a JSON Schema does not require are optional in Connect's.
     pub(super) unrequired_optional: bool,
+    pub(super) protobuf: Protobuf,
+}
+
+/// How Connect's schemas and those of Protobuf are taken for each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Protobuf {
+    /// Whether names of Connect's schemas have the package.
+    pub(super) full_names: bool,
+    /// Whether what may be null is marked `optional`, and nothing else may be null.
+    pub(super) optional_nullables: bool,
+    /// Whether scalars that may be null are messages of Google's that hold one.
+    pub(super) wrapped_nullables: bool,
+    /// Whether such a message is the scalar where it is all there is.
+    pub(super) wrapped_roots: bool,
+    /// Whether enums are numbers, and not the names of their values.
+    pub(super) enums_as_numbers: bool,
+    /// Whether the field of a oneof is named with its place.
+    pub(super) numbered_unions: bool,
 }
 
 impl Settings {
@@ -42,6 +60,7 @@ impl Settings {
         registries: &dyn SchemaRegistries,
     ) -> Result<Self, Error> {
         let is_key = prefix == "key.converter";
+        let [_, java] = Class::Protobuf.names();
         let name = |setting: &str| format!("{prefix}.{setting}");
         let boolean = |setting: &str, default: bool| {
             let key = name(setting);
@@ -85,6 +104,15 @@ impl Settings {
             },
             additional_properties: boolean("object.additional.properties", true)?,
             unrequired_optional: boolean("use.optional.for.nonrequired", false)?,
+            protobuf: Protobuf {
+                full_names: boolean("enhanced.protobuf.schema.support", false)?,
+                // Without, a null comes back as zero, which Confluent's converter puts up with.
+                optional_nullables: boolean("optional.for.nullables", config.get(prefix) != Some(java))?,
+                wrapped_nullables: boolean("wrapper.for.nullables", false)?,
+                wrapped_roots: boolean("wrapper.for.raw.primitives", true)?,
+                enums_as_numbers: boolean("int.for.enums", false)?,
+                numbered_unions: boolean("generate.index.for.unions", true)?,
+            },
         })
     }
 }
@@ -103,7 +131,7 @@ fn user(config: &Config, prefix: &str) -> Result<Option<(String, Secret)>, Error
     Ok(Some((user.to_owned(), Secret::new(password))))
 }
 
-/// The keys of both converters, with their prefixes.
+/// The keys of these converters, with their prefixes.
 pub(crate) fn keys() -> Vec<ConfigKey> {
     use Importance::{High, Low, Medium};
     use ValueType::{Boolean, List, String as Text};
@@ -165,7 +193,7 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
                 Boolean,
                 "false",
                 Low,
-                "Whether characters that Avro does not allow in names are replaced.",
+                "Whether characters that Avro, or Protobuf, does not allow in names are replaced.",
             ),
             default_key(
                 &name("connect.meta.data"),
@@ -197,5 +225,61 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
             ),
         ]
     };
-    [of("key.converter", "key"), of("value.converter", "value")].concat()
+    [
+        of("key.converter", "key"),
+        of("value.converter", "value"),
+        protobuf_keys("key.converter"),
+        protobuf_keys("value.converter"),
+    ]
+    .concat()
+}
+
+fn protobuf_keys(prefix: &str) -> Vec<ConfigKey> {
+    use Importance::{Low, Medium};
+    use ValueType::Boolean;
+    let name = |setting: &str| format!("{prefix}.{setting}");
+    vec![
+        optional_key(
+            &name("optional.for.nullables"),
+            Boolean,
+            Medium,
+            "Whether Protobuf marks what may be null as optional. Otherwise a null of a scalar comes back as zero, or as an empty \
+             text. When not set, true for protobuf and false for io.confluent.connect.protobuf.ProtobufConverter.",
+        ),
+        default_key(
+            &name("wrapper.for.nullables"),
+            Boolean,
+            "false",
+            Medium,
+            "Whether scalars that may be null are google.protobuf.StringValue and the like.",
+        ),
+        default_key(
+            &name("wrapper.for.raw.primitives"),
+            Boolean,
+            "true",
+            Low,
+            "Whether a record that is a google.protobuf.StringValue, or the like, is read as the value in it.",
+        ),
+        default_key(
+            &name("enhanced.protobuf.schema.support"),
+            Boolean,
+            "false",
+            Low,
+            "Whether names of schemas that are read have the package of their Protobuf file.",
+        ),
+        default_key(
+            &name("int.for.enums"),
+            Boolean,
+            "false",
+            Low,
+            "Whether enums of Protobuf are read as numbers, and not as the names of their values.",
+        ),
+        default_key(
+            &name("generate.index.for.unions"),
+            Boolean,
+            "true",
+            Low,
+            "Whether the field that a oneof is read into is named with its place, such as payer_0.",
+        ),
+    ]
 }

@@ -483,3 +483,100 @@ fn the_latest_json_schema_is_used_where_it_takes_the_data() {
     let refused = source(&memory, &settings, &records);
     assert!(refused.failures[0].reason.contains("another shape"), "{:?}", refused.failures);
 }
+
+const PROTOBUF: (&str, &str) = ("value.converter", "protobuf");
+
+impl Memory {
+    fn text(&self, place: usize) -> (String, String) {
+        let schemas = self.schemas.lock().expect("alone");
+        let (subject, definition) = schemas.get(place).expect("registered");
+        (subject.clone(), definition.text.to_string())
+    }
+
+    fn hold(&self, subject: &str, schema_type: SchemaType, text: &str) {
+        let definition = Definition { schema_type, text: text.into(), references: Vec::new() };
+        self.schemas.lock().expect("alone").push((subject.into(), definition));
+    }
+}
+
+fn protobuf_sink(memory: &Memory, accepts: Encoding, records: &Batch) -> Converted {
+    let config = config(&[("value.converter", "io.confluent.connect.protobuf.ProtobufConverter")]);
+    let mut path = SinkPath::new(&config, &[accepts], HashMap::new(), memory).expect("a path");
+    block_on(path.convert(records)).expect("converted")
+}
+
+#[test]
+fn protobuf_is_written_and_read_behind_id_and_places() {
+    let memory = Memory::default();
+    let schema = r#"{"type":"struct","name":"shop.Order","optional":true,"fields":[{"field":"id","type":"int32"},
+        {"field":"note","type":"string","optional":true,"default":"d"}]}"#;
+    let (data, null) = ([&number(1)[..], &number(7), &number(1)].concat(), number(0));
+    let settings = [PROTOBUF, ("value.converter.value.subject.name.strategy", "TopicRecordNameStrategy")];
+    let converted = source(&memory, &settings, &batch(schema, &[&data, &data, &null]));
+    assert_eq!(converted.failures, []);
+    let text =
+        "syntax = \"proto3\";\npackage shop;\n\nmessage Order {\n  int32 id = 1;\n  optional string note = 2;\n}\n";
+    assert_eq!(memory.text(0), ("shop.orders-shop.Order".to_owned(), text.to_owned()));
+    let stored_bytes = [0, 0, 0, 0, 1, 0, 8, 7];
+    assert_eq!((value(&converted, 0), value(&converted, 1)), (stored_bytes.to_vec(), stored_bytes.to_vec()));
+    // A null is a tombstone, whatever its schema.
+    assert_eq!(converted.records.records().nth(2).and_then(|record| record.value.bytes), None);
+    assert_eq!(memory.asked(), 1);
+
+    let read = protobuf_sink(&memory, Encoding::Json, &stored(&[&stored_bytes]));
+    assert_eq!(value(&read, 0), br#"{"id":7,"note":null}"#);
+    let read = protobuf_sink(&memory, Encoding::Connect, &stored(&[&stored_bytes]));
+    assert_eq!(value_schema(&read)["name"], "Order");
+
+    // Plain bytes, and keys that are texts, are messages of Google's.
+    let plain = batch(r#"{"type":"string"}"#, &[&[2, b'k']]);
+    assert_eq!(value(&source(&memory, &[PROTOBUF], &plain), 0), [0, 0, 0, 0, 2, 2, 14, 10, 1, b'k']);
+    assert_eq!(
+        value(&protobuf_sink(&memory, Encoding::Json, &stored(&[&[0, 0, 0, 0, 2, 2, 14, 10, 1, b'k']])), 0),
+        b"\"k\""
+    );
+}
+
+#[test]
+fn any_message_of_a_file_is_read_and_what_is_none_fails_by_itself() {
+    let memory = Memory::default();
+    memory.hold(
+        "s",
+        SchemaType::Protobuf,
+        "syntax = \"proto3\"; message A { A a = 1; } message B { message C { int32 n = 1; } C c = 1; }",
+    );
+    let of = |places: &[u8], data: &[u8]| [&[0, 0, 0, 0, 1][..], places, data].concat();
+    let records =
+        [of(&[2, 2], &[10, 2, 8, 5]), of(&[4, 2, 0], &[8, 6]), of(&[0], &[]), of(&[2, 8], &[]), of(&[2, 2], &[10, 9])];
+    let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+    let read = protobuf_sink(&memory, Encoding::Json, &stored(&records));
+    assert_eq!((value(&read, 0), value(&read, 1)), (br#"{"c":{"n":5}}"#.to_vec(), br#"{"n":6}"#.to_vec()));
+    let reasons: Vec<&str> = read.failures.iter().map(|failure| failure.reason.as_str()).collect();
+    for (reason, said) in reasons.iter().zip(["contains itself", "no message of the schema", "no Protobuf"]) {
+        assert!(reason.contains(said), "{reasons:?}");
+    }
+    assert_eq!(reasons.len(), 3);
+    assert_eq!(memory.asked(), 1);
+}
+
+#[test]
+fn the_latest_protobuf_schema_is_written_field_by_field() {
+    let memory = Memory::default();
+    let settings = [PROTOBUF, ("value.converter.use.latest.version", "true")];
+    let records = batch(
+        r#"{"type":"struct","fields":[{"field":"a","type":"int32"},{"field":"b","type":"string"}]}"#,
+        &[&[10, 2, b'x']],
+    );
+    let hold = |text: &str| memory.hold("shop.orders-value", SchemaType::Protobuf, text);
+    hold("syntax = \"proto3\"; message Mine { string b = 1; sint64 a = 9; string more = 3; }");
+    assert_eq!(value(&source(&memory, &settings, &records), 0), [0, 0, 0, 0, 1, 0, 0x48, 10, 10, 1, b'x']);
+    hold("syntax = \"proto3\"; message Other {} message ConnectDefault1 { int32 a = 1; bytes b = 2; }");
+    let refused = source(&memory, &settings, &records);
+    assert!(refused.failures[0].reason.contains("field b: string cannot be written"), "{:?}", refused.failures);
+    hold("syntax = \"proto3\"; message ConnectDefault1 { int32 a = 1; }");
+    let refused = source(&memory, &settings, &records);
+    assert!(refused.failures[0].reason.contains("has no field of this name"), "{:?}", refused.failures);
+    memory.hold("shop.orders-value", SchemaType::Json, "true");
+    let refused = source(&memory, &settings, &records);
+    assert!(refused.failures[0].reason.contains("another shape"), "{:?}", refused.failures);
+}

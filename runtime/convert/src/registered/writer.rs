@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_model::{Batch, Config, ConnectorError, Encoding, Form, Schema};
 
 use super::settings::Settings;
-use super::{MAGIC, SchemaRegistries, avro, json, settled};
+use super::{MAGIC, SchemaRegistries, avro, json, protobuf, settled};
 use crate::converter::{BYTES_SCHEMA, some};
 use crate::definition::{Definition, Parsed, SchemaType};
 use crate::error::Error;
@@ -42,6 +42,16 @@ enum Output {
     /// As they are, which is Avro, once they are found to be data of their schema.
     Avro(Schema),
     Json(Transcoder),
+    /// Behind the places of the message in its file.
+    Protobuf(Vec<u8>, protobuf::Encoder),
+}
+
+/// A Connect schema in the registry's language.
+struct Rendered {
+    schema: Schema,
+    parsed: Parsed,
+    /// The name of what its data are.
+    name: Option<String>,
 }
 
 impl RegisteredWriter {
@@ -92,12 +102,13 @@ impl RegisteredWriter {
     }
 
     async fn register(&self, topic: &str, text: &str) -> Result<Result<Registered, Fault>, ConnectorError> {
-        let (parsed, output) = match self.rendered(text) {
+        let rendered = match self.rendered(text) {
             Ok(rendered) => rendered,
             Err(fault) => return Ok(Err(fault)),
         };
+        let parsed = &rendered.parsed;
         let Settings { registry, is_key, strategy, normalizes, .. } = &self.settings;
-        let Some(subject) = strategy.subject(topic, *is_key, parsed.name()) else {
+        let Some(subject) = strategy.subject(topic, *is_key, rendered.name.as_deref()) else {
             let reason =
                 "the subject is to be named after a record, and the data are no record. Use TopicNameStrategy.";
             return Ok(Err(Fault::schema(reason)));
@@ -107,43 +118,72 @@ impl RegisteredWriter {
             text: parsed.canonical(false).into(),
             references: Vec::new(),
         };
-        let id = if self.settings.takes_latest {
-            settled(registry.latest(&subject).await)?.and_then(|latest| {
-                let known = Parsed::new(latest.definition.schema_type, &latest.definition.text, &latest.referenced);
-                match known.map_err(|invalid| Fault::schema(invalid.to_string()))? {
-                    known if fits(&parsed, &known) => Ok(latest.id),
-                    _ => Err(Fault::schema(format!(
-                        "the latest schema of subject {subject} has another shape than the data"
-                    ))),
-                }
-            })
+        let (id, latest) = if self.settings.takes_latest {
+            let latest = settled(registry.latest(&subject).await)?;
+            let parsed = latest.as_ref().map_err(Clone::clone).and_then(|latest| {
+                Parsed::new(latest.definition.schema_type, &latest.definition.text, &latest.referenced)
+                    .map_err(|invalid| Fault::schema(invalid.to_string()))
+            });
+            match parsed {
+                Ok(parsed) => (latest.map(|latest| latest.id), Some(parsed)),
+                Err(fault) => (Err(fault), None),
+            }
         } else if self.settings.registers {
-            settled(registry.register(&subject, &definition, *normalizes).await)?
+            (settled(registry.register(&subject, &definition, *normalizes).await)?, None)
         } else {
-            settled(registry.look_up(&subject, &definition, *normalizes).await)?
+            (settled(registry.look_up(&subject, &definition, *normalizes).await)?, None)
         };
-        Ok(id.map(|id| {
+        Ok(id.and_then(|id| {
             let [a, b, c, d] = id.to_be_bytes();
-            Registered { prefix: [MAGIC, a, b, c, d], output }
+            let output = self.output(rendered, latest).ok_or_else(|| {
+                Fault::schema(format!("the latest schema of subject {subject} has another shape than the data"))
+            })?;
+            Ok(Registered { prefix: [MAGIC, a, b, c, d], output: output? })
         }))
     }
 
-    /// A Connect schema in the registry's language, and how data are written under it.
-    fn rendered(&self, text: &str) -> Result<(Parsed, Output), Fault> {
+    /// A Connect schema in the registry's language.
+    fn rendered(&self, text: &str) -> Result<Rendered, Fault> {
         let schema = Schema::parse(text).map_err(|error| Fault::schema(error.to_string()))?;
         let settings = &self.settings;
-        match settings.language {
+        let read = |language, text: &str| {
+            Parsed::new(language, text, &[]).map_err(|invalid| Fault::schema(invalid.to_string()))
+        };
+        let (parsed, name) = match settings.language {
             SchemaType::Avro => {
                 let shape = avro::from_connect(&schema, settings.scrubs_names, settings.connect_meta)?;
-                Ok((Parsed::Avro(Box::new(shape)), Output::Avro(schema)))
+                (Parsed::Avro(Box::new(shape)), None)
             }
             SchemaType::Json => {
                 let rendered = json::from_connect(&schema, settings.json, !settings.additional_properties)?;
-                let parsed = Parsed::new(SchemaType::Json, &rendered.to_string(), &[]);
-                let parsed = parsed.map_err(|invalid| Fault::schema(invalid.to_string()))?;
-                Ok((parsed, Output::Json(Transcoder::new(&schema, settings.json))))
+                (read(SchemaType::Json, &rendered.to_string())?, None)
             }
-            SchemaType::Protobuf => Err(Fault::schema("no converter writes Protobuf")),
+            SchemaType::Protobuf => {
+                let rendered = protobuf::from_connect(&schema, settings.protobuf, settings.scrubs_names)?;
+                (read(SchemaType::Protobuf, &rendered.text)?, Some(rendered.message))
+            }
+        };
+        let name = name.or_else(|| parsed.name().map(str::to_owned));
+        Ok(Rendered { schema, parsed, name })
+    }
+
+    /// How data are written, where need be under a schema that somebody else has registered; none where they have another shape.
+    fn output(&self, rendered: Rendered, latest: Option<Parsed>) -> Option<Result<Output, Fault>> {
+        let Rendered { schema, parsed, name } = rendered;
+        let latest_fits = latest.as_ref().is_none_or(|latest| fits(&parsed, latest));
+        match latest.unwrap_or(parsed) {
+            Parsed::Protobuf(file) if self.settings.language == SchemaType::Protobuf => {
+                let named = name.and_then(|name| file.message(&name));
+                let message = named.or_else(|| file.message_at(&[0]))?;
+                let mut places = Vec::new();
+                protobuf::write_places(&file.places_of(&message)?, &mut places);
+                let encoder = protobuf::Encoder::new(&schema, &message, self.settings.scrubs_names);
+                Some(encoder.map(|encoder| Output::Protobuf(places, encoder)))
+            }
+            _ if !latest_fits => None,
+            Parsed::Avro(_) => Some(Ok(Output::Avro(schema))),
+            Parsed::Json(_) => Some(Ok(Output::Json(Transcoder::new(&schema, self.settings.json)))),
+            Parsed::Protobuf(_) => None,
         }
     }
 
@@ -166,6 +206,7 @@ impl RegisteredWriter {
             None => None,
         };
         let registered = registered.ok_or_else(|| Fault::schema("a datum has no schema"))?;
+        let start = out.len();
         out.extend_from_slice(&registered.prefix);
         match (&mut registered.output, form.encoding) {
             (Output::Avro(schema), Encoding::Connect) => {
@@ -175,6 +216,15 @@ impl RegisteredWriter {
             (Output::Avro(_), _) => out.extend_from_slice(&some(bytes)),
             (Output::Json(transcoder), Encoding::Connect) => transcoder.write(bytes, out)?,
             (Output::Json(transcoder), _) => transcoder.write(&some(bytes), out)?,
+            (Output::Protobuf(places, encoder), encoding) => {
+                out.extend_from_slice(places);
+                let plain = if encoding == Encoding::Connect { Vec::new() } else { some(bytes) };
+                let datum = if encoding == Encoding::Connect { bytes } else { plain.as_slice() };
+                if !encoder.write(datum, out)? {
+                    out.truncate(start);
+                    return Ok(false);
+                }
+            }
         }
         Ok(true)
     }

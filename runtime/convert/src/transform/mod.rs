@@ -47,7 +47,7 @@ use std::collections::BTreeSet;
 use towpath_model::{Batch, Config, ConfigKey, Importance, ValueType};
 
 pub(crate) use self::chain::Chain;
-pub(crate) use self::date_format::DateFormat;
+pub(crate) use self::date_format::{DateFormat, Moment, days_before};
 pub(crate) use self::part::Added;
 pub(crate) use self::predicate::types as predicates;
 use self::predicate::{Condition, Predicate};

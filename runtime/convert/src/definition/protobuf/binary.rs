@@ -31,10 +31,14 @@ const ORDER: [&str; 9] = [
 
 /// The file; none where the text is no such thing.
 pub(super) fn read(text: &str) -> Option<FileDescriptorProto> {
-    let bytes = STANDARD.decode(text.trim()).ok()?;
-    let mut file = FileDescriptorProto::decode(bytes.as_slice()).ok()?;
+    written(&STANDARD.decode(text.trim()).ok()?)
+}
+
+/// A serialized file as it would be written.
+pub(super) fn written(bytes: &[u8]) -> Option<FileDescriptorProto> {
+    let mut file = FileDescriptorProto::decode(bytes).ok()?;
     let kind = descriptors().get_message_by_name("google.protobuf.FileDescriptorProto")?;
-    let dynamic = DynamicMessage::decode(kind, bytes.as_slice()).ok()?;
+    let dynamic = DynamicMessage::decode(kind, bytes).ok()?;
     file.source_code_info = None;
     file.options = options(&dynamic).map(|given| FileOptions { uninterpreted_option: given, ..FileOptions::default() });
     each(&mut file.message_type, &dynamic, "message_type", message);

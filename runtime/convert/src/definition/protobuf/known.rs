@@ -3,10 +3,13 @@
 use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorProto;
 
+use super::{binary, print};
+
 /// Names and texts of those that do not come with the library.
-const KNOWN: [(&str, &str); 18] = [
+const KNOWN: [(&str, &str); 19] = [
     ("confluent/meta.proto", include_str!("known/confluent/meta.proto")),
     ("confluent/type/decimal.proto", include_str!("known/confluent/type/decimal.proto")),
+    ("confluent/type/variant.proto", include_str!("known/confluent/type/variant.proto")),
     ("google/type/calendar_period.proto", include_str!("known/google/type/calendar_period.proto")),
     ("google/type/color.proto", include_str!("known/google/type/color.proto")),
     ("google/type/date.proto", include_str!("known/google/type/date.proto")),
@@ -32,6 +35,16 @@ pub(super) fn file(name: &str) -> Option<FileDescriptorProto> {
     }
     let file = DescriptorPool::global().get_file_by_name(name)?;
     Some(file.file_descriptor_proto().clone())
+}
+
+/// The text of one that comes with the library.
+pub(super) fn text(name: &str) -> Option<String> {
+    let file = DescriptorPool::global().get_file_by_name(name)?;
+    let mut written = binary::written(&file.encode_to_vec())?;
+    for message in &mut written.message_type {
+        message.field.iter_mut().for_each(|field| field.json_name = None);
+    }
+    Some(print::canonical(&written))
 }
 
 #[cfg(test)]

@@ -14,30 +14,32 @@ use prost_types::{
     MessageOptions, UninterpretedOption,
 };
 
-use super::option::Setting;
-use super::{ProtobufSchema, binary, known};
+use super::option::{Setting, merged};
+use super::{Params, ProtobufSchema, binary, known};
 use crate::definition::{Invalid, Referenced};
 
 /// The name of the file itself, by which nothing can import it.
 const ROOT: &str = "<schema>";
 /// More files than any schema imports.
 const FILES_MAX: usize = 2000;
+/// What Confluent's clients note of a field.
+const FIELD_META: &str = "(confluent.field_meta)";
 
 /// Reads a schema.
 pub(super) fn load(text: &str, referenced: &[Referenced]) -> Result<ProtobufSchema, Invalid> {
     let written = read(text)?;
     let texts = referenced.iter().map(|referenced| (referenced.name.as_str(), referenced.text.as_ref())).collect();
-    let mut loading = Loading { texts, pool: DescriptorPool::new(), missing: Vec::new() };
-    let mut root = plain(&written, ROOT);
+    let mut loading = Loading { texts, pool: DescriptorPool::new(), params: HashMap::new(), missing: Vec::new() };
+    let mut root = loading.plain(&written, ROOT);
     loading.imports(&root)?;
     loading.keep_found(&mut root);
     let added = loading.pool.add_file_descriptor_proto(root);
     added.map_err(|error| loading.refused(&error))?;
-    let Loading { pool, .. } = loading;
+    let Loading { pool, params, .. } = loading;
     let file = pool.get_file_by_name(ROOT).ok_or_else(|| Invalid::new("a file declares nothing"))?;
     let first = file.messages().next().map(|message| message.full_name().to_owned());
     let name = first.or_else(|| file.enums().next().map(|first| first.full_name().to_owned()));
-    Ok(ProtobufSchema { written, file, name })
+    Ok(ProtobufSchema { written, file, name, params })
 }
 
 /// A file as it is written: as a text, or serialized.
@@ -65,6 +67,7 @@ fn place(text: &str, at: usize) -> String {
 struct Loading<'a> {
     texts: HashMap<&'a str, &'a str>,
     pool: DescriptorPool,
+    params: HashMap<(String, u32), Params>,
     /// Imports that nobody knows.
     missing: Vec<String>,
 }
@@ -116,7 +119,7 @@ impl Loading<'_> {
             (None, Some(text)) => read(text).map_err(|error| Invalid::new(format!("in {name:?}: {error}")))?,
             (None, None) => return Ok(None),
         };
-        Ok(Some(plain(&written, name)))
+        Ok(Some(self.plain(&written, name)))
     }
 
     /// Leaves imports out that nobody knows.
@@ -145,42 +148,50 @@ impl Loading<'_> {
         };
         Invalid::new(format!("{place}{error}{missing}"))
     }
-}
 
-/// A file with those options alone that change how data are read.
-fn plain(written: &FileDescriptorProto, name: &str) -> FileDescriptorProto {
-    let mut file = FileDescriptorProto {
-        name: Some(name.to_owned()),
-        weak_dependency: Vec::new(),
-        options: None,
-        ..written.clone()
-    };
-    file.message_type.iter_mut().for_each(plain_message);
-    file.enum_type.iter_mut().for_each(plain_enum);
-    file.extension.iter_mut().for_each(plain_field);
-    for service in &mut file.service {
-        service.options = None;
-        service.method.iter_mut().for_each(|method| method.options = None);
-    }
-    file
-}
-
-fn plain_message(message: &mut DescriptorProto) {
-    message.field.iter_mut().for_each(plain_field);
-    message.extension.iter_mut().for_each(plain_field);
-    message.enum_type.iter_mut().for_each(plain_enum);
-    message.extension_range.iter_mut().for_each(|range| range.options = None);
-    message.oneof_decl.iter_mut().for_each(|oneof| oneof.options = None);
-    if let Some(options) = message.options.take() {
-        let given = |name: &str| truth(&options.uninterpreted_option, name);
-        let plain = MessageOptions {
-            map_entry: given("map_entry").or(options.map_entry),
-            message_set_wire_format: given("message_set_wire_format").or(options.message_set_wire_format),
-            ..MessageOptions::default()
+    /// A file with those options alone that change how data are read. What is noted of fields is kept beside it.
+    fn plain(&mut self, written: &FileDescriptorProto, name: &str) -> FileDescriptorProto {
+        let mut file = FileDescriptorProto {
+            name: Some(name.to_owned()),
+            weak_dependency: Vec::new(),
+            options: None,
+            ..written.clone()
         };
-        message.options = Some(plain).filter(|plain| *plain != MessageOptions::default());
+        let package = file.package.clone().unwrap_or_default();
+        file.message_type.iter_mut().for_each(|message| self.plain_message(message, &package));
+        file.enum_type.iter_mut().for_each(plain_enum);
+        file.extension.iter_mut().for_each(|field| drop(plain_field(field)));
+        for service in &mut file.service {
+            service.options = None;
+            service.method.iter_mut().for_each(|method| method.options = None);
+        }
+        file
     }
-    message.nested_type.iter_mut().for_each(plain_message);
+
+    fn plain_message(&mut self, message: &mut DescriptorProto, scope: &str) {
+        let name = message.name();
+        let scope = if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") };
+        for field in &mut message.field {
+            let params = plain_field(field);
+            if !params.is_empty() {
+                self.params.insert((scope.clone(), field.number().unsigned_abs()), params);
+            }
+        }
+        message.extension.iter_mut().for_each(|field| drop(plain_field(field)));
+        message.enum_type.iter_mut().for_each(plain_enum);
+        message.extension_range.iter_mut().for_each(|range| range.options = None);
+        message.oneof_decl.iter_mut().for_each(|oneof| oneof.options = None);
+        if let Some(options) = message.options.take() {
+            let given = |name: &str| truth(&options.uninterpreted_option, name);
+            let plain = MessageOptions {
+                map_entry: given("map_entry").or(options.map_entry),
+                message_set_wire_format: given("message_set_wire_format").or(options.message_set_wire_format),
+                ..MessageOptions::default()
+            };
+            message.options = Some(plain).filter(|plain| *plain != MessageOptions::default());
+        }
+        message.nested_type.iter_mut().for_each(|nested| self.plain_message(nested, &scope));
+    }
 }
 
 fn plain_enum(declared: &mut EnumDescriptorProto) {
@@ -191,10 +202,15 @@ fn plain_enum(declared: &mut EnumDescriptorProto) {
     }
 }
 
-fn plain_field(field: &mut FieldDescriptorProto) {
-    let Some(options) = field.options.take() else { return };
+fn plain_field(field: &mut FieldDescriptorProto) -> Params {
+    let Some(options) = field.options.take() else { return Params::default() };
     let packed = truth(&options.uninterpreted_option, "packed").or(options.packed);
     field.options = packed.map(|_| FieldOptions { packed, ..FieldOptions::default() });
+    let settings = merged(options.uninterpreted_option.iter().map(Setting::folded).collect());
+    let meta = settings.iter().find(|setting| setting.name == FIELD_META);
+    let entries = meta.and_then(|meta| meta.value.get("params")).map(|params| params.each()).unwrap_or_default();
+    let entries = entries.iter().filter_map(|entry| Some((entry.get("key")?.text()?, entry.get("value")?.text()?)));
+    entries.collect()
 }
 
 /// What an option says that is either true or false.

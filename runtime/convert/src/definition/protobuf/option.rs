@@ -95,8 +95,24 @@ impl Value {
         }
     }
 
+    /// The text, where it is one.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => String::from_utf8(text.clone()).ok(),
+            _ => None,
+        }
+    }
+
+    /// An entry of a tree.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => entries.get(key),
+            _ => None,
+        }
+    }
+
     /// All of a list, or the only one there is.
-    fn each(&self) -> &[Self] {
+    pub(super) fn each(&self) -> &[Self] {
         match self {
             Self::List(values) => values,
             one => std::slice::from_ref(one),

@@ -9,6 +9,7 @@ use prost_types::{
     ServiceDescriptorProto, UninterpretedOption,
 };
 
+use super::is_implied;
 use super::option::{Setting, Value, brackets, indented, merged};
 
 /// The highest number of a field; what goes beyond has no end.
@@ -98,7 +99,7 @@ impl<'a> Printer<'a> {
     /// Messages, but for those of groups and maps, which stand with their fields. `path` leads to their list.
     fn messages(&self, messages: &[DescriptorProto], groups: &[&str], path: &mut Vec<i32>) -> String {
         let mut out = String::new();
-        let shown = |message: &DescriptorProto| !is_map_entry(message) && !groups.contains(&message.name());
+        let shown = |message: &DescriptorProto| !is_implied(message) && !groups.contains(&message.name());
         for (place, message) in (0i32..).zip(messages).filter(|(_, message)| shown(message)) {
             path.push(place);
             out.push_str(&format!("message {} {{{}}}\n", message.name(), self.message(message, path)));
@@ -174,7 +175,7 @@ impl<'a> Printer<'a> {
         let type_name = field.type_name.as_deref().unwrap_or_default();
         let local = type_name.rsplit('.').next().unwrap_or_default();
         let declared = nested.iter().find(|message| message.name() == local);
-        let map = declared.filter(|message| is_map_entry(message) && field.label() == Label::Repeated);
+        let map = declared.filter(|message| is_implied(message) && field.label() == Label::Repeated);
         let label = match field.label() {
             _ if in_oneof || map.is_some() => "",
             Label::Repeated => "repeated ",
@@ -352,10 +353,6 @@ fn section(out: &mut String, text: &str) {
 
 fn indented_lines(text: &str) -> String {
     if text.is_empty() { String::new() } else { indented(text) }
-}
-
-fn is_map_entry(message: &DescriptorProto) -> bool {
-    message.options.as_ref().is_some_and(|options| options.map_entry())
 }
 
 fn grouped(fields: &[FieldDescriptorProto]) -> impl Iterator<Item = &str> {

@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use towpath_model::{Schema, Type};
 
-use super::{AvroShape, DATE, DEFAULT_NAME, MAP_ENTRY, TIME, TIMESTAMP};
+use super::{AvroShape, DEFAULT_NAME, MAP_ENTRY};
 use crate::definition::avro::{Field, Kind, Named, Node, Shape, is_name};
 use crate::fault::Fault;
 use crate::json::{DECIMAL, decimal_scale};
+use crate::registered::{DATE, TIME, TIMESTAMP, scrubbed};
 
 /// What a decimal's precision is where nobody said it.
 const PRECISION_DEFAULT: i64 = 64;
@@ -196,22 +197,6 @@ impl Rendering {
             ))),
         }
     }
-}
-
-/// A name that Avro allows, as Confluent's converter makes it: encoded as in a URL's form, then underscores.
-fn scrubbed(part: &str) -> String {
-    let mut out = String::with_capacity(part.len());
-    for byte in part.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(byte.into()),
-            b'_' | b'.' | b'-' | b'*' | b' ' => out.push('_'),
-            byte => out.push_str(&format!("_{byte:02X}")),
-        }
-    }
-    if out.starts_with(|first: char| first.is_ascii_digit()) {
-        out.insert(0, 'x');
-    }
-    out
 }
 
 /// A default in Avro's JSON: bytes are texts whose characters are the bytes.

@@ -26,10 +26,6 @@ const ENUM: &str = "io.confluent.connect.avro.Enum";
 /// The record of an entry of a map whose keys are no strings.
 const MAP_ENTRY: &str = "io.confluent.connect.avro.MapEntry";
 
-const DATE: &str = "org.apache.kafka.connect.data.Date";
-const TIME: &str = "org.apache.kafka.connect.data.Time";
-const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
-
 /// Makes sure that bytes from a connector are a datum of their schema, before others have to read them.
 pub(super) fn check(schema: &Schema, datum: &[u8]) -> Result<(), Fault> {
     let mut reader = Reader::new(datum);

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use towpath_model::{Schema, Type};
 
 use super::decode::{Decoder, Step};
-use super::{AvroShape, DATE, DEFAULT_NAME, ENUM, MAP_ENTRY, TIME, TIMESTAMP, UNION};
+use super::{AvroShape, DEFAULT_NAME, ENUM, MAP_ENTRY, UNION};
 use crate::definition::avro::{Field, Kind, Named, Node, Shape};
 use crate::fault::Fault;
 use crate::json::DECIMAL;
+use crate::registered::{DATE, TIME, TIMESTAMP};
 
 /// Connect's schema, and how to come to its data.
 pub(in crate::registered) fn to_connect(shape: &AvroShape) -> Result<(Schema, Decoder), Fault> {

@@ -9,13 +9,13 @@ const DAY_MS: i64 = 86_400_000;
 
 /// A moment taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// Year, 0 and below are before Christ.
-    pub(super) year: i64,
+    pub(crate) year: i64,
     /// From 1.
-    pub(super) month: i64,
+    pub(crate) month: i64,
     /// From 1.
-    pub(super) day: i64,
+    pub(crate) day: i64,
     /// From 1.
     pub(super) day_of_year: i64,
     /// 0 is Sunday.
@@ -26,7 +26,7 @@ pub(super) struct Moment {
 
 impl Moment {
     /// The moment at so many milliseconds since the epoch.
-    pub(super) fn at(ms: i64) -> Self {
+    pub(crate) fn at(ms: i64) -> Self {
         let days = ms.div_euclid(DAY_MS);
         let (year, month, day) = date(days);
         Self {
@@ -62,7 +62,7 @@ impl Moment {
 }
 
 /// Days from the epoch to a date, whose month and day may lie outside of year and month.
-pub(super) fn days_before(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let year = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     let gregorian = gregorian_days(year, month) + day - 1;

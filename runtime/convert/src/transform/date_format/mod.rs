@@ -10,7 +10,7 @@ mod tests;
 
 use std::fmt::Write;
 
-use self::calendar::Moment;
+pub(crate) use self::calendar::{Moment, days_before};
 
 const LETTERS: &str = "GyYMLwWDdFEuaHkKhmsSzZX";
 const MONTHS: [&str; 12] = [
