@@ -4,7 +4,7 @@
 //! imported messages nor messages that contain each other can exhaust the stack. A field whose pair has changed incompatibly is told of, too,
 //! and so on to the fields that lead there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use indexmap::IndexSet;
 use prost_reflect::{FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, OneofDescriptor, Syntax};
@@ -115,10 +115,11 @@ impl Comparison<'_> {
             };
             self.change(kind, format!("{path}/{}", oneof.name()));
         }
+        let remaining: HashSet<String> = new.oneofs().map(|oneof| oneof.name().to_owned()).collect();
         for field in old.fields() {
             let within = of_oneof(&field);
             let Some(after) = new.get_field(field.number()) else {
-                self.removed(&field, within.as_ref(), new, path);
+                self.removed(&field, within.as_ref(), &remaining, path);
                 continue;
             };
             let same = within.filter(|within| of_oneof(&after).is_some_and(|after| after.name() == within.name()));
@@ -140,13 +141,13 @@ impl Comparison<'_> {
         &mut self,
         field: &FieldDescriptor,
         within: Option<&OneofDescriptor>,
-        new: &MessageDescriptor,
+        remaining: &HashSet<String>,
         path: &str,
     ) {
         let number = field.number();
         match within {
             // Where the oneof itself is gone, all of it may go.
-            Some(oneof) if new.oneofs().any(|other| other.name() == oneof.name()) => {
+            Some(oneof) if remaining.contains(oneof.name()) => {
                 self.change("ONEOF_FIELD_REMOVED", format!("{path}/{}/{number}", oneof.name()));
             }
             None if label(field) == Some(Label::Required) => {

@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexSet;
 use prost_reflect::{DescriptorError, DescriptorPool};
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumOptions, FieldDescriptorProto, FieldOptions, FileDescriptorProto,
@@ -20,6 +21,8 @@ use crate::definition::{Invalid, Referenced};
 
 /// The name of the file itself, by which nothing can import it.
 const ROOT: &str = "<schema>";
+/// How many imports that nobody knows are told of.
+const MISSING_TOLD_MAX: usize = 10;
 /// More files than any schema imports.
 const FILES_MAX: usize = 2000;
 /// What Confluent's clients note of a field.
@@ -29,7 +32,7 @@ const FIELD_META: &str = "(confluent.field_meta)";
 pub(super) fn load(text: &str, referenced: &[Referenced]) -> Result<ProtobufSchema, Invalid> {
     let written = read(text)?;
     let texts = referenced.iter().map(|referenced| (referenced.name.as_str(), referenced.text.as_ref())).collect();
-    let mut loading = Loading { texts, pool: DescriptorPool::new(), params: HashMap::new(), missing: Vec::new() };
+    let mut loading = Loading { texts, pool: DescriptorPool::new(), params: HashMap::new(), missing: IndexSet::new() };
     let mut root = loading.plain(&written, ROOT);
     loading.imports(&root)?;
     loading.keep_found(&mut root);
@@ -69,7 +72,7 @@ struct Loading<'a> {
     pool: DescriptorPool,
     params: HashMap<(String, u32), Params>,
     /// Imports that nobody knows.
-    missing: Vec<String>,
+    missing: IndexSet<String>,
 }
 
 /// A file that waits for what it imports.
@@ -92,7 +95,7 @@ impl Loading<'_> {
                 }
                 Open::Wanted(name) => {
                     let Some(file) = self.found(&name)? else {
-                        self.missing.push(name);
+                        self.missing.insert(name);
                         continue;
                     };
                     if met.len() > FILES_MAX {
@@ -126,8 +129,9 @@ impl Loading<'_> {
     fn keep_found(&self, file: &mut FileDescriptorProto) {
         let imported = std::mem::take(&mut file.dependency);
         let public: HashSet<i32> = file.public_dependency.drain(..).collect();
+        let mut met = HashSet::new();
         for (place, name) in (0i32..).zip(imported) {
-            if self.pool.get_file_by_name(&name).is_none() || file.dependency.contains(&name) {
+            if self.pool.get_file_by_name(&name).is_none() || !met.insert(name.clone()) {
                 continue;
             }
             if public.contains(&place) {
@@ -142,7 +146,8 @@ impl Loading<'_> {
             (Some(line), Some(column)) => format!("line {}, column {}: ", line + 1, column + 1),
             _ => String::new(),
         };
-        let missing = match self.missing.as_slice() {
+        let names: Vec<&str> = self.missing.iter().take(MISSING_TOLD_MAX).map(String::as_str).collect();
+        let missing = match names.as_slice() {
             [] => String::new(),
             names => format!(" (neither registered as references nor known: {})", names.join(", ")),
         };

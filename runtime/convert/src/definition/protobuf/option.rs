@@ -3,6 +3,8 @@
 //! An option may belong to a file that nobody has registered (of a linter, of a validator), so values are kept as they are written: a word,
 //! a text, or a tree of both.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use prost_types::UninterpretedOption;
 
@@ -58,12 +60,17 @@ impl Setting {
 /// Options of one kind that say what they say together, such as tags one by one.
 pub(super) fn merged(settings: Vec<Setting>) -> Vec<Setting> {
     let mut merged: Vec<Setting> = Vec::new();
+    let mut places = HashMap::new();
     for setting in settings {
-        match (merged.iter_mut().find(|known| known.name == setting.name), setting.value) {
+        let known = places.get(&setting.name).and_then(|place: &usize| merged.get_mut(*place));
+        match (known, setting.value) {
             (Some(Setting { value: Value::Map(known), .. }), Value::Map(entries)) => {
                 entries.into_iter().for_each(|(key, value)| add(known, key, value));
             }
-            (_, value) => merged.push(Setting { name: setting.name, value }),
+            (_, value) => {
+                places.entry(setting.name.clone()).or_insert(merged.len());
+                merged.push(Setting { name: setting.name, value });
+            }
         }
     }
     merged
@@ -208,8 +215,14 @@ fn add(entries: &mut IndexMap<String, Value>, key: String, value: Value) {
         entries.insert(key, value);
         return;
     };
-    let mut values = known.each().to_vec();
-    values.extend_from_slice(value.each());
+    let mut values = match std::mem::replace(known, Value::Word(String::new())) {
+        Value::List(values) => values,
+        one => vec![one],
+    };
+    match value {
+        Value::List(more) => values.extend(more),
+        one => values.push(one),
+    }
     *known = Value::List(values);
 }
 

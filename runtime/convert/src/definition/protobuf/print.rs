@@ -1,7 +1,8 @@
 //! The text of a file as Confluent's registry prints it: without comments, messages before enums, fields before oneofs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::source_code_info::Location;
 use prost_types::{
@@ -33,6 +34,9 @@ pub(super) fn canonical(file: &FileDescriptorProto) -> String {
 pub(super) fn normalized(file: &FileDescriptorProto) -> String {
     Printer::new(file, true).file(file)
 }
+
+/// The messages that are declared beside a field, by their names.
+type Nested<'a> = HashMap<&'a str, &'a DescriptorProto>;
 
 struct Printer<'a> {
     normal: bool,
@@ -87,19 +91,19 @@ impl<'a> Printer<'a> {
         section(&mut out, &(imports(private, "") + &imports(public, "public ")));
         let options = file.options.as_ref().map(|options| self.options(&options.uninterpreted_option));
         section(&mut out, &options.unwrap_or_default());
-        let groups: Vec<&str> = grouped(&file.extension).collect();
+        let groups: HashSet<&str> = grouped(&file.extension).collect();
         let types = self.messages(&file.message_type, &groups, &mut vec![FILE_MESSAGES]);
         let types = types + &self.enumerations(&file.enum_type, &[FILE_ENUMS]);
         section(&mut out, &types);
-        section(&mut out, &self.extends(&file.extension, &file.message_type));
+        section(&mut out, &self.extends(&file.extension, &named(&file.message_type)));
         section(&mut out, &file.service.iter().map(|service| self.service(service)).collect::<String>());
         out
     }
 
     /// Messages, but for those of groups and maps, which stand with their fields. `path` leads to their list.
-    fn messages(&self, messages: &[DescriptorProto], groups: &[&str], path: &mut Vec<i32>) -> String {
+    fn messages(&self, messages: &[DescriptorProto], groups: &HashSet<&str>, path: &mut Vec<i32>) -> String {
         let mut out = String::new();
-        let shown = |message: &DescriptorProto| !is_implied(message) && !groups.contains(&message.name());
+        let shown = |message: &DescriptorProto| !is_implied(message) && !groups.contains(message.name());
         for (place, message) in (0i32..).zip(messages).filter(|(_, message)| shown(message)) {
             path.push(place);
             out.push_str(&format!("message {} {{{}}}\n", message.name(), self.message(message, path)));
@@ -116,21 +120,22 @@ impl<'a> Printer<'a> {
         section(&mut out, &indented_lines(&self.statements("reserved", path, &MESSAGE_RESERVED, reserved)));
         let options = message.options.as_ref().map(|options| self.options(&options.uninterpreted_option));
         section(&mut out, &indented_lines(&options.unwrap_or_default()));
+        let nested = named(&message.nested_type);
         let plain = |field: &&FieldDescriptorProto| field.oneof_index.is_none() || field.proto3_optional();
         let mut fields: Vec<_> = message.field.iter().filter(plain).collect();
         if self.normal {
             fields.sort_by_key(|field| field.number());
         }
         let (groups, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.r#type() == Type::Group);
-        section(&mut out, &indented_lines(&self.fields(&fields, &message.nested_type, false)));
-        section(&mut out, &indented_lines(&self.oneofs(message)));
-        section(&mut out, &indented_lines(&self.fields(&groups, &message.nested_type, false)));
+        section(&mut out, &indented_lines(&self.fields(&fields, &nested, false)));
+        section(&mut out, &indented_lines(&self.oneofs(message, &nested)));
+        section(&mut out, &indented_lines(&self.fields(&groups, &nested, false)));
         let ranges = message.extension_range.iter().map(|range| (range.start(), range.end() - 1));
         let extensions = items([MESSAGE_EXTENSIONS; 2], ranges, &[]);
         let extensions = self.statements("extensions", path, &[MESSAGE_EXTENSIONS], extensions);
         section(&mut out, &indented_lines(&extensions));
-        section(&mut out, &indented_lines(&self.extends(&message.extension, &message.nested_type)));
-        let groups: Vec<&str> = grouped(&message.field).chain(grouped(&message.extension)).collect();
+        section(&mut out, &indented_lines(&self.extends(&message.extension, &nested)));
+        let groups: HashSet<&str> = grouped(&message.field).chain(grouped(&message.extension)).collect();
         let enums: Vec<i32> = path.iter().copied().chain([MESSAGE_ENUMS]).collect();
         path.push(MESSAGE_NESTED);
         let types = self.messages(&message.nested_type, &groups, path) + &self.enumerations(&message.enum_type, &enums);
@@ -139,42 +144,38 @@ impl<'a> Printer<'a> {
         out
     }
 
-    fn oneofs(&self, message: &DescriptorProto) -> String {
-        let of = |place: i32| {
-            let mut fields: Vec<_> = message
-                .field
-                .iter()
-                .filter(|field| field.oneof_index == Some(place) && !field.proto3_optional())
-                .collect();
-            if self.normal {
-                fields.sort_by_key(|field| field.number());
-            }
-            fields
-        };
+    fn oneofs(&self, message: &DescriptorProto, nested: &Nested<'_>) -> String {
         let mut oneofs: Vec<(&OneofDescriptorProto, Vec<&FieldDescriptorProto>)> =
-            (0i32..).zip(&message.oneof_decl).map(|(place, oneof)| (oneof, of(place))).collect();
+            message.oneof_decl.iter().map(|oneof| (oneof, Vec::new())).collect();
+        for field in message.field.iter().filter(|field| !field.proto3_optional()) {
+            let place = field.oneof_index.and_then(|place| usize::try_from(place).ok());
+            if let Some((_, fields)) = place.and_then(|place| oneofs.get_mut(place)) {
+                fields.push(field);
+            }
+        }
         oneofs.retain(|(_, fields)| !fields.is_empty());
         if self.normal {
+            oneofs.iter_mut().for_each(|(_, fields)| fields.sort_by_key(|field| field.number()));
             oneofs.sort_by_key(|(_, fields)| fields.first().map(|field| field.number()));
         }
         let print = |(oneof, fields): (&OneofDescriptorProto, Vec<_>)| {
             let mut body = String::new();
             let options = oneof.options.as_ref().map(|options| self.options(&options.uninterpreted_option));
             section(&mut body, &indented_lines(&options.unwrap_or_default()));
-            section(&mut body, &indented_lines(&self.fields(&fields, &message.nested_type, true)));
+            section(&mut body, &indented_lines(&self.fields(&fields, nested, true)));
             format!("oneof {} {{{body}}}\n", oneof.name())
         };
         oneofs.into_iter().map(print).collect()
     }
 
-    fn fields(&self, fields: &[&FieldDescriptorProto], nested: &[DescriptorProto], in_oneof: bool) -> String {
+    fn fields(&self, fields: &[&FieldDescriptorProto], nested: &Nested<'_>, in_oneof: bool) -> String {
         fields.iter().map(|field| self.field(field, nested, in_oneof)).collect()
     }
 
-    fn field(&self, field: &FieldDescriptorProto, nested: &[DescriptorProto], in_oneof: bool) -> String {
+    fn field(&self, field: &FieldDescriptorProto, nested: &Nested<'_>, in_oneof: bool) -> String {
         let type_name = field.type_name.as_deref().unwrap_or_default();
         let local = type_name.rsplit('.').next().unwrap_or_default();
-        let declared = nested.iter().find(|message| message.name() == local);
+        let declared = nested.get(local).copied();
         let map = declared.filter(|message| is_implied(message) && field.label() == Label::Repeated);
         let label = match field.label() {
             _ if in_oneof || map.is_some() => "",
@@ -208,20 +209,18 @@ impl<'a> Printer<'a> {
         format!("{label}{kind} {} = {}{options};\n", field.name(), field.number())
     }
 
-    fn extends(&self, fields: &[FieldDescriptorProto], nested: &[DescriptorProto]) -> String {
-        let mut extended: Vec<(&str, Vec<&FieldDescriptorProto>)> = Vec::new();
+    fn extends(&self, fields: &[FieldDescriptorProto], nested: &Nested<'_>) -> String {
+        // In the normal form one for each message, otherwise as they follow each other.
+        let mut extended: IndexMap<(&str, usize), Vec<&FieldDescriptorProto>> = IndexMap::new();
+        let (mut last, mut run) = ("", 0);
         for field in fields {
-            let known = if self.normal {
-                extended.iter_mut().find(|(name, _)| *name == field.extendee())
-            } else {
-                extended.last_mut().filter(|(name, _)| *name == field.extendee())
-            };
-            match known {
-                Some((_, fields)) => fields.push(field),
-                None => extended.push((field.extendee(), vec![field])),
+            if !self.normal && field.extendee() != last {
+                run += 1;
             }
+            last = field.extendee();
+            extended.entry((last, run)).or_default().push(field);
         }
-        let print = |(name, mut fields): (&str, Vec<&FieldDescriptorProto>)| {
+        let print = |((name, _), mut fields): ((&str, usize), Vec<&FieldDescriptorProto>)| {
             if self.normal {
                 fields.sort_by_key(|field| field.number());
             }
@@ -306,7 +305,8 @@ impl<'a> Printer<'a> {
         let mut statements: Vec<Vec<&str>> = vec![Vec::new(); written.len()];
         for item in &items {
             let at = place(item.list, Some(item.index)).first();
-            let of = at.and_then(|at| written.iter().position(|span| span[0] <= at[0] && at[1] <= span[1]));
+            // The last statement that begins before it.
+            let of = at.map(|at| written.partition_point(|span| span[0] <= at[0]).saturating_sub(1));
             if let Some(statement) = statements.get_mut(of.unwrap_or_default()) {
                 statement.push(&item.text);
             }
@@ -353,6 +353,10 @@ fn section(out: &mut String, text: &str) {
 
 fn indented_lines(text: &str) -> String {
     if text.is_empty() { String::new() } else { indented(text) }
+}
+
+fn named(messages: &[DescriptorProto]) -> Nested<'_> {
+    messages.iter().map(|message| (message.name(), message)).collect()
 }
 
 fn grouped(fields: &[FieldDescriptorProto]) -> impl Iterator<Item = &str> {

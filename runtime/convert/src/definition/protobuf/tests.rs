@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
@@ -426,11 +427,55 @@ fn hostile_schemas_are_bounded() {
         .collect();
     let imports: Vec<(&str, &str)> = imports.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     parse("import \"f0.proto\"; message M { optional F0 f = 1; }", &imports);
+    // Many of a kind in one place cost no more than as many in many places.
+    let many = |line: &dyn Fn(usize) -> String| {
+        let lines: String = (0..20_000).map(line).collect();
+        let schema = parse(&format!("syntax = \"proto3\"; message M {{ {lines} }}"), &[]);
+        (schema.normalized().len(), cannot_read(&schema, &schema).len())
+    };
+    for line in [
+        &|i| format!("reserved {}; ", i + 20_000) as _,
+        &|i| format!("oneof o{i} {{ int32 f{i} = {}; }} ", i + 20_000),
+        &|i| format!("map<int32, int32> f{i} = {}; ", i + 20_000),
+        &|i| format!("option (o).tags = \"t{i}\"; "),
+    ] as [&dyn Fn(usize) -> String; 4]
+    {
+        assert!(many(line).0 > 20_000);
+    }
+    let imports: String = (0..50_000).map(|i| format!("import \"f{i}\"; ")).collect();
+    assert_eq!(parse(&imports, &[]).canonical().lines().count(), 50_001);
     // What was cut, or was never a file, is refused and no more.
     for cut in 0..EVERYTHING.len() {
         if let Some(text) = EVERYTHING.get(..cut) {
             drop(ProtobufSchema::parse(text, &[]));
         }
         drop(ProtobufSchema::parse(&STANDARD.encode(&EVERYTHING.as_bytes()[..cut]), &[]));
+    }
+}
+
+proptest! {
+    /// Whatever is done to a text, it is refused, or printed so that it is printed the same again.
+    #[test]
+    fn changed_texts_do_no_harm_and_what_is_printed_stays(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 1..6),
+    ) {
+        let words: Vec<&str> = EVERYTHING.split(' ').collect();
+        let mut changed = words.clone();
+        for (at, from, edit) in edits {
+            let (at, word) = (at.index(changed.len()), words[from.index(words.len())]);
+            match edit {
+                0 => drop(changed.remove(at)),
+                1 => changed.insert(at, word),
+                2 => changed[at] = word,
+                _ => changed[at] = changed[at].get(1..).unwrap_or_default(),
+            }
+        }
+        if let Ok(schema) = ProtobufSchema::parse(&changed.join(" "), &[]) {
+            let printed = schema.canonical();
+            let again = ProtobufSchema::parse(&printed, &[]);
+            prop_assert!(again.is_ok(), "{:?}: {printed}", again.err());
+            prop_assert_eq!(again.expect("seen").canonical(), printed);
+            schema.normalized();
+        }
     }
 }

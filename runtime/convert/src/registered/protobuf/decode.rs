@@ -16,6 +16,8 @@ use crate::transform::{Moment, days_before};
 
 /// No datum may grow beyond this: a message of many empty ones is larger as a datum.
 const BYTES_MAX: usize = 1 << 30;
+/// Numbers below are looked up by their place.
+const NEAR: u32 = 64;
 /// More digits than any decimal has.
 const SCALE_MAX: i32 = 10_000;
 
@@ -40,8 +42,13 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Message {
     members: Vec<Member>,
-    places: HashMap<u32, (usize, usize)>,
+    /// The places of fields with small numbers, which nearly all are, and of the others.
+    near: Vec<Option<Place>>,
+    far: HashMap<u32, Place>,
 }
+
+/// The place of a field in the schema's order, and in a oneof.
+type Place = (usize, usize);
 
 /// A field of a struct, where it comes from a field of a message.
 #[derive(Debug)]
@@ -82,16 +89,17 @@ impl Decoder {
 
 impl Message {
     pub(super) fn new(members: Vec<Member>) -> Self {
-        let mut places = HashMap::new();
+        let mut far = HashMap::new();
         for (place, member) in members.iter().enumerate() {
             match &member.shape {
                 Shape::Union(inner) => {
-                    places.extend(inner.iter().enumerate().map(|(inner, member)| (member.number, (place, inner))));
+                    far.extend(inner.iter().enumerate().map(|(inner, member)| (member.number, (place, inner))));
                 }
-                _ => drop(places.insert(member.number, (place, 0))),
+                _ => drop(far.insert(member.number, (place, 0))),
             }
         }
-        Self { members, places }
+        let near = (0..NEAR).map(|number| far.remove(&number)).collect();
+        Self { members, near, far }
     }
 
     /// What a message holds, those of one field together and in their order.
@@ -100,9 +108,13 @@ impl Message {
         let mut wire = Wire(bytes);
         while !wire.is_at_end() {
             let (number, raw) = wire.field()?;
-            let Some((place, inner)) = self.places.get(&number) else { continue };
-            if self.members.get(*place).is_some_and(|member| member.takes(*inner, raw)) {
-                found.push((*place, *inner, raw));
+            let place = match self.near.get(number as usize) {
+                Some(place) => *place,
+                None => self.far.get(&number).copied(),
+            };
+            let Some((place, inner)) = place else { continue };
+            if self.members.get(place).is_some_and(|member| member.takes(inner, raw)) {
+                found.push((place, inner, raw));
             }
         }
         found.sort_by_key(|(place, ..)| *place);

@@ -72,12 +72,20 @@ impl Rendering<'_> {
         self.open.push(name.to_owned());
         let mut fields = Vec::new();
         let mut members = Vec::new();
+        let mut unions: HashMap<String, Vec<FieldDescriptor>> = HashMap::new();
+        let mut plain = Vec::new();
+        for field in declared(message) {
+            match real_oneof(&field) {
+                Some(oneof) => unions.entry(oneof.name().to_owned()).or_default().push(field),
+                None => plain.push(field),
+            }
+        }
         for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
-            let (field, member) = self.oneof(message, &oneof)?;
+            let (field, member) = self.oneof(&oneof, unions.remove(oneof.name()).unwrap_or_default())?;
             fields.push(field);
             members.push(member);
         }
-        for field in declared(message).filter(|field| real_oneof(field).is_none()) {
+        for field in plain {
             let (schema, member) = self.field(&field).map_err(|fault| fault.in_field(field.name()))?;
             fields.push(Field { name: field.name().into(), schema: Arc::new(schema) });
             members.push(member);
@@ -88,10 +96,9 @@ impl Rendering<'_> {
         Ok((schema, Message::new(members)))
     }
 
-    fn oneof(&mut self, message: &MessageDescriptor, oneof: &OneofDescriptor) -> Result<(Field, Member), Fault> {
-        let of = |field: &FieldDescriptor| real_oneof(field).is_some_and(|of| of.name() == oneof.name());
+    fn oneof(&mut self, oneof: &OneofDescriptor, of: Vec<FieldDescriptor>) -> Result<(Field, Member), Fault> {
         let (mut fields, mut members) = (Vec::new(), Vec::new());
-        for field in declared(message).filter(of) {
+        for field in of {
             let (mut schema, mut member) = self.field(&field).map_err(|fault| fault.in_field(field.name()))?;
             // Only one of them is set.
             schema.optional = true;
