@@ -301,7 +301,9 @@ async fn protobuf_is_a_language_of_its_own() {
     // Clients may send a file serialized, and ask for it so.
     let serialized = rig.ask("GET /schemas/ids/2?format=serialized", None).await.1["schema"].clone();
     let sent = json!({"schemaType": "PROTOBUF", "schema": serialized, "references": reference});
-    assert_eq!(rig.ask("POST /subjects/s?normalize=true", Some(sent)).await.1["id"], 2);
+    assert_eq!(rig.ask("POST /subjects/s?normalize=true", Some(sent.clone())).await.1["id"], 2);
+    let answer = rig.ask("POST /subjects/other/versions", Some(sent)).await.1;
+    assert_eq!((&answer["schema"], &answer["references"]), (&serialized, &reference));
     assert_eq!(rig.ask("GET /subjects/s/versions/1?format=serialized", None).await.1["schema"], serialized);
     for (schema, said) in [
         ("syntax = \"proto3\";\nmessage M {", "of type PROTOBUF, details: "),

@@ -50,6 +50,11 @@ impl SchemaType {
         }
     }
 
+    /// The form that a text of this language is in, by the name that clients have for it; none for the one that is kept.
+    pub fn format_of(self, text: &str) -> Option<&'static str> {
+        Some("serialized").filter(|_| self == Self::Protobuf && protobuf::is_serialized(text))
+    }
+
     /// Whether it is the one that is meant where nothing is said.
     pub fn is_default(&self) -> bool {
         *self == Self::default()

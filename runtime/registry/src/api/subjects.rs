@@ -54,6 +54,9 @@ pub(super) async fn register(
     JsonBody(schema): JsonBody<Submitted>,
 ) -> Result<Answer<Value>> {
     let version = registry.register(&subject, &schema, given.normalize).await?;
+    // Clients keep what they are answered, and who sends a schema in one form reads it in that one.
+    let sent = version.schema_type.format_of(schema.schema.as_deref().unwrap_or_default());
+    let version = formatted(&registry, version, sent.unwrap_or(&given.format))?;
     let mut answer = json!({ "id": version.id, "version": version.version });
     if let (Value::Object(answer), Value::Object(schema)) = (&mut answer, super::shown_schema(&version)) {
         answer.extend(schema);

@@ -33,6 +33,11 @@ use super::{Invalid, Referenced};
 /// What `confluent.field_meta` notes of a field.
 pub(crate) type Params = IndexMap<String, String>;
 
+/// Whether a text is no file but a serialized one.
+pub(crate) fn is_serialized(text: &str) -> bool {
+    binary::read(text).is_some()
+}
+
 /// The text of a file of Google's that is known by its name.
 pub(crate) fn known_text(name: &str) -> Option<String> {
     known::text(name)
