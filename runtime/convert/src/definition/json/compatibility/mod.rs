@@ -349,5 +349,5 @@ fn difference(kind: &'static str, path: &str) -> Difference {
         }
         _ => format!("The {{reader}} schema differs at path {path} from the {{writer}} schema"),
     };
-    Difference { kind: kind, description, detail: None }
+    Difference { kind, description, detail: None }
 }
