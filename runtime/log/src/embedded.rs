@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use towpath_model::{Clock, TopicPartition};
 
 use crate::config::{LogConfig, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
@@ -301,13 +301,20 @@ impl Appends for Embedded {
                 Enqueued::Forbidden(_) => Err(Error::Closed("records in columns have no producer".into())),
             },
         });
-        Box::pin(async move {
-            match queued? {
-                None => Ok(Committed::default()),
-                Some(done) => done.await.unwrap_or_else(|_| Err(Error::Closed("it was dropped".into()))),
-            }
-        })
+        when_committed(queued)
     }
+}
+
+/// The answer to a commit, when it is durable; at once where there was nothing to write.
+pub(crate) fn when_committed(
+    queued: Result<Option<oneshot::Receiver<Result<Committed, Error>>>, Error>,
+) -> CommitFuture {
+    Box::pin(async move {
+        match queued? {
+            None => Ok(Committed::default()),
+            Some(done) => done.await.unwrap_or_else(|_| Err(Error::Closed("it was dropped".into()))),
+        }
+    })
 }
 
 #[async_trait]

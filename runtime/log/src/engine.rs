@@ -1,4 +1,4 @@
-//! What the rest of the runtime asks of a log: five small traits over records in columns, summed as [`LogEngine`].
+//! What the rest of the runtime asks of a log: six small traits over records in columns, summed as [`LogEngine`].
 //!
 //! Payloads in the log are bytes: every form in a batch given here is [`Encoding::Bytes`](towpath_model::Encoding::Bytes).
 //! The embedded engine fulfils the traits with direct calls; a Kafka cluster can, too. One conformance suite runs on each.
@@ -128,6 +128,31 @@ pub trait Appends: Send + Sync {
     fn commit_atomic(&self, commit: Commit) -> CommitFuture;
 }
 
+/// Resolves when what was asked is durable and visible, or has failed and left nothing. Dropping it takes nothing back.
+pub type TransactionFuture<T> = BoxFuture<'static, Result<T, Error>>;
+
+/// Transactions: for what is to be seen whole or not at all, and is more than one commit can hold.
+pub trait Transactions: Send + Sync {
+    /// A producer whose transactions bear this id. What an older one of the id has open is aborted, and it is fenced.
+    fn transactional_producer(&self, id: &str) -> TransactionFuture<Box<dyn TransactionalProducer>>;
+}
+
+/// Writes transactions, one after another. Dropping it aborts the one that is open.
+pub trait TransactionalProducer: Send {
+    /// Queues a commit as a part of the transaction, which begins with its first part. Durable when the future resolves, and
+    /// seen by nobody before the end.
+    ///
+    /// # Errors
+    /// [`Error::TransactionFenced`] where a newer producer has the id or the transaction was open for too long: it is aborted then.
+    /// As [`Appends::commit_atomic`] otherwise; the other parts stay as they are then, and the same part may be written again.
+    fn write(&mut self, part: Commit) -> CommitFuture;
+    /// Ends the transaction: all of its parts are seen from now on (invariant 5).
+    ///
+    /// # Errors
+    /// As those of [`write`](Self::write).
+    fn commit(&mut self) -> TransactionFuture<()>;
+}
+
 /// One partition to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
@@ -184,6 +209,6 @@ pub trait GroupOffsets: Send + Sync {
 }
 
 /// A log.
-pub trait LogEngine: Topics + Appends + Fetches + GroupOffsets {}
+pub trait LogEngine: Topics + Appends + Transactions + Fetches + GroupOffsets {}
 
-impl<T: Topics + Appends + Fetches + GroupOffsets> LogEngine for T {}
+impl<T: Topics + Appends + Transactions + Fetches + GroupOffsets> LogEngine for T {}

@@ -62,7 +62,8 @@ pub use config::{LogConfig, OFFSETS_TOPIC, RETRIES_PREFIX, TRANSACTIONS_TOPIC};
 pub use embedded::Embedded;
 pub use engine::{
     AppendResult, Appends, Commit, CommitFuture, Committed, Compression, Fetch, Fetched, Fetches, GroupOffset,
-    GroupOffsets, LogEngine, NewTopic, PartitionOffsets, Topic, Topics,
+    GroupOffsets, LogEngine, NewTopic, PartitionOffsets, Topic, Topics, TransactionFuture, TransactionalProducer,
+    Transactions,
 };
 pub use error::Error;
 pub use fetch_batches::{FetchBatches, FetchLimits, FetchedBatches};
@@ -74,7 +75,6 @@ pub use received_batches::records_of;
 pub use repair::{Examination, Finding, Remedy, examine, repair};
 pub use topic_config::{check_name as check_topic_name, topic_config_defaults};
 pub use transaction::{
-    ActiveProducer, DescribedTransaction, Ended, Held, Producer, TransactionFuture, TransactionMetrics,
-    TransactionStatus,
+    ActiveProducer, DescribedTransaction, Ended, Held, Producer, TransactionMetrics, TransactionStatus,
 };
 pub use vfs::{Open, OsVfs, Vfs, VfsFile};

@@ -12,7 +12,7 @@ use crate::sim::SimDisk;
 use crate::{
     AppendedBatch, Appends, Commit, Compression, Embedded, Ended, Error, FetchBatches, FetchLimits, Fetches, Finding,
     GroupOffset, GroupOffsets, Held, LogConfig, NewTopic, OsVfs, Producer, ReceivedBatch, Remedy, Topics,
-    TransactionMetrics, TransactionStatus, examine, records_of, repair,
+    TransactionMetrics, TransactionStatus, Transactions, examine, records_of, repair,
 };
 
 const ID: &str = "copy";
@@ -388,4 +388,34 @@ fn what_is_open_and_how_transactions_ended_is_counted() {
     drop(log);
     let log = Embedded::open_stepped(config, Arc::new(disk), clock, 1).expect("opened");
     assert_eq!(log.metrics().transactions.ended, Ended::default(), "each run counts its own");
+}
+
+#[tokio::test]
+async fn what_the_runtime_writes_in_a_transaction_is_seen_when_it_ends_and_not_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = open(dir.path());
+    log.create_topic(topic("orders", 2)).await.expect("created");
+    let part_of = |number, value| super::commit(super::batch("orders", &[(number, None, value)]));
+    let mut producer = log.transactional_producer(ID).await.expect("begins");
+    producer.commit().await.expect("nothing is open");
+    producer.write(part_of(0, "a")).await.expect("written");
+    producer.write(part_of(1, "b")).await.expect("written");
+    producer.write(Commit { group_offsets: offset(7), ..Commit::default() }).await.expect("written");
+    log.commit_atomic(part_of(1, "behind it")).await.expect("written");
+    assert_eq!((all(&log, 0).await, all(&log, 1).await), (vec![], vec![]));
+    assert!(log.group_offsets("readers").is_empty());
+    producer.commit().await.expect("ended");
+    assert_eq!((all(&log, 0).await, all(&log, 1).await), (vec!["a".into()], vec!["b".into(), "behind it".into()]));
+    assert_eq!(log.group_offsets("readers")[0].offset, Some(7));
+
+    producer.write(part_of(0, "dropped")).await.expect("written");
+    drop(producer);
+    let mut producer = log.transactional_producer(ID).await.expect("begins");
+    producer.write(part_of(0, "left by a crash")).await.expect("written");
+    let mut later = log.transactional_producer(ID).await.expect("begins");
+    let fenced = producer.write(part_of(0, "late")).await.expect_err("another has taken over");
+    assert!(matches!(fenced, Error::TransactionFenced { .. }), "{fenced:?}");
+    later.write(part_of(0, "c")).await.expect("written");
+    later.commit().await.expect("ended");
+    assert_eq!(all(&log, 0).await, ["a", "c"]);
 }

@@ -197,25 +197,52 @@ impl Core {
         adds: bool,
     ) -> Result<Option<Done>, Error> {
         let Some(group) = offsets.first().map(|offset| offset.group.clone()) else { return Ok(None) };
-        let now_ms = self.clock.now_ms();
-        let mut ahead = lock(&self.ahead);
-        let unknown = || Error::UnknownTransaction { id: id.to_string() };
-        let state = self.state_of(&ahead, id).ok_or_else(unknown)?;
         let partition = self.partition_of_offsets(&group)?;
         let event = match adds {
             true => Event::Add { producer, partitions: vec![partition], implied: true },
             false => Event::Write { producer, partition },
         };
-        let step = state.on(event, now_ms).map_err(|refused| refused.error(id))?;
-        let mut encoded = self.encode(Commit { group_offsets: offsets, ..Commit::default() })?;
+        let encoded = self.encode(Commit { group_offsets: offsets, ..Commit::default() })?;
+        self.transact_encoded(id, producer, event, encoded).map(Some)
+    }
+
+    /// Queues records and offsets of groups as a part of the transaction, which takes in all the partitions that they touch.
+    pub(super) fn transact_commit(
+        &self,
+        id: &Arc<str>,
+        producer: Producer,
+        commit: Commit,
+    ) -> Result<Option<Done>, Error> {
+        let encoded = self.encode(commit)?;
+        if encoded.batches.is_empty() {
+            return Ok(None);
+        }
+        let partitions = encoded.batches.iter().map(|batch| batch.partition.name.clone()).collect();
+        let event = Event::Add { producer, partitions, implied: false };
+        self.transact_encoded(id, producer, event, encoded).map(Some)
+    }
+
+    /// Tells an id what happens and queues, as a part of its transaction, what that lets in.
+    fn transact_encoded(
+        &self,
+        id: &Arc<str>,
+        producer: Producer,
+        event: Event,
+        mut encoded: Encoded,
+    ) -> Result<Done, Error> {
         encoded.become_part_of(producer)?;
+        let now_ms = encoded.now_ms;
+        let mut ahead = lock(&self.ahead);
+        let unknown = || Error::UnknownTransaction { id: id.to_string() };
+        let state = self.state_of(&ahead, id).ok_or_else(unknown)?;
+        let step = state.on(event, now_ms).map_err(|refused| refused.error(id))?;
         let next = if let Step::Becomes(next, _) = step { Some(*next) } else { None };
         let states = next.as_ref().map(|next| (id.clone(), Some(next)));
         let done = expect_queued(self.enqueue(self.with_states(encoded, states, now_ms)?)?)?;
         if next.is_some() {
             ahead.note(id.clone(), next);
         }
-        Ok(Some(done))
+        Ok(done)
     }
 
     /// Ends transactions that have been open for too long, and forgets ids that nobody has used for long.

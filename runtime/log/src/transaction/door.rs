@@ -3,18 +3,14 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use towpath_model::TopicPartition;
 
 use super::coordinator::Done;
 use super::machine::{Event, Producer, Transaction, TransactionStatus};
 use crate::embedded::Embedded;
-use crate::engine::GroupOffset;
+use crate::engine::{GroupOffset, TransactionFuture};
 use crate::error::Error;
 use crate::sync::{lock, read};
-
-/// Resolves when what was asked is durable and visible, or has failed and left nothing. Dropping it takes nothing back.
-pub type TransactionFuture<T> = BoxFuture<'static, Result<T, Error>>;
 
 /// A transactional id as tools are shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +171,7 @@ fn described(id: &Arc<str>, state: &Transaction) -> DescribedTransaction {
 }
 
 /// The answer to what was queued, when it is durable.
-fn when_durable<T: Send + 'static>(queued: Result<(T, Option<Done>), Error>) -> TransactionFuture<T> {
+pub(super) fn when_durable<T: Send + 'static>(queued: Result<(T, Option<Done>), Error>) -> TransactionFuture<T> {
     Box::pin(async move {
         let (answer, done) = queued?;
         if let Some(done) = done {

@@ -1,7 +1,7 @@
 //! Transactions of Kafka's producers, across partitions and groups.
 //!
 //! ```text
-//! door (public) ─> coordinator ─> machine: event in, next state and markers out
+//! door (public), producer (the runtime's own) ─> coordinator ─> machine: event in, next state and markers out
 //!                      │             record: the state as Kafka stores it in `__transaction_state`
 //!                      └─> one commit: state + markers of all partitions, whole or absent
 //! ```
@@ -12,12 +12,13 @@ mod coordinator;
 mod door;
 mod machine;
 mod metrics;
+mod producer;
 mod record;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use coordinator::{Ahead, Durable, Joining};
-pub use door::{ActiveProducer, DescribedTransaction, TransactionFuture};
+pub use door::{ActiveProducer, DescribedTransaction};
 pub(crate) use machine::Transaction;
 pub use machine::{Producer, TransactionStatus};
 pub use metrics::{Ended, Held, TransactionMetrics};
