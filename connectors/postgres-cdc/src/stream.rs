@@ -56,6 +56,11 @@ impl Limits {
     fn are_met_by(&self, writer: &Writer) -> bool {
         writer.len() >= self.records || writer.bytes() >= self.bytes
     }
+
+    /// The limits of a batch that may just as well end here.
+    fn half(self) -> Self {
+        Self { records: self.records / 2, bytes: self.bytes / 2, ..self }
+    }
 }
 
 /// The transaction being read.
@@ -109,6 +114,8 @@ pub struct Stream {
     reply: bool,
     reached: bool,
     ends: Vec<u32>,
+    /// A transaction has ended all of whose records were delivered before it was known that they are all.
+    is_end_due: bool,
     old: Cells,
     new: Cells,
 }
@@ -149,6 +156,7 @@ impl Stream {
             reply: false,
             reached: false,
             ends: Vec::new(),
+            is_end_due: false,
             old: Cells::default(),
             new: Cells::default(),
             start,
@@ -240,7 +248,7 @@ impl Stream {
         let deadline = begun + limits.wait;
         loop {
             self.replay(writer, catalog, settings, limits)?;
-            while self.replay.is_none() && !limits.are_met_by(writer) {
+            while self.replay.is_none() && !self.is_full(writer, settings, limits) {
                 let Some(frame) = self.connection.next_frame()? else { break };
                 self.take_in(&frame, writer, catalog, settings)?;
                 if self.reached {
@@ -249,7 +257,7 @@ impl Stream {
             }
             // Also while changes never cease, the server hears of us before it takes us for dead.
             self.tell_when_due(settings)?;
-            if limits.are_met_by(writer) {
+            if self.is_full(writer, settings, limits) {
                 return Ok(true);
             }
             if self.replay.is_some() || self.connection.fill(Duration::ZERO)? == Filled::Some {
@@ -268,5 +276,11 @@ impl Stream {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether the batch is to end here. Where transactions are to be seen whole, one that is half full ends with the next of them.
+    fn is_full(&self, writer: &Writer, settings: &Settings, limits: Limits) -> bool {
+        let ends_well = settings.whole_transactions && self.transaction.is_none() && !writer.is_empty();
+        limits.are_met_by(writer) || ends_well && limits.half().are_met_by(writer)
     }
 }

@@ -292,7 +292,10 @@ impl Task {
             Step::Finished => Progress::More,
         };
         let checkpoints = self.progressed(snapshot, step == Step::Finished);
-        Polled { records, checkpoints, progress, lag_ms: None, lag_bytes: None, transaction_ends: Vec::new() }
+        // Rows that are read are of no transaction: each batch of them is complete.
+        let transaction_ends = records.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
+        let transaction_ends = transaction_ends.into_iter().collect();
+        Polled { records, checkpoints, progress, lag_ms: None, lag_bytes: None, transaction_ends }
     }
 
     /// The positions after a step of the snapshot.

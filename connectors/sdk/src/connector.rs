@@ -53,6 +53,7 @@ fn spec_to_wit(spec: Spec) -> wit::Spec {
             })
             .collect(),
         accepts: spec.accepts.into_iter().map(encoding_to_wit).collect(),
+        defines_transactions: spec.defines_transactions,
     }
 }
 

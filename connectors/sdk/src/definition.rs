@@ -19,6 +19,7 @@ pub fn spec(name: &str, version: &str, kind: ConnectorKind) -> SpecBuilder {
         credentials: Vec::new(),
         capabilities: Vec::new(),
         accepts: Vec::new(),
+        defines_transactions: false,
     })
 }
 
@@ -92,6 +93,12 @@ impl SpecBuilder {
     /// Says that the connector takes in payloads of this encoding.
     pub fn accepts(mut self, encoding: Encoding) -> Self {
         self.0.accepts.push(encoding);
+        self
+    }
+
+    /// Says that each poll tells where transactions of the source end, for `transaction.boundary=connector`.
+    pub fn defines_transactions(mut self) -> Self {
+        self.0.defines_transactions = true;
         self
     }
 

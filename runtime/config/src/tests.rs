@@ -58,6 +58,7 @@ fn spec(kind: ConnectorKind) -> Spec {
         credentials: Vec::new(),
         capabilities: Vec::new(),
         accepts: vec![Encoding::Json],
+        defines_transactions: false,
     }
 }
 

@@ -85,6 +85,7 @@ pub(crate) fn spec_from_wit(spec: wit::Spec) -> Spec {
         credentials: spec.credentials.into_iter().map(credential_from_wit).collect(),
         capabilities: spec.capabilities.into_iter().map(capability).collect(),
         accepts: spec.accepts.into_iter().map(encoding_from_wit).collect(),
+        defines_transactions: spec.defines_transactions,
     }
 }
 

@@ -184,6 +184,8 @@ pub struct Spec {
     pub capabilities: Vec<Capability>,
     /// Encodings that it takes in; empty for sources.
     pub accepts: Vec<Encoding>,
+    /// Whether a source says where transactions of its system end.
+    pub defines_transactions: bool,
 }
 
 impl Spec {
@@ -243,6 +245,7 @@ mod tests {
             credentials: Vec::new(),
             capabilities: Vec::new(),
             accepts: Vec::new(),
+            defines_transactions: false,
         };
         let given = [("old.url", "b"), ("api.url", "a"), ("user", "own"), ("login", "other"), ("name", "n")];
         let expected = [("url", "a"), ("user", "own"), ("size", "1"), ("name", "n")];

@@ -70,6 +70,17 @@ pub(crate) struct RateSettings {
     pub(crate) bytes: Option<u32>,
 }
 
+/// What is seen together of what a source writes: `transaction.boundary`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boundary {
+    /// The records of a poll.
+    Poll,
+    /// Those of so long a time, or less of it where memory for them is used up.
+    Interval(Duration),
+    /// Those of a transaction of the source, however large.
+    Connector,
+}
+
 /// Where to read when there is no offset, or none that the log still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reset {
@@ -86,6 +97,7 @@ pub(crate) struct TaskSettings {
     pub(crate) batch: BatchSettings,
     pub(crate) rate: RateSettings,
     pub(crate) compression: Compression,
+    pub(crate) boundary: Boundary,
 }
 
 /// What a sink needs to know beside.
@@ -150,7 +162,8 @@ impl TaskSettings {
                 .clamp(1, rate.bytes.unwrap_or(u32::MAX)),
             age: millis(config, "batch.linger.ms")?.unwrap_or_default(),
         };
-        Ok(Self { errors, retry, batch, rate, compression: compression(config)? })
+        let (compression, boundary) = (compression(config)?, boundary(config, limits)?);
+        Ok(Self { errors, retry, batch, rate, compression, boundary })
     }
 }
 
@@ -196,6 +209,17 @@ fn compression(config: &Config) -> Result<Compression> {
         "lz4" => Compression::Lz4,
         "zstd" => Compression::Zstd,
         _ => return Err(fault(KEY, "String must be one of: none, gzip, snappy, lz4, zstd")),
+    })
+}
+
+fn boundary(config: &Config, limits: &Limits) -> Result<Boundary> {
+    const KEY: &str = "transaction.boundary";
+    let interval = millis(config, "transaction.boundary.interval.ms")?.unwrap_or(limits.offset_commit_interval);
+    Ok(match config.get(KEY).unwrap_or("poll").to_ascii_lowercase().as_str() {
+        "poll" => Boundary::Poll,
+        "interval" => Boundary::Interval(interval),
+        "connector" => Boundary::Connector,
+        _ => return Err(fault(KEY, "String must be one of (case insensitive): POLL, CONNECTOR, INTERVAL")),
     })
 }
 
@@ -265,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_seen_together_is_chosen_as_in_connect() {
+        let boundary = |settings: &[(&str, &str)]| {
+            TaskSettings::new(&config(settings), &Limits::default()).expect("sound").boundary
+        };
+        assert_eq!(boundary(&[]), Boundary::Poll);
+        assert_eq!(boundary(&[("transaction.boundary", "CONNECTOR")]), Boundary::Connector);
+        let interval = [("transaction.boundary", "interval"), ("transaction.boundary.interval.ms", "250")];
+        assert_eq!(boundary(&interval), Boundary::Interval(Duration::from_millis(250)));
+        assert_eq!(boundary(&interval[..1]), Boundary::Interval(Limits::default().offset_commit_interval));
+    }
+
+    #[test]
     fn a_negative_retry_timeout_is_for_ever() {
         let settings =
             TaskSettings::new(&config(&[("errors.retry.timeout", "-1")]), &Limits::default()).expect("sound");
@@ -289,6 +325,7 @@ mod tests {
         assert_eq!(refused(&[("errors.tolerance", "some")]), "errors.tolerance");
         assert_eq!(refused(&[("retry.backoff.ms", "soon")]), "retry.backoff.ms");
         assert_eq!(refused(&[("rate.limit.bytes", "0")]), "rate.limit.bytes");
+        assert_eq!(refused(&[("transaction.boundary", "commit")]), "transaction.boundary");
         assert_eq!(refused(&[("topics", "a"), ("topics.regex", "b")]), "topics");
         assert_eq!(refused(&[("topics.regex", "(")]), "topics.regex");
         assert_eq!(refused(&[]), "topics");

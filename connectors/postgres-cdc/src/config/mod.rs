@@ -118,6 +118,8 @@ pub struct Settings {
     pub streaming: StreamingMode,
     /// Bytes of memory for such transactions.
     pub streaming_buffer_bytes: usize,
+    /// Whether the worker shows each transaction of the server whole: batches end where transactions do, as far as they can.
+    pub whole_transactions: bool,
     /// Whether a stored position that the slot cannot serve gives way to the slot's.
     pub trust_slot: bool,
 }
@@ -190,6 +192,10 @@ impl Settings {
                 _ => StreamingMode::Auto,
             },
             streaming_buffer_bytes: read.number("streaming.buffer.bytes", 64 << 10, 128 << 20)? as usize,
+            whole_transactions: read
+                .config
+                .get("transaction.boundary")
+                .is_some_and(|boundary| boundary.eq_ignore_ascii_case("connector")),
             trust_slot: matches!(read.choice("offset.mismatch.strategy")?, "trust_slot" | "trust_greater_lsn"),
         })
     }

@@ -21,6 +21,7 @@ pub fn spec() -> Spec {
         .open_prefix(OPEN_PREFIXES[2])
         .uses(Capability::Streams)
         .uses(Capability::Scratch)
+        .defines_transactions()
         .build()
 }
 

@@ -81,6 +81,10 @@ impl Stream {
         if self.position <= delivered {
             return false;
         }
+        if settings.whole_transactions && (self.is_end_due || self.transaction.is_some()) {
+            // Nothing is seen of the transaction before its end is delivered, and a position inside of it would be taken for that.
+            return self.is_end_due;
+        }
         let waited = self.clock.monotonic().saturating_sub(at) >= settings.status_interval.min(ADVANCE_PAUSE);
         waited || self.position.lsn.saturating_sub(delivered.lsn) >= ADVANCE_BYTES
     }
@@ -88,6 +92,7 @@ impl Stream {
     /// The position was delivered.
     pub fn set_delivered(&mut self) {
         self.delivered = (self.position, self.clock.monotonic());
+        self.is_end_due = false;
     }
 
     pub(super) fn keepalive(&mut self, wal_end: u64, reply: bool) {

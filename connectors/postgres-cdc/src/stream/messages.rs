@@ -121,6 +121,7 @@ impl Stream {
         }
         let last = writer.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
         // A transaction without records in this batch ends where another did already.
+        self.is_end_due = last.is_none();
         self.ends.extend(last.filter(|last| self.ends.last() != Some(last)));
         self.event = Event { lsn: end_lsn, xid: ended.xid.into(), ts_us: ended.ts_us, kind: "COMMIT" };
         self.last_commit = Some(end_lsn);

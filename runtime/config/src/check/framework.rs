@@ -224,7 +224,7 @@ fn source() -> Vec<ConfigKey> {
             EXACTLY_ONCE,
             Width::Medium,
             "Transaction Boundary",
-            "What ends a transaction: each poll, an interval, or the connector.",
+            "What is seen together: the records of a poll, those of an interval, or those of a transaction of the source, however large.",
         ),
         key(
             "transaction.boundary.interval.ms",
@@ -232,7 +232,7 @@ fn source() -> Vec<ConfigKey> {
             EXACTLY_ONCE,
             Width::Medium,
             "Transaction boundary interval",
-            "The interval, in milliseconds.",
+            "The interval, in milliseconds; one second when not set. What fills the memory for it is written earlier.",
         ),
         key(
             "offsets.storage.topic",

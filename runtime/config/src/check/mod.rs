@@ -93,6 +93,7 @@ pub fn examine(config: &Config, spec: Option<&Spec>, words: &Vocabulary) -> Exam
     if kind == ConnectorKind::Sink {
         examiner.topics();
     }
+    examiner.boundary();
     for key in spec.map(|spec| spec.keys.as_slice()).unwrap_or_default() {
         if !examiner.known.contains(&key.name) {
             examiner.key(key.clone(), true);
@@ -285,6 +286,23 @@ impl Examiner<'_> {
         let mut finding = Finding::error("config.topics", message).on("topics");
         finding.suggestion = self.misspelt("topics").or_else(|| self.misspelt("topics.regex"));
         self.out.findings.push(finding);
+    }
+
+    /// Only some sources say where transactions end.
+    fn boundary(&mut self) {
+        const KEY: &str = "transaction.boundary";
+        let asked = self.config.get(KEY).is_some_and(|value| value.eq_ignore_ascii_case("connector"));
+        let Some(spec) = self.spec.filter(|spec| asked && spec.kind == ConnectorKind::Source) else { return };
+        if spec.defines_transactions {
+            return;
+        }
+        let message = "The connector does not support connector-defined transaction boundaries with the given configuration. \
+            Please reconfigure it to use a different transaction boundary definition.";
+        if let Some(key) = self.out.keys.iter_mut().find(|key| key.definition.name == KEY) {
+            key.errors.push(message.to_owned());
+        }
+        let finding = Finding::error("config.invalid_value", message).on(KEY);
+        self.out.findings.push(finding.suggest("Use `poll`, or `interval` for larger ones."));
     }
 
     fn unknown_keys(&mut self) {

@@ -155,7 +155,10 @@ impl SourceTask {
         if let Some(readers) = &mut self.readers {
             readers.go_on(step.reader, step.done, size);
         }
-        Ok(Some(Polled { records: step.records, checkpoints, ..nothing() }))
+        // A share is no part of a transaction: each of its batches is complete in itself.
+        let transaction_ends = step.records.len().checked_sub(1).and_then(|last| u32::try_from(last).ok());
+        let transaction_ends = transaction_ends.into_iter().collect();
+        Ok(Some(Polled { records: step.records, checkpoints, transaction_ends, ..nothing() }))
     }
 
     async fn fold(&mut self, report: Vec<u8>) -> Result<Vec<Checkpoint>, ConnectorError> {

@@ -72,6 +72,7 @@ fn spec(kind: ConnectorKind, name: &str) -> Spec {
         credentials: Vec::new(),
         capabilities: Vec::new(),
         accepts: vec![Encoding::Bytes, Encoding::Json],
+        defines_transactions: false,
     }
 }
 

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use towpath_log::{
     AppendResult, Appends, Commit, CommitFuture, Committed, Error, Fetch, Fetched, Fetches, GroupOffset, GroupOffsets,
-    NewTopic, PartitionOffsets, Topic, Topics,
+    NewTopic, PartitionOffsets, Topic, Topics, TransactionFuture, TransactionalProducer, Transactions,
 };
 use towpath_model::{Batch, BatchBuilder, Form, Run, TopicPartition};
 
@@ -299,6 +299,12 @@ impl Appends for FakeLog {
             outcome
         }
         .boxed()
+    }
+}
+
+impl Transactions for FakeLog {
+    fn transactional_producer(&self, _: &str) -> TransactionFuture<Box<dyn TransactionalProducer>> {
+        std::future::ready(Err(Error::Closed("the log in memory has no transactions".into()))).boxed()
     }
 }
 

@@ -117,6 +117,7 @@ impl FakePlugins {
                 credentials: vec![],
                 capabilities: vec![],
                 accepts: vec![Encoding::Bytes],
+                defines_transactions: true,
             };
             Arc::new(FakePlugin { spec, digest: format!("{name}-1"), script: Arc::default() })
         };

@@ -33,6 +33,23 @@ async fn records_and_offsets_are_one_commit_and_the_guest_hears_of_it_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_an_interval_what_comes_in_it_is_one_commit() {
+    let rig = Rig::new().await;
+    let began = tokio::time::Instant::now();
+    let interval = [("transaction.boundary", "interval"), ("transaction.boundary.interval.ms", "60000")];
+    rig.create("s", "source", &interval).await;
+    for batch in 0..3 {
+        rig.source().poll(Poll::Records("t", values(batch..batch + 1), batch));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert!(rig.log.values("t").is_empty());
+    rig.until_written(&rig.source(), r#"commit {"lsn":2}"#).await;
+    assert!(began.elapsed() >= Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!(rig.log.values("t"), values(0..3));
+    assert_eq!(rig.status("s").tasks[0].metrics.commits_total, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn topics_are_remembered_until_they_are_reset_and_come_back_with_use() {
     let rig = Rig::new().await;
     rig.source().poll(Poll::Records("t", values(0..1), 1));

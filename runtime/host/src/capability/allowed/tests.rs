@@ -39,6 +39,7 @@ fn allowed(config: &[(&str, &str)]) -> Allowed {
         credentials: Vec::new(),
         capabilities: Vec::new(),
         accepts: Vec::new(),
+        defines_transactions: false,
     };
     Allowed::new(&spec, &config.iter().copied().collect(), false)
 }

@@ -44,7 +44,11 @@ impl Converter {
 
     /// Converts a batch. Invariant 3: each of its records is in the answer, among the dead letters, or counted.
     pub(super) async fn convert(&mut self, polled: Polled) -> Result<Ready, Halt> {
-        let Polled { records: original, checkpoints, .. } = polled;
+        let Polled { records: original, checkpoints, transaction_ends, .. } = polled;
+        let ends_transaction = match original.len().checked_sub(1) {
+            Some(last) => transaction_ends.last().is_some_and(|end| *end as usize == last),
+            None => true,
+        };
         let clock = self.task.shared.clock.clone();
         let wait = self.pace.wait(clock.monotonic());
         if !wait.is_zero() {
@@ -83,7 +87,8 @@ impl Converter {
             }
         }
         let dead_letters = self.dead_letters.as_mut().and_then(DeadLetters::take);
-        Ok(Ready { original, records: converted.records, origins: converted.origins, checkpoints, dead_letters })
+        let (records, origins) = (converted.records, converted.origins);
+        Ok(Ready { original, records, origins, checkpoints, dead_letters, ends_transaction })
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {

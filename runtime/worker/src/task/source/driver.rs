@@ -16,7 +16,7 @@ use super::haste::Haste;
 use super::machine::{Action, Event, Machine};
 use super::write::{Writer, merge_positions};
 use crate::errors::Stage;
-use crate::settings::TaskSettings;
+use crate::settings::{Boundary, TaskSettings};
 use crate::task::calls::{Call, aside, moment};
 use crate::task::retry::Retrying;
 use crate::task::{Failure, Halt, Notice, Task, Wanted, wait_of};
@@ -64,6 +64,9 @@ pub(super) struct Driver {
     /// Positions that are on their way to the guest.
     delivering: Vec<Checkpoint>,
     pause_ends: Option<Instant>,
+    /// How long what is ready gathers, and until when it does now.
+    gather: Option<Duration>,
+    gather_until: Option<Instant>,
     interrupt_at: Option<Instant>,
     keep_alive_at: Option<Instant>,
     was_behind: bool,
@@ -77,10 +80,11 @@ impl Driver {
         let wanted = task.wanted.clone();
         let ready_bytes_max = settings.batch.bytes as usize * READY_BATCHES_MAX;
         let begins = *wanted.borrow();
+        let gather = if let Boundary::Interval(interval) = settings.boundary { Some(interval) } else { None };
         Ok(Self {
-            machine: Machine::new(begins, ready_bytes_max),
+            machine: Machine::new(begins, ready_bytes_max, gather.is_some()),
             converter: Some(Converter::new(&task, &settings).await?),
-            writer: Some(Writer::new(&task, &settings)?),
+            writer: Some(Writer::new(&task, &settings).await?),
             retrying: Retrying::new(&task, settings.retry, &[Stage::Poll, Stage::Open, Stage::SourceCommit]),
             source: Some(source),
             guest: Call::default(),
@@ -91,6 +95,8 @@ impl Driver {
             positions: Vec::new(),
             delivering: Vec::new(),
             pause_ends: None,
+            gather,
+            gather_until: None,
             interrupt_at: None,
             keep_alive_at: None,
             was_behind: false,
@@ -144,6 +150,7 @@ impl Driver {
             converted = self.converting.answer() => self.converted(converted?),
             written = self.writing.answer() => self.written(written?),
             () = moment(self.pause_ends) => { self.pause_ends = None; Ok(Event::GuestPauseOver) }
+            () = moment(self.gather_until) => { self.gather_until = None; Ok(Event::GatheringOver) }
             () = moment(self.interrupt_at) => { self.interrupt_at = None; Ok(Event::InterruptDue) }
             () = moment(self.keep_alive_at) => { self.keep_alive_at = None; Ok(Event::KeepAliveDue) }
         }
@@ -184,6 +191,7 @@ impl Driver {
             }),
             Action::Convert => self.convert(),
             Action::Write => self.write(),
+            Action::Gather => self.gather_until = self.gather.map(|interval| Instant::now() + interval),
             Action::Interrupt => self.interrupt.raise(),
             Action::InterruptSoon => {
                 self.interrupt_at.get_or_insert_with(|| Instant::now() + FEEDBACK_DELAY);

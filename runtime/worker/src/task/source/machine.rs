@@ -40,6 +40,8 @@ pub(super) enum Event {
     Converted {
         bytes: usize,
     },
+    /// What is ready has gathered for as long as it may.
+    GatheringOver,
     /// Everything that the write had taken is durable; `positions` says whether there are any for the guest.
     Written {
         positions: bool,
@@ -64,6 +66,8 @@ pub(super) enum Action {
     Convert,
     /// Write everything that is ready, in order, in one commit.
     Write,
+    /// Let what is ready gather for the interval of the transaction's boundary.
+    Gather,
     /// End the guest's wait now.
     Interrupt,
     /// End the guest's wait in a little while, if it still waits then.
@@ -86,6 +90,19 @@ enum Guest {
     Closed,
 }
 
+/// Whether what is ready waits for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathering {
+    /// Nothing ever waits.
+    Off,
+    /// The first of it makes the interval begin.
+    Ready,
+    /// The interval has begun.
+    Under,
+    /// It is over.
+    Over,
+}
+
 /// The state of a source task.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
@@ -96,6 +113,7 @@ pub(super) struct Machine {
     ready: u32,
     ready_bytes: usize,
     ready_bytes_max: usize,
+    gathering: Gathering,
     writing: bool,
     /// There are durable positions that the guest does not know of.
     positions: bool,
@@ -108,8 +126,9 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A task that is not open yet; no poll begins while this many bytes or more are ready to be written.
-    pub(super) fn new(wanted: Wanted, ready_bytes_max: usize) -> Self {
+    /// A task that is not open yet; no poll begins while this many bytes or more are ready to be written. With `gathers` what is
+    /// ready waits for an interval to end before it is written, or until there is no room for more.
+    pub(super) fn new(wanted: Wanted, ready_bytes_max: usize, gathers: bool) -> Self {
         Self {
             wanted,
             guest: Guest::Opening,
@@ -118,6 +137,7 @@ impl Machine {
             ready: 0,
             ready_bytes: 0,
             ready_bytes_max,
+            gathering: if gathers { Gathering::Ready } else { Gathering::Off },
             writing: false,
             positions: false,
             interrupted: false,
@@ -169,6 +189,7 @@ impl Machine {
                 self.ready += 1;
                 self.ready_bytes += bytes;
             }
+            Event::GatheringOver => self.gathering = Gathering::Over,
             Event::Written { positions } => {
                 self.writing = false;
                 self.positions |= positions;
@@ -196,10 +217,7 @@ impl Machine {
             actions.push(Action::Convert);
         }
         if self.ready > 0 && !self.writing && !self.abandoned {
-            self.writing = true;
-            self.ready = 0;
-            self.ready_bytes = 0;
-            actions.push(Action::Write);
+            actions.extend(self.write());
         }
         match self.guest {
             Guest::Free => actions.extend(self.call()),
@@ -213,6 +231,24 @@ impl Machine {
             _ => {}
         }
         actions
+    }
+
+    /// What becomes of what is ready.
+    fn write(&mut self) -> Option<Action> {
+        let no_more = self.wanted != Wanted::Run || self.finished || self.ready_bytes >= self.ready_bytes_max;
+        match self.gathering {
+            Gathering::Ready if !no_more => {
+                self.gathering = Gathering::Under;
+                return Some(Action::Gather);
+            }
+            Gathering::Under if !no_more => return None,
+            Gathering::Over => self.gathering = Gathering::Ready,
+            _ => {}
+        }
+        self.writing = true;
+        self.ready = 0;
+        self.ready_bytes = 0;
+        Some(Action::Write)
     }
 
     /// What to call the free guest for.

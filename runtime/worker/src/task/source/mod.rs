@@ -31,6 +31,8 @@ struct Ready {
     checkpoints: Vec<Checkpoint>,
     /// Records refused on the way here.
     dead_letters: Option<Batch>,
+    /// Whether a transaction of the source ends with it, or the source stands between two of them.
+    ends_transaction: bool,
 }
 
 impl Ready {

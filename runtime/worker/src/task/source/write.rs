@@ -2,20 +2,23 @@
 //!
 //! Invariants 1, 2, 4 and 5: the commit is whole or absent; there is one at a time, so a refused one is put right and repeated
 //! before anything later is written; positions are handed on only when it is durable.
+//!
+//! With `transaction.boundary=connector` a commit ends where a transaction of the source does. What comes before its end is known
+//! goes into a transaction of the log, which takes in any amount and shows nothing of it; the offsets come last.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use towpath_log::{Commit, Error as LogError};
+use towpath_log::{Commit, Error as LogError, TransactionalProducer};
 use towpath_model::{Batch, Checkpoint, Kind, crash_point};
 
 use super::Ready;
 use super::convert::{place, position_json, refuse, without};
 use crate::creation::{Creation, KnownTopics};
 use crate::errors::{Context, DeadLetters, Origin, Stage};
-use crate::settings::TaskSettings;
+use crate::settings::{Boundary, TaskSettings};
 use crate::store;
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
@@ -24,6 +27,15 @@ use crate::task::{Failure, Halt, Task, Wanted, pause};
 
 /// Topics that one task may write to.
 const TOPICS_MAX: usize = 10_000;
+
+/// What a write is of what its readers are to see together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// All of it: it is seen at once, and the positions after it count.
+    Whole,
+    /// A part.
+    Part,
+}
 
 /// Writes batches in the order in which they come.
 pub(super) struct Writer {
@@ -35,12 +47,30 @@ pub(super) struct Writer {
     dead_letters: Option<DeadLetters>,
     retrying: Retrying,
     wanted: watch::Receiver<Wanted>,
+    /// Writes what is to be seen together and is more than one commit.
+    transactions: Option<Box<dyn TransactionalProducer>>,
+    /// Positions after what is written of the open transaction; they count when it ends.
+    pending: Vec<Checkpoint>,
+    /// A transaction is open.
+    open: bool,
 }
 
 impl Writer {
-    pub(super) fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
+    /// Where transactions of the source are to be seen whole, what an earlier start of the task left of one is aborted.
+    pub(super) async fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
         let creation = Creation::new(&task.config).map_err(|error| Failure::config(&error.key, &error.reason))?;
+        let transactions = match settings.boundary {
+            Boundary::Connector => {
+                let id = format!("connect-{}", task.id);
+                let begun = task.shared.log.transactional_producer(&id).await;
+                Some(begun.map_err(|error| Failure::log("beginning transactions", &error))?)
+            }
+            Boundary::Poll | Boundary::Interval(_) => None,
+        };
         Ok(Self {
+            transactions,
+            pending: Vec::new(),
+            open: false,
             creation,
             known: KnownTopics::default(),
             used: UsedTopics::default(),
@@ -52,18 +82,42 @@ impl Writer {
         })
     }
 
-    /// Writes the batches and returns the positions after the last of them, now durable.
+    /// Writes the batches and returns the positions that are durable with them: those after the last, or after the last whole
+    /// transaction where these are to be seen together.
     pub(super) async fn write(&mut self, mut batches: Vec<Ready>) -> Result<Vec<Checkpoint>, Halt> {
-        let mut durable = Vec::new();
-        // A record that the log refuses is found by writing its batch alone.
-        let mut alone = false;
         for batch in &batches {
             self.check(batch)?;
         }
+        if self.transactions.is_none() {
+            return self.write_all(batches, Scope::Whole).await;
+        }
+        let whole = batches.iter().rposition(|batch| batch.ends_transaction).map_or(0, |last| last + 1);
+        let rest = batches.split_off(whole);
+        let durable = match batches.is_empty() {
+            true => Vec::new(),
+            false => self.write_whole(batches).await?,
+        };
+        self.write_all(rest, Scope::Part).await?;
+        Ok(durable)
+    }
+
+    /// Writes batches after which a transaction of the source ends.
+    async fn write_whole(&mut self, batches: Vec<Ready>) -> Result<Vec<Checkpoint>, Halt> {
+        if !self.open {
+            return self.write_all(batches, Scope::Whole).await;
+        }
+        self.write_all(batches, Scope::Part).await?;
+        self.end_transaction().await
+    }
+
+    async fn write_all(&mut self, mut batches: Vec<Ready>, scope: Scope) -> Result<Vec<Checkpoint>, Halt> {
+        let mut durable = Vec::new();
+        // A record that the log refuses is found by writing its batch alone.
+        let mut alone = false;
         while !batches.is_empty() {
             let together = if alone { 1 } else { batches.len() };
             let stretch = batches.get(..together).unwrap_or_default();
-            match self.attempt(stretch).await {
+            match self.attempt(stretch, scope).await {
                 Ok(positions) => {
                     merge_positions(&mut durable, positions);
                     batches.drain(..together);
@@ -85,7 +139,8 @@ impl Writer {
         Ok(durable)
     }
 
-    async fn attempt(&mut self, batches: &[Ready]) -> Result<Vec<Checkpoint>, LogError> {
+    /// Writes batches, and their positions unless these have to wait for the end of a transaction.
+    async fn attempt(&mut self, batches: &[Ready], scope: Scope) -> Result<Vec<Checkpoint>, LogError> {
         let mut positions = Vec::new();
         let mut records: Vec<Batch> = Vec::with_capacity(batches.len() + 1);
         let (mut count, mut bytes, mut dead) = (0, 0, 0);
@@ -102,20 +157,61 @@ impl Writer {
             merge_positions(&mut positions, batch.checkpoints.clone());
         }
         let idle_advance = records.is_empty();
-        records.extend(store::offset_records(&self.task.shared.offsets_topic, &self.task.id.connector, &positions));
-        if records.is_empty() {
-            return Ok(positions);
+        if scope == Scope::Whole {
+            records.extend(self.offset_records(&positions));
         }
-        crash_point(if idle_advance { "source.idle_advance" } else { "source.before_commit" });
-        let clock = &self.task.shared.clock;
+        let clock = self.task.shared.clock.clone();
         let began = clock.monotonic();
-        let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
-        self.task.shared.log.commit_atomic(commit).await?;
-        crash_point("source.after_commit");
-        let took = clock.monotonic().saturating_sub(began);
-        self.count(count, bytes, dead, took);
+        if !records.is_empty() {
+            crash_point(if idle_advance { "source.idle_advance" } else { "source.before_commit" });
+            let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
+            match (&mut self.transactions, scope) {
+                (Some(transactions), Scope::Part) => {
+                    transactions.write(commit).await?;
+                    self.open = true;
+                }
+                _ => _ = self.task.shared.log.commit_atomic(commit).await?,
+            }
+            crash_point("source.after_commit");
+        }
+        self.count(count, bytes, dead, clock.monotonic().saturating_sub(began));
+        match scope {
+            Scope::Whole => {
+                self.task.shared.offsets.durable(&self.task.id.connector, &positions);
+                Ok(positions)
+            }
+            Scope::Part => {
+                merge_positions(&mut self.pending, positions);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Shows the open transaction, with the positions after it.
+    async fn end_transaction(&mut self) -> Result<Vec<Checkpoint>, Halt> {
+        let positions = std::mem::take(&mut self.pending);
+        loop {
+            let records = self.offset_records(&positions).into_iter().collect();
+            let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
+            let Some(transactions) = &mut self.transactions else { return Ok(positions) };
+            let ended = match transactions.write(commit).await {
+                Ok(_) => transactions.commit().await,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(()) => break,
+                Err(error) if error.kind() == Kind::Retry => self.repeat(&error).await?,
+                Err(error) => return Err(Failure::log("ending a transaction", &error).into()),
+            }
+        }
+        self.open = false;
+        self.retrying.worked();
         self.task.shared.offsets.durable(&self.task.id.connector, &positions);
         Ok(positions)
+    }
+
+    fn offset_records(&self, positions: &[Checkpoint]) -> Option<Batch> {
+        store::offset_records(&self.task.shared.offsets_topic, &self.task.id.connector, positions)
     }
 
     /// What a connector may not do, whatever it says: write into the worker's own topics, make topics or positions without end.

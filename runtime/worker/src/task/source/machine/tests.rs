@@ -10,7 +10,7 @@ const LAST: Event = Event::Polled { something: true, progress: Progress::Idle };
 const NOTHING: Event = Event::Polled { something: false, progress: Progress::Idle };
 
 fn open() -> Machine {
-    let mut machine = Machine::new(Wanted::Run, 100);
+    let mut machine = Machine::new(Wanted::Run, 100, false);
     assert_eq!(machine.begin(), Action::Open);
     assert_eq!(machine.on(Event::Opened), [Action::Poll]);
     machine
@@ -47,6 +47,31 @@ fn two_batches_at_most_wait_for_conversion() {
     assert_eq!(machine.on(SOMETHING), [Action::Convert, Action::Poll]);
     assert_eq!(machine.on(SOMETHING), []);
     assert_eq!(machine.on(Event::Converted { bytes: 1 }), [Action::Convert, Action::Write, Action::Poll]);
+}
+
+#[test]
+fn what_is_ready_gathers_for_its_interval_or_until_there_is_no_room_or_no_time() {
+    let mut machine = Machine::new(Wanted::Run, 100, true);
+    machine.on(Event::Opened);
+    machine.on(SOMETHING);
+    assert_eq!(machine.on(Event::Converted { bytes: 10 }), [Action::Gather]);
+    machine.on(SOMETHING);
+    assert_eq!(machine.on(Event::Converted { bytes: 10 }), [], "the interval has begun");
+    assert_eq!(machine.on(Event::GatheringOver), [Action::Write]);
+    machine.on(SOMETHING);
+    machine.on(Event::Written { positions: true });
+    let next = machine.on(Event::Converted { bytes: 10 });
+    assert!(next.contains(&Action::Gather), "the next one begins with its first batch: {next:?}");
+    machine.on(SOMETHING);
+    let full = machine.on(Event::Converted { bytes: 90 });
+    assert!(full.contains(&Action::Write), "there is no room for more: {full:?}");
+    machine.on(Event::Acknowledged);
+    machine.on(SOMETHING);
+    machine.on(Event::Written { positions: false });
+    let next = machine.on(Event::Converted { bytes: 10 });
+    assert!(!next.contains(&Action::Write), "{next:?}");
+    let stopped = machine.on(Event::Wanted(Wanted::Stop));
+    assert!(stopped.contains(&Action::Write), "{stopped:?}");
 }
 
 #[test]
@@ -90,7 +115,7 @@ fn positions_that_could_not_be_handed_over_are_handed_over_later() {
 
 #[test]
 fn an_open_that_failed_is_repeated() {
-    let mut machine = Machine::new(Wanted::Run, 100);
+    let mut machine = Machine::new(Wanted::Run, 100, false);
     assert_eq!(machine.on(Event::GuestFailed), []);
     assert_eq!(machine.on(Event::GuestPauseOver), [Action::Open]);
     assert_eq!(machine.on(Event::Opened), [Action::Poll]);
@@ -182,6 +207,7 @@ impl Model {
                     }
                 }
                 Action::Convert => "convert",
+                Action::Gather => "gather",
                 Action::Write => {
                     self.writing = self.converted;
                     "write"
@@ -204,9 +230,10 @@ proptest! {
 
     #[test]
     fn in_any_order_calls_never_overlap_and_stopping_makes_everything_durable(
-        choices in proptest::collection::vec((0..10u8, any::<bool>()), 0..200),
+        gathers in any::<bool>(),
+        choices in proptest::collection::vec((0..11u8, any::<bool>()), 0..200),
     ) {
-        let mut machine = Machine::new(Wanted::Run, 250);
+        let mut machine = Machine::new(Wanted::Run, 250, gathers);
         let mut model = Model::default();
         model.perform(vec![machine.begin()]);
         for (choice, flag) in choices {
@@ -254,6 +281,7 @@ fn next(model: &mut Model, choice: u8, flag: bool) -> Option<Event> {
         6 => Event::Wanted(if flag { Wanted::Run } else { Wanted::Pause }),
         7 => Event::KeepAliveDue,
         8 => Event::InterruptDue,
+        10 if ends("gather") => Event::GatheringOver,
         9 if flag && ends("poll") => {
             model.paused = true;
             Event::GuestFailed
