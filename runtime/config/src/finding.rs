@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use towpath_model::passwords;
 
 use crate::document::Place;
 
 /// Whether a configuration with this finding is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Refused.
@@ -34,7 +34,7 @@ impl Severity {
 }
 
 /// One thing that the user should know, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// A stable code, such as `config.unknown_key`.
     pub code: Cow<'static, str>,
@@ -55,7 +55,7 @@ pub struct Finding {
     /// What to do, in a sentence.
     pub suggestion: Option<String>,
     /// Of an error: the world outside is at fault, and it may pass. A worker starts the connector all the same, and waits.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passing: bool,
 }
 

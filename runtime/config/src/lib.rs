@@ -30,5 +30,8 @@ pub use finding::{Finding, Severity};
 pub use folder::{Folder, Reading};
 pub use plan::{Applied, Step, plan};
 pub use reach::{Files, out_of_reach};
-pub use secrets::{Policy, ResolveError, Resolved, SecretStore, has_reference, resolve, withhold_literals};
+pub use secrets::{
+    Answers, Policy, Providers, Question, ResolveError, Resolved, SecretStore, has_reference, questions, resolve,
+    withhold_literals,
+};
 pub use watch::{Watch, WatchOptions};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_config::{
-    Document, Finding, Policy, Resolved, Severity, Vocabulary, check, normalise, out_of_reach, resolve,
+    Answers, Document, Finding, Policy, ResolveError, Resolved, Severity, Vocabulary, check, normalise, out_of_reach,
 };
 use towpath_convert::{SinkPath, SourcePath, Unconnected, check_predicates, plugin_transforms};
 use towpath_log::check_topic_name;
@@ -81,7 +81,7 @@ impl Checker {
         let spec = plugin.spec();
         let place = |fault: Fault| placed(fault, document, Some(spec));
         let config = normalise(&document.config, spec);
-        let resolved = match resolve(&config, spec, policy, self.secrets.store.as_deref(), &*self.secrets.env) {
+        let resolved = match self.resolve(&config, spec, policy, reach).await {
             Ok(resolved) => resolved,
             Err(errors) => {
                 let faults = errors.into_iter().map(|error| unresolved(error, reach));
@@ -105,6 +105,20 @@ impl Checker {
         let findings = faults.into_iter().map(|fault| place(hidden(fault, &resolved.redactor))).collect();
         let trace = traces.first().map(|trace| resolved.redactor.redact(trace).into_owned());
         Inspection { findings, resolved: Some(resolved), trace }
+    }
+
+    /// The configuration with its references resolved. Where nothing is reached, no command is asked either.
+    async fn resolve(
+        &self,
+        config: &Config,
+        spec: &Spec,
+        policy: &Policy,
+        reach: Reach,
+    ) -> Result<Resolved, Vec<ResolveError>> {
+        match reach {
+            Reach::Online(_) => self.secrets.resolve(config, spec, policy).await,
+            Reach::Offline => self.secrets.resolve_with(config, spec, policy, &Answers::new()),
+        }
     }
 
     /// What the worker itself makes of a configuration before the plugin sees it. Values that are references are passed over.
@@ -232,9 +246,9 @@ fn hidden(fault: Fault, redactor: &Redactor) -> Fault {
     Fault { reason: Reason { code, message: clean(message), remedy: remedy.map(clean) }, ..fault }
 }
 
-/// A file or variable may well appear later, and need not be there where a folder is only checked.
-fn unresolved(error: towpath_config::ResolveError, reach: Reach) -> Fault {
-    let appears = matches!(error.code, "config.secret_missing" | "config.secret_unreadable");
+/// A file, a variable or what a command knows may well appear later, and need not be there where a folder is only checked.
+fn unresolved(error: ResolveError, reach: Reach) -> Fault {
+    let appears = matches!(error.code, "config.secret_missing" | "config.secret_unreadable" | "config.secret_command");
     let reason = Reason::coded(error.code, error.reason);
     match (appears, reach) {
         (true, Reach::Offline) => Fault::warning(error.key, reason),

@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_config::{Files, Policy, SecretStore};
+use async_trait::async_trait;
+use futures::future::join_all;
+use towpath_config::{Answers, Files, Policy, Providers, ResolveError, Resolved, SecretStore, questions, resolve};
 use towpath_convert::{SchemaRegistries, Unconnected};
+use towpath_model::{Config, Spec};
 
 use crate::answers::Owner;
 
@@ -49,6 +52,16 @@ impl Default for WorkerConfig {
 /// Reads a variable of the environment.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Runs the commands that give secrets.
+#[async_trait]
+pub trait SecretCommands: Send + Sync {
+    /// What the command of this name answers to an argument. It is bounded in time; dropping the call ends it.
+    ///
+    /// # Errors
+    /// Why there is no secret, in a sentence that shows none.
+    async fn ask(&self, command: &str, argument: &str) -> std::result::Result<String, String>;
+}
+
 /// Where references to secrets lead.
 #[derive(Clone)]
 pub struct Secrets {
@@ -58,9 +71,47 @@ pub struct Secrets {
     pub api_policy: Policy,
     /// Reads the environment.
     pub env: Environment,
+    /// Runs commands; none where there are none.
+    pub commands: Option<Arc<dyn SecretCommands>>,
 }
 
 impl Secrets {
+    /// A configuration with its references resolved; commands are asked now, all at once.
+    ///
+    /// # Errors
+    /// All references that cannot be resolved or are not allowed.
+    pub(crate) async fn resolve(
+        &self,
+        config: &Config,
+        spec: &Spec,
+        policy: &Policy,
+    ) -> std::result::Result<Resolved, Vec<ResolveError>> {
+        let asked = questions(config, policy).into_iter().map(|question| async {
+            let (command, argument) = &question;
+            let answer = match &self.commands {
+                Some(commands) => commands.ask(command, argument).await,
+                None => Err("the worker knows no commands".to_owned()),
+            };
+            (question, answer)
+        });
+        let answers = join_all(asked).await.into_iter().collect();
+        self.resolve_with(config, spec, policy, &answers)
+    }
+
+    /// The same with what commands have answered already.
+    ///
+    /// # Errors
+    /// As those of [`resolve`](Self::resolve).
+    pub(crate) fn resolve_with(
+        &self,
+        config: &Config,
+        spec: &Spec,
+        policy: &Policy,
+        answers: &Answers,
+    ) -> std::result::Result<Resolved, Vec<ResolveError>> {
+        resolve(config, spec, policy, Providers { store: self.store.as_deref(), env: &*self.env, answers })
+    }
+
     /// What references of a configuration may point at. A folder's files are the operator's own.
     pub(crate) fn policy(&self, owner: &Owner) -> &Policy {
         match owner {
@@ -73,8 +124,9 @@ impl Secrets {
 impl Default for Secrets {
     /// No store, nothing allowed over REST, the process's environment.
     fn default() -> Self {
-        let api_policy = Policy::Allowed { env: Vec::new(), paths: Vec::new(), files: Files::default() };
-        Self { store: None, api_policy, env: Arc::new(|name| std::env::var(name).ok()) }
+        let (env, paths, commands) = (Vec::new(), Vec::new(), Vec::new());
+        let api_policy = Policy::Allowed { env, paths, commands, files: Files::default() };
+        Self { store: None, api_policy, env: Arc::new(|name| std::env::var(name).ok()), commands: None }
     }
 }
 

@@ -40,7 +40,7 @@ pub use answers::{
     ValidatedKey, Validation,
 };
 pub use checker::{Checker, Inspection, Reach};
-pub use config::{Environment, InternalTopics, Limits, Restarts, Secrets, WorkerConfig};
+pub use config::{Environment, InternalTopics, Limits, Restarts, SecretCommands, Secrets, WorkerConfig};
 pub use error::{Error, Result};
 pub use folder::Applied;
 pub use handle::Handle;

@@ -4,7 +4,7 @@
 //! offsets of its consumer group and must lie in topics that exist. The texts of refusals are Connect's.
 
 use serde_json::{Map, Value};
-use towpath_config::{Policy, normalise, resolve};
+use towpath_config::{Policy, normalise};
 use towpath_log::{GroupOffset, LogEngine};
 use towpath_model::{Checkpoint, Config, ConnectorKind, ConnectorName, Plugin, TopicPartition};
 
@@ -82,7 +82,7 @@ impl Positions {
             return Ok(());
         }
         let config = normalise(config, plugin.spec());
-        let resolved = resolve(&config, plugin.spec(), policy, secrets.store.as_deref(), &*secrets.env);
+        let resolved = secrets.resolve(&config, plugin.spec(), policy).await;
         let resolved = resolved.map_err(|errors| {
             let reasons: Vec<_> = errors.iter().map(ToString::to_string).collect();
             Error::BadRequest(format!("The offsets cannot be checked: {}", reasons.join("; ")))

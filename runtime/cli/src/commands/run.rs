@@ -23,7 +23,7 @@ use crate::failure::{Failure, Fault, Result};
 use crate::logging::Loggers;
 use crate::output::print;
 use crate::screen::Screen;
-use crate::{kafka, logging, plugins, registry, rest};
+use crate::{kafka, logging, plugins, registry, rest, secret_commands};
 
 mod folder;
 mod live;
@@ -52,6 +52,11 @@ pub(crate) struct Arguments {
     /// Files and folders that configurations coming over REST may refer to.
     #[arg(long, env = "TOWPATH_API_PATHS", value_name = "PATH,…", value_delimiter = ',')]
     api_paths: Vec<PathBuf>,
+    /// Commands of --secret-command that configurations coming over REST may refer to.
+    #[arg(long, env = "TOWPATH_API_SECRET_COMMANDS", value_name = "NAME,…", value_delimiter = ',')]
+    api_secret_commands: Vec<String>,
+    #[command(flatten)]
+    secret_commands: secret_commands::Options,
     /// Files and folders that connectors configured over REST may read and write [default: the system's folder for temporary files].
     #[arg(long, env = "TOWPATH_API_FILES", value_name = "PATH,…", value_delimiter = ',')]
     api_files: Option<Vec<PathBuf>>,

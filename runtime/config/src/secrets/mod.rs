@@ -1,14 +1,15 @@
 //! References to secrets, where they may point, and the store of literals that came over REST.
 //!
-//! A reference stands in a value as `${env:X}`, `${file:/path:key}`, `${dir:/path:file}` or `${secret:connector:key}`, as
-//! with Kafka's config providers. It is resolved just before a task starts; everything stored or shown holds references.
+//! A reference stands in a value as `${env:X}`, `${file:/path:key}`, `${dir:/path:file}`, `${exec:command:argument}` or
+//! `${secret:connector:key}`, as with Kafka's config providers. It is resolved just before a task starts; everything stored or shown
+//! holds references. Commands take time, so whoever resolves asks them before and brings their answers along.
 
 mod properties;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,8 @@ pub enum Policy {
         env: Vec<String>,
         /// Files and folders.
         paths: Vec<PathBuf>,
+        /// Commands.
+        commands: Vec<String>,
         /// Files that a connector may read and write.
         files: Files,
     },
@@ -60,6 +63,25 @@ pub struct Resolved {
     pub redactor: Redactor,
     /// The files that were read, to be watched.
     pub files: Vec<PathBuf>,
+    /// What commands had answered.
+    pub answers: Answers,
+}
+
+/// What a reference asks of a command: the name by which the operator knows the command, and the argument.
+pub type Question = (String, String);
+
+/// What commands answered: the secret, or why there is none.
+pub type Answers = BTreeMap<Question, Result<String, String>>;
+
+/// Where references lead.
+#[derive(Clone, Copy)]
+pub struct Providers<'a> {
+    /// The store of literals.
+    pub store: Option<&'a SecretStore>,
+    /// Reads the environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// What the commands answered that [`questions`] named.
+    pub answers: &'a Answers,
 }
 
 impl std::fmt::Debug for Resolved {
@@ -68,7 +90,7 @@ impl std::fmt::Debug for Resolved {
     }
 }
 
-const PROVIDERS: [&str; 4] = ["env", "file", "dir", "secret"];
+const PROVIDERS: [&str; 5] = ["env", "file", "dir", "exec", "secret"];
 
 /// A reference in a value.
 #[derive(Debug, PartialEq)]
@@ -109,8 +131,39 @@ pub fn has_reference(value: &str) -> bool {
     false
 }
 
-/// Resolves every `${env:X}`, `${file:/path:key}`, `${dir:/path:file}` and `${secret:connector:key}` of `config`.
-/// `env` reads the environment; `spec` says which keys are secret, and all that is secret is known to the redactor of the answer.
+/// What the references of a configuration ask of commands, as far as the policy lets them.
+pub fn questions(config: &Config, policy: &Policy) -> BTreeSet<Question> {
+    let mut questions = BTreeSet::new();
+    for (_, value) in config.iter() {
+        let mut rest = value;
+        while let Some((reference, after)) = next_reference(rest) {
+            if let Some((command, argument)) =
+                (reference.provider == "exec").then(|| question(reference.target)).flatten()
+                && policy.allows_command(command)
+            {
+                questions.insert((command.to_owned(), argument.to_owned()));
+            }
+            rest = after;
+        }
+    }
+    questions
+}
+
+fn question(target: &str) -> Option<(&str, &str)> {
+    target.split_once(':').filter(|(command, _)| !command.is_empty())
+}
+
+impl Policy {
+    fn allows_command(&self, command: &str) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Allowed { commands, .. } => commands.iter().any(|allowed| allowed == command),
+        }
+    }
+}
+
+/// Resolves every `${env:X}`, `${file:/path:key}`, `${dir:/path:file}`, `${exec:command:argument}` and `${secret:connector:key}` of
+/// `config`. `spec` says which keys are secret, and all that is secret is known to the redactor of the answer.
 ///
 /// # Errors
 /// All references that cannot be resolved or are not allowed.
@@ -118,11 +171,15 @@ pub fn resolve(
     config: &Config,
     spec: &Spec,
     policy: &Policy,
-    store: Option<&SecretStore>,
-    env: &dyn Fn(&str) -> Option<String>,
+    providers: Providers<'_>,
 ) -> Result<Resolved, Vec<ResolveError>> {
-    let mut resolver = Resolver { connector: config.get("name"), policy, store, env, files: BTreeSet::new() };
-    let mut resolved = Resolved { config: Config::default(), redactor: Redactor::default(), files: Vec::new() };
+    let mut resolver = Resolver { connector: config.get("name"), policy, providers, files: BTreeSet::new() };
+    let mut resolved = Resolved {
+        config: Config::default(),
+        redactor: Redactor::default(),
+        files: Vec::new(),
+        answers: providers.answers.clone(),
+    };
     let mut errors = Vec::new();
     for (key, value) in config.iter() {
         let plain = is_plain(spec, key, value);
@@ -141,8 +198,7 @@ type Fault = (&'static str, String);
 struct Resolver<'a> {
     connector: Option<&'a str>,
     policy: &'a Policy,
-    store: Option<&'a SecretStore>,
-    env: &'a dyn Fn(&str) -> Option<String>,
+    providers: Providers<'a>,
     files: BTreeSet<PathBuf>,
 }
 
@@ -175,6 +231,7 @@ impl Resolver<'_> {
         match provider {
             "env" => self.variable(target),
             "secret" => self.stored(target),
+            "exec" => self.answer(target),
             _ => {
                 let (path, name) = target.rsplit_once(':').ok_or_else(|| {
                     let reason = format!("${{{provider}:{target}}} names no key; write ${{{provider}:/path:key}}");
@@ -206,7 +263,25 @@ impl Resolver<'_> {
                 return Err(denied(format!("the environment variable {name}")));
             }
         }
-        (self.env)(name).ok_or_else(|| ("config.secret_missing", format!("the environment variable {name} is not set")))
+        (self.providers.env)(name)
+            .ok_or_else(|| ("config.secret_missing", format!("the environment variable {name} is not set")))
+    }
+
+    fn answer(&self, target: &str) -> Result<String, Fault> {
+        let (command, argument) = question(target).ok_or_else(|| {
+            let reason = format!("${{exec:{target}}} names no argument; write ${{exec:command:argument}}");
+            ("config.secret_malformed", reason)
+        })?;
+        if !self.policy.allows_command(command) {
+            return Err(denied(format!("the command {command}")));
+        }
+        match self.providers.answers.get(&(command.to_owned(), argument.to_owned())) {
+            Some(Ok(secret)) => Ok(secret.clone()),
+            Some(Err(reason)) => {
+                Err(("config.secret_command", format!("the command {command} gave no secret: {reason}")))
+            }
+            None => Err(("config.secret_command", format!("the command {command} was not asked"))),
+        }
     }
 
     fn stored(&self, target: &str) -> Result<String, Fault> {
@@ -214,7 +289,7 @@ impl Resolver<'_> {
         if matches!(self.policy, Policy::Allowed { .. }) && self.connector != Some(connector) {
             return Err(denied(format!("a secret of the connector {connector}")));
         }
-        let found = self.store.and_then(|store| store.get(connector, key));
+        let found = self.providers.store.and_then(|store| store.get(connector, key));
         found.ok_or_else(|| {
             ("config.secret_missing", format!("no secret is stored for {key} of the connector {connector}"))
         })

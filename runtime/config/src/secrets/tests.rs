@@ -38,6 +38,7 @@ fn spec(plain: &[&str], secret: &[&str]) -> Spec {
         credentials: Vec::new(),
         capabilities: Vec::new(),
         accepts: Vec::new(),
+        defines_transactions: false,
     }
 }
 
@@ -45,8 +46,17 @@ fn env(name: &str) -> Option<String> {
     (name == "PGPASSWORD").then(|| "hunter22".to_owned())
 }
 
+fn providers(store: Option<&SecretStore>) -> Providers<'_> {
+    static ANSWERS: std::sync::LazyLock<Answers> = std::sync::LazyLock::new(|| {
+        let question = |argument: &str| ("vault".to_owned(), argument.to_owned());
+        let sealed = Err("it ended with 2: the vault is sealed".to_owned());
+        [(question("db:password"), Ok("fr0m the vault".to_owned())), (question("sealed"), sealed)].into()
+    });
+    Providers { store, env: &env, answers: &ANSWERS }
+}
+
 fn resolved(value: &str, policy: &Policy) -> Result<String, &'static str> {
-    match resolve(&config(value), &spec(&["k"], &[]), policy, None, &env) {
+    match resolve(&config(value), &spec(&["k"], &[]), policy, providers(None)) {
         Ok(resolved) => Ok(resolved.config.get("k").expect("it is set").to_owned()),
         Err(errors) => Err(errors[0].code),
     }
@@ -70,6 +80,9 @@ fn references_are_resolved_wherever_they_stand() {
         ("a ${env:PGPASSWORD} b ${env:PGPASSWORD}".to_owned(), Ok("a hunter22 b hunter22")),
         (format!("${{file:{path}/db.properties:password}}"), Ok("s3cr3t")),
         (format!("${{dir:{path}/mounted:token}}"), Ok("abc def")),
+        ("${exec:vault:db:password}".to_owned(), Ok("fr0m the vault")),
+        ("${exec:vault:sealed}".to_owned(), Err("config.secret_command")),
+        ("${exec:vault}".to_owned(), Err("config.secret_malformed")),
         ("${topic}/${env}/$${".to_owned(), Ok("${topic}/${env}/$${")),
         ("${timestamp:yyyy}".to_owned(), Ok("${timestamp:yyyy}")),
         ("${evn:PGPASSWORD}".to_owned(), Err("config.secret_provider")),
@@ -88,7 +101,7 @@ fn files_that_were_read_are_listed() {
     let folder = folder();
     let file = folder.path().join("db.properties");
     let value = format!("${{file:{0}:user}} ${{file:{0}:password}}", file.display());
-    let resolved = resolve(&config(&value), &spec(&["k"], &[]), &Policy::Trusted, None, &env).expect("resolved");
+    let resolved = resolve(&config(&value), &spec(&["k"], &[]), &Policy::Trusted, providers(None)).expect("resolved");
     assert_eq!(resolved.files, [file]);
     assert_eq!(resolved.redactor.redact("login failed for s3cr3t"), "login failed for [hidden]");
     assert!(!format!("{resolved:?}").contains("s3cr3t"));
@@ -103,6 +116,7 @@ fn configurations_over_rest_reach_only_what_is_allowed() {
     let policy = Policy::Allowed {
         env: vec!["PG*".into()],
         paths: vec![folder.path().join("mounted")],
+        commands: vec!["vault".into()],
         files: Files::default(),
     };
     for (value, expected) in [
@@ -112,11 +126,34 @@ fn configurations_over_rest_reach_only_what_is_allowed() {
         (format!("${{file:{path}/db.properties:password}}"), Err("config.secret_denied")),
         (format!("${{file:{path}/mounted/../db.properties:password}}"), Err("config.secret_denied")),
         (format!("${{file:{path}/mounted/link:password}}"), Err("config.secret_denied")),
+        ("${exec:vault:db:password}".to_owned(), Ok("fr0m the vault")),
+        ("${exec:pass:db}".to_owned(), Err("config.secret_denied")),
         ("${secret:other:k}".to_owned(), Err("config.secret_denied")),
         ("${secret:c:k}".to_owned(), Err("config.secret_missing")),
     ] {
         assert_eq!(resolved(&value, &policy).as_deref(), expected.as_deref(), "{value}");
     }
+}
+
+#[test]
+fn commands_are_asked_once_and_only_where_that_is_allowed() {
+    let mut config = config("${exec:vault:a} ${exec:pass:b} ${exec:vault:a}");
+    config.set("l", "${exec:vault} ${env:X} ${exec:vault:c}");
+    let asked = |policy: &Policy| {
+        questions(&config, policy)
+            .into_iter()
+            .map(|(command, argument)| format!("{command} {argument}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&Policy::Trusted), ["pass b", "vault a", "vault c"]);
+    let allowed = |commands: &[&str]| Policy::Allowed {
+        env: vec![],
+        paths: vec![],
+        commands: commands.iter().map(|command| (*command).to_owned()).collect(),
+        files: Files::default(),
+    };
+    assert_eq!(asked(&allowed(&["pass"])), ["pass b"]);
+    assert!(asked(&allowed(&[])).is_empty());
 }
 
 #[test]
@@ -145,7 +182,8 @@ fn what_is_no_secret_stays_readable() {
     let hidden = |key: &str, value: &str| {
         let config = [("name", "c"), (key, value)].into_iter().collect();
         let env = |name: &str| Some(format!("value-of-{name}"));
-        let resolved = resolve(&config, &spec, &Policy::Trusted, None, &env).expect("resolved");
+        let resolved =
+            resolve(&config, &spec, &Policy::Trusted, Providers { env: &env, ..providers(None) }).expect("resolved");
         let text = resolved.config.get(key).expect("set").to_owned();
         resolved.redactor.redact(&text).into_owned()
     };
@@ -174,6 +212,6 @@ fn literals_leave_their_place_to_references_and_passwords_in_urls_too() {
     withhold_literals("c", &mut config, &spec, &store).expect("stored");
     assert_eq!(config.get("database.password"), Some("${secret:c:database.password}"));
     assert_eq!(config.get("http.url"), Some("https://u:${secret:c:http.url:password}@h/x"));
-    let resolved = resolve(&config, &spec, &Policy::Trusted, Some(&store), &env).expect("resolved");
+    let resolved = resolve(&config, &spec, &Policy::Trusted, providers(Some(&store))).expect("resolved");
     assert_eq!(resolved.config, given.into_iter().collect());
 }

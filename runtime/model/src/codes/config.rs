@@ -90,16 +90,22 @@ pub(super) const CODES: &[Code] = &[
         "A connector is written as `key: value` lines.",
     ),
     code(
+        "config.secret_command",
+        Environment,
+        "A command that was asked for a secret is not known to the worker, or gave none.",
+        "Name it when the worker starts: --secret-command NAME=PROGRAM. Call the program with the argument by hand, and look at what it prints and how it ends.",
+    ),
+    code(
         "config.secret_denied",
         Input,
-        "A configuration that came over REST refers to a variable or file that it may not use.",
-        "Allow it when the worker starts: --api-env, --api-paths.",
+        "A configuration that came over REST refers to a variable, file or command that it may not use.",
+        "Allow it when the worker starts: --api-env, --api-paths, --api-secret-commands.",
     ),
     code(
         "config.secret_malformed",
         Input,
         "A reference to a secret lacks a part.",
-        "Write ${file:/path:key} or ${dir:/path:file}.",
+        "Write ${file:/path:key}, ${dir:/path:file} or ${exec:command:argument}.",
     ),
     code(
         "config.secret_missing",
@@ -111,7 +117,7 @@ pub(super) const CODES: &[Code] = &[
         "config.secret_provider",
         Input,
         "A reference names no provider of secrets.",
-        "There are env, file, dir and secret.",
+        "There are env, file, dir, exec and secret.",
     ),
     code(
         "config.secret_store",

@@ -170,7 +170,7 @@ impl Supervisor {
         let mut changed = Vec::new();
         for connector in self.connectors.values().filter(|connector| !connector.deleting && !connector.is_stopped()) {
             let Some(planned) = &connector.planned else { continue };
-            let resolved = start::resolved(&connector.stored, planned.plugin.spec(), &self.config.secrets);
+            let resolved = start::resolved(&connector.stored, planned, &self.config.secrets);
             // A secret that cannot be read at the moment is no reason to stop what runs.
             if resolved.is_some_and(|resolved| resolved.config != planned.resolved) && connector.machine.is_planned() {
                 changed.push(connector.name.clone());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use towpath_config::{Document, Finding, Resolved, Severity, normalise, resolve};
+use towpath_config::{Answers, Document, Finding, Resolved, Severity, normalise};
 use towpath_model::{Coded, Config, ConnectorError, Gravity, Kind, Plugin, Plugins, Reason, Redactor, Spec};
 
 use super::machine::Fault;
@@ -27,6 +27,8 @@ pub(super) struct Planned {
     pub(super) resolved: Config,
     /// Files that secrets were read from.
     pub(super) files: Vec<std::path::PathBuf>,
+    /// What commands had answered.
+    pub(super) answers: Answers,
 }
 
 /// Why there is no plan: what the machine acts upon, and what users are told.
@@ -52,10 +54,11 @@ impl Unplanned {
     }
 }
 
-/// What a connector's configuration resolves to now, if all of its references lead somewhere.
-pub(super) fn resolved(stored: &Stored, spec: &Spec, secrets: &Secrets) -> Option<Resolved> {
+/// What a connector's configuration resolves to now, if all of its references lead somewhere. Commands are asked for a plan alone.
+pub(super) fn resolved(stored: &Stored, planned: &Planned, secrets: &Secrets) -> Option<Resolved> {
+    let spec = planned.plugin.spec();
     let normalised = normalise(&stored.config, spec);
-    resolve(&normalised, spec, secrets.policy(&stored.owner.owner), secrets.store.as_deref(), &*secrets.env).ok()
+    secrets.resolve_with(&normalised, spec, secrets.policy(&stored.owner.owner), &planned.answers).ok()
 }
 
 /// Plans a connector, whose configuration and its places are in `document`. The findings are what is noteworthy though there is a plan.
@@ -99,8 +102,8 @@ pub(super) async fn plan(
     }
     let tasks: Vec<Config> = planned.into_iter().map(|task| overlaid(&resolved.config, task)).collect();
     let shown = tasks.iter().map(|task| without_secrets(task, stored, &resolved.config, &resolved.redactor)).collect();
-    let Resolved { config: resolved, redactor, files } = resolved;
-    Ok((Planned { plugin, tasks, shown, redactor, resolved, files }, findings))
+    let Resolved { config: resolved, redactor, files, answers } = resolved;
+    Ok((Planned { plugin, tasks, shown, redactor, resolved, files, answers }, findings))
 }
 
 /// A task sees its connector's settings, and its own on top.

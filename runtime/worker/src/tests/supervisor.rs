@@ -248,6 +248,7 @@ async fn secrets_are_resolved_for_the_task_and_shown_to_nobody() {
     worker.secrets.api_policy = towpath_config::Policy::Allowed {
         env: vec!["DB_*".into()],
         paths: vec![],
+        commands: vec![],
         files: towpath_config::Files::default(),
     };
     worker.secrets.env = std::sync::Arc::new(|name| (name == "DB_PASSWORD").then(|| "hunter22".to_owned()));

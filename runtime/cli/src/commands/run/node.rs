@@ -179,10 +179,12 @@ fn worker_config(arguments: &Arguments, worker_id: &str, registry: Option<Regist
         allowed: arguments.api_files.clone().unwrap_or_else(|| vec![std::env::temp_dir()]),
         except: own.into_iter().flatten().cloned().collect(),
     };
-    let api_policy = Policy::Allowed { env: arguments.api_env.clone(), paths: arguments.api_paths.clone(), files };
+    let (env, paths) = (arguments.api_env.clone(), arguments.api_paths.clone());
+    let api_policy = Policy::Allowed { env, paths, commands: arguments.api_secret_commands.clone(), files };
+    let (store, commands) = (Some(Arc::new(store)), arguments.secret_commands.commands());
     Ok(WorkerConfig {
         worker_id: worker_id.into(),
-        secrets: Secrets { store: Some(Arc::new(store)), api_policy, ..Secrets::default() },
+        secrets: Secrets { store, api_policy, commands, ..Secrets::default() },
         folder: true,
         drain_timeout: Duration::from_secs(arguments.drain_seconds),
         registries: Arc::new(Registries::new(registry)),
