@@ -4,9 +4,9 @@
 //! configuration and what is said of it, no Rust), `examples/<name>/run.sh` (every story is run to its end) and
 //! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `exchanges/` asks what Kafka Connect was
 //! asked and compares the answers, `access.rs` is turned away at the door, `alone.rs` looks into a log without a worker, `deferred.rs`
-//! puts records again later, `crash/` kills the worker, at random and at named points, `chaos/` spoils what it works with, and
-//! `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of them share. Names begin with the kind, so
-//! that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
+//! puts records again later, `operate.rs` asks what operators ask, `whole.rs` looks for parts of transactions, `crash/` kills the worker, at random and at named points,
+//! `chaos/` spoils what it works with, and `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of
+//! them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
 
 mod access;
@@ -18,10 +18,12 @@ mod deferred;
 mod exchanges;
 mod findings;
 mod hostile;
+mod operate;
 mod recordings;
 mod reload;
 mod runner;
 mod stories;
+mod whole;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
     trials.extend(deferred::trials());
     trials.extend(exchanges::trials());
     trials.extend(reload::trials());
+    trials.extend(whole::trials());
+    trials.extend(operate::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

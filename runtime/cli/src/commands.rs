@@ -6,10 +6,13 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::{Failure, Result};
 
+mod apply;
 mod check;
 pub(crate) mod compile_component;
 mod completions;
 mod delete;
+mod diff;
+mod doctor;
 mod explain;
 mod groups;
 mod log;
@@ -45,7 +48,10 @@ enum Command {
     Run(run::Arguments),
     Log(log::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
+    Apply(apply::Arguments),
     Test(test::Arguments),
+    Doctor(doctor::Arguments),
     Explain(explain::Arguments),
     Status(status::Arguments),
     Topics(topics::Arguments),
@@ -75,7 +81,10 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Log(arguments) => log::run(&arguments),
             Command::Check(arguments) => wait(check::run(arguments)),
+            Command::Diff(arguments) => wait(diff::run(arguments)),
+            Command::Apply(arguments) => wait(apply::run(arguments)),
             Command::Test(arguments) => wait(test::run(arguments)),
+            Command::Doctor(arguments) => wait(doctor::run(arguments)),
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Status(arguments) => wait(status::run(arguments)),
             Command::Topics(arguments) => wait(topics::run(arguments)),

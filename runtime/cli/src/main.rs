@@ -5,6 +5,7 @@
 mod addresses;
 mod client;
 mod commands;
+mod difference;
 mod failure;
 mod kafka;
 mod kafka_view;
@@ -19,6 +20,7 @@ mod reader;
 mod registry;
 mod rest;
 mod screen;
+mod secret_commands;
 mod storage;
 
 use clap::Parser;

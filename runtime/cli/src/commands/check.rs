@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures::future::join_all;
 use towpath_config::{Finding, Folder, Policy, Reading, Severity};
 use towpath_model::Plugins;
-use towpath_worker::{Checker, Limits, Reach, Secrets};
+use towpath_worker::{Checker, Limits, Reach, SecretCommands, Secrets};
 
 use crate::failure::{Failure, Fault, Result};
 use crate::output::{print, print_json};
-use crate::plugins;
+use crate::{plugins, secret_commands};
 
 /// Check the files of a folder, or one file, as start-up does, and whether the systems they name would serve them.
 ///
@@ -36,15 +36,16 @@ pub(crate) struct Arguments {
     json: bool,
     #[command(flatten)]
     plugins: plugins::Options,
+    #[command(flatten)]
+    secret_commands: secret_commands::Options,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let Looked { mut reading, checker, .. } = look(&arguments.path, &arguments.plugins)?;
+    let mut looked = look(&arguments.path, &arguments.plugins, arguments.secret_commands.commands())?;
     let reach =
         if arguments.offline { Reach::Offline } else { Reach::Online(Duration::from_secs(arguments.timeout.max(1))) };
-    let accepted = reading.documents.iter().filter(|document| !document.rejected);
-    let inspections = join_all(accepted.map(|document| checker.inspect(document, &Policy::Trusted, reach))).await;
-    reading.findings.extend(inspections.into_iter().flat_map(|inspection| inspection.findings));
+    looked.inspect(reach).await;
+    let reading = looked.reading;
     if arguments.json {
         print_json(&reading.findings)?;
     } else {
@@ -64,19 +65,35 @@ pub(super) struct Looked {
     pub(super) reading: Reading,
     pub(super) plugins: Arc<dyn Plugins>,
     pub(super) checker: Checker,
+    /// Whether it is all of a folder, as opposed to one file.
+    pub(super) whole: bool,
 }
 
-/// Looks at the files of a folder, or at one file of it, alone.
-pub(super) fn look(path: &Path, options: &plugins::Options) -> Result<Looked> {
+impl Looked {
+    /// Has the plugins look as well, all at once, and adds what they find.
+    pub(super) async fn inspect(&mut self, reach: Reach) {
+        let accepted = self.reading.documents.iter().filter(|document| !document.rejected);
+        let inspections = accepted.map(|document| self.checker.inspect(document, &Policy::Trusted, reach));
+        let inspections = join_all(inspections).await;
+        self.reading.findings.extend(inspections.into_iter().flat_map(|inspection| inspection.findings));
+    }
+}
+
+/// Looks at the files of a folder, or at one file of it, alone. The checker asks these commands for secrets.
+pub(super) fn look(
+    path: &Path,
+    options: &plugins::Options,
+    commands: Option<Arc<dyn SecretCommands>>,
+) -> Result<Looked> {
     let (dir, file) = split(path)?;
     let mut reading = Folder::read(&dir).map_err(Failure::environment)?;
     if let Some(file) = &file {
         narrow(&mut reading, file);
     }
     let plugins: Arc<dyn Plugins> = plugins::open_to_check(options, &dir)?;
-    let checker = Checker::new(Arc::clone(&plugins), Secrets::default(), Limits::default());
+    let checker = Checker::new(Arc::clone(&plugins), Secrets { commands, ..Secrets::default() }, Limits::default());
     reading.check_with(|document| checker.look(document));
-    Ok(Looked { reading, plugins, checker })
+    Ok(Looked { reading, plugins, checker, whole: file.is_none() })
 }
 
 fn summary(reading: &Reading) -> String {

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let Looked { reading, plugins, checker } = look(&arguments.path, &arguments.plugins)?;
+    let Looked { reading, plugins, checker, .. } = look(&arguments.path, &arguments.plugins, None)?;
     if reading.findings.iter().any(|finding| finding.severity == Severity::Error) {
         eprint!("{}", reading.render());
         return Err(Failure::shown(Fault::Input));

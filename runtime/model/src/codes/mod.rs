@@ -6,6 +6,7 @@
 
 mod config;
 mod connectors;
+mod doctor;
 mod postgres;
 mod runtime;
 #[cfg(test)]
@@ -60,7 +61,7 @@ const fn code(code: &'static str, blame: Blame, meaning: &'static str, remedy: &
 
 /// All codes, family by family.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
-    [config::CODES, runtime::CODES, connectors::CODES, postgres::CODES].into_iter().flatten()
+    [config::CODES, runtime::CODES, doctor::CODES, connectors::CODES, postgres::CODES].into_iter().flatten()
 }
 
 /// The entry of a code.
