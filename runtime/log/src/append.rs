@@ -178,7 +178,7 @@ impl CommitEncoder<'_> {
         let header =
             BatchHeader::parse(self.frame.slice(placed)).map_err(|damage| Error::corrupt("a new batch", damage))?;
         let reported = topic.reported;
-        self.batches.push(EncodedBatch { partition: partition.clone(), placed, header, reported });
+        self.batches.push(EncodedBatch { partition: partition.clone(), placed, header, reported, at: None });
         Ok(())
     }
 }

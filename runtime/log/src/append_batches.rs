@@ -233,7 +233,7 @@ impl Core {
                 .map_err(|_| invalid(&partition.name, "its records do not decompress"))?;
             let header =
                 BatchHeader::parse(frame.slice(placed)).map_err(|damage| Error::corrupt("a received batch", damage))?;
-            batches.push(EncodedBatch { partition: partition.clone(), placed, header, reported: true });
+            batches.push(EncodedBatch { partition: partition.clone(), placed, header, reported: true, at: None });
         }
         let (bytes, limit) = (frame.len(), self.config.commit_bytes_max);
         if bytes > limit {

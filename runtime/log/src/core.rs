@@ -23,6 +23,7 @@ use crate::codec::{BatchHeader, set_base_offset, set_leader_epoch};
 use crate::config::LogConfig;
 use crate::engine::{AppendResult, Committed};
 use crate::error::Error;
+use crate::fetch::out_of_range;
 use crate::journal::{FRAME_HEAD_BYTES, JournalWriter, NoSpace, Placed};
 use crate::metrics::Counters;
 use crate::partition::{Partition, TopicEntry};
@@ -124,6 +125,8 @@ pub(crate) struct EncodedBatch {
     pub(crate) header: BatchHeader,
     /// Whether the caller asked for it, as opposed to the records that store group offsets.
     pub(crate) reported: bool,
+    /// The offset that it must get, where it brings one along.
+    pub(crate) at: Option<i64>,
 }
 
 /// What became of a commit that was to be queued.
@@ -169,6 +172,12 @@ impl Core {
         }
         if let Some(gone) = batches.iter().find(|batch| batch.partition.deleted.load(Ordering::Acquire)) {
             return Err(Error::UnknownTopic(gone.partition.name.topic.to_string()));
+        }
+        for EncodedBatch { partition, at, .. } in &batches {
+            let end = partition.assigned.load(Ordering::Relaxed);
+            if let Some(at) = at.filter(|at| *at != end) {
+                return Err(out_of_range(&partition.name, at, lock(&partition.state).ends()));
+            }
         }
         let forbidden = |(place, batch): (usize, &EncodedBatch)| {
             let verdict =

@@ -13,6 +13,7 @@
 
 mod aborted;
 mod append;
+mod append_at;
 mod append_batches;
 mod catalog;
 mod checkpoint;
@@ -57,6 +58,7 @@ mod vfs;
 mod visible;
 
 pub use aborted::Aborted;
+pub use append_at::{Stretch, record_batch};
 pub use append_batches::{AppendFuture, AppendedBatch, ReceivedBatch};
 pub use config::{LogConfig, OFFSETS_TOPIC, RETRIES_PREFIX, TRANSACTIONS_TOPIC};
 pub use embedded::Embedded;

@@ -1,5 +1,6 @@
 //! The engine on real files, through its public door, and through its records and disks where those are the question.
 
+mod append_at;
 mod batches;
 mod compaction;
 mod engine;

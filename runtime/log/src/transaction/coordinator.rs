@@ -350,7 +350,7 @@ fn entry(
         .entry(partition.topic, partition.name.partition, write)
         .map_err(|error| Error::io("writing the state of a transaction", error))?;
     let header = BatchHeader::parse(frame.slice(placed)).map_err(|damage| Error::corrupt("a new batch", damage))?;
-    Ok(EncodedBatch { partition, placed, header, reported: false })
+    Ok(EncodedBatch { partition, placed, header, reported: false, at: None })
 }
 
 fn expect_queued(queued: Enqueued) -> Result<Done, Error> {
