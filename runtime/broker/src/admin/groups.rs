@@ -291,7 +291,10 @@ impl<T: Transport> Admin<T> {
         Ok(all.into_iter().map(position).collect())
     }
 
-    async fn committed(&mut self, group: &str) -> Result<BTreeMap<TopicPartition, (i64, String)>, AdminError> {
+    pub(super) async fn committed(
+        &mut self,
+        group: &str,
+    ) -> Result<BTreeMap<TopicPartition, (i64, String)>, AdminError> {
         let wanted = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(None);
         let answer = self.ask(8, &OffsetFetchRequest::default().with_groups(vec![wanted])).await?;
         let mut committed = BTreeMap::new();

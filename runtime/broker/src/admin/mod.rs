@@ -1,8 +1,10 @@
-//! A client for operators: topics, groups and records of any broker that speaks the protocol, as plain values.
+//! A client for operators: topics, groups and records of any broker that speaks the protocol, as plain values. [`Cluster`] is one for several
+//! brokers, which knows whom to ask.
 //!
 //! What carries a request is a [`Transport`]: a connection to a listener, or the way through the worker's REST interface, which is
 //! [`Handle::call`](crate::Handle::call) at its end. So every rule stands once, with the API that upholds it.
 
+mod cluster;
 mod error;
 mod groups;
 mod produce;
@@ -15,6 +17,7 @@ use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
+pub use cluster::{Cluster, ClusterGroup};
 pub use error::AdminError;
 pub use groups::{GroupDescription, GroupListing, GroupMember, GroupPosition, Reset, ResetTo};
 pub use produce::NewRecord;

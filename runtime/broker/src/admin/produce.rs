@@ -43,7 +43,12 @@ impl<T: Transport> Admin<T> {
         let options = RecordEncodeOptions { version: 2, compression: Compression::None };
         RecordBatchEncoder::encode(&mut bytes, &encoded, &options)
             .map_err(|error| AdminError::Invalid(format!("the records cannot be encoded: {error}")))?;
-        let part = PartitionProduceData::default().with_index(partition).with_records(Some(bytes.freeze()));
+        self.append(topic, partition, bytes.freeze()).await
+    }
+
+    /// Appends a record batch in Kafka's format to one partition. Gives the offset of the first record.
+    pub(super) async fn append(&mut self, topic: &str, partition: i32, batch: Bytes) -> Result<i64, AdminError> {
+        let part = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
         let named = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![part]);
         let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(TIMEOUT_MS).with_topic_data(vec![named]);
         let answer = self.ask(9, &request).await?;
