@@ -151,11 +151,14 @@ fn token_length(line: &str, before: usize) -> usize {
         .max(1)
 }
 
+/// What keys of secrets have in their names.
+pub(crate) const SECRET_WORDS: [&str; 8] =
+    ["password", "secret", "token", "credential", "apikey", "api.key", "access.key", "private.key"];
+
 /// The line with what stands after a key that sounds like a secret taken out.
 fn masked(line: &str) -> String {
     let lower = line.to_lowercase();
-    let secret = ["password", "secret", "token", "credential", "apikey", "api.key", "access.key", "private.key"];
-    let found = secret.iter().filter_map(|word| lower.find(word)).min();
+    let found = SECRET_WORDS.iter().filter_map(|word| lower.find(word)).min();
     let colon = found.and_then(|start| line.get(start..)?.find(':').map(|colon| start + colon));
     match colon.and_then(|colon| line.get(..=colon)) {
         Some(kept) if !line.contains("${") => format!("{kept} …"),

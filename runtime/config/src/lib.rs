@@ -21,6 +21,7 @@ mod secrets;
 mod tests;
 mod watch;
 mod words;
+mod written;
 
 pub use check::{Examination, KeyReport, TransformWords, Vocabulary, check, examine, framework_keys, normalise};
 pub use document::{Document, Origin, Place};
@@ -31,7 +32,8 @@ pub use folder::{Folder, Reading};
 pub use plan::{Applied, Step, plan};
 pub use reach::{Files, out_of_reach};
 pub use secrets::{
-    Answers, Policy, Providers, Question, ResolveError, Resolved, SecretStore, has_reference, questions, resolve,
-    withhold_literals,
+    Answers, Policy, Providers, Question, ResolveError, Resolved, SecretStore, has_reference, properties, questions,
+    resolve, withhold_literals,
 };
 pub use watch::{Watch, WatchOptions};
+pub use written::PipelineFiles;

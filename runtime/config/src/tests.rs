@@ -26,7 +26,7 @@ fn key(name: &str, value_type: ValueType) -> ConfigKey {
     }
 }
 
-fn spec(kind: ConnectorKind) -> Spec {
+pub(crate) fn spec(kind: ConnectorKind) -> Spec {
     let keys = match kind {
         ConnectorKind::Source => vec![
             ConfigKey { optional: false, ..key("topic.prefix", ValueType::String) },

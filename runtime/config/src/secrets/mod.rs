@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 
 use towpath_model::{Config, Endpoint, Redactor, Spec, ValueType, passwords};
 
+pub use self::properties::properties;
+pub(crate) use self::properties::property;
 pub use self::store::SecretStore;
+pub(crate) use self::store::create_private;
 use crate::Error;
 use crate::check::framework_keys;
 use crate::reach::Files;
@@ -351,18 +354,30 @@ fn is_plain(spec: &Spec, key: &str, value: &str) -> bool {
 /// When the store cannot be written.
 pub fn withhold_literals(connector: &str, config: &mut Config, spec: &Spec, store: &SecretStore) -> Result<(), Error> {
     let secret = spec.keys.iter().filter(|key| key.secret);
-    for name in secret.flat_map(|key| std::iter::once(&key.name).chain(&key.aliases)) {
-        if let Some(value) = config.0.get_mut(name).filter(|value| !value.is_empty() && !has_reference(value)) {
-            *value = store.put(connector, name, value)?;
+    let secret: Vec<_> = secret.flat_map(|key| std::iter::once(&key.name).chain(&key.aliases)).collect();
+    withhold(config, |name| secret.iter().any(|key| *key == name), |key, value| store.put(connector, key, value))
+}
+
+/// Hands literals of secret keys, and passwords inside URLs, to `put`, whose answer stands in their place then.
+///
+/// # Errors
+/// Those of `put`.
+pub(crate) fn withhold<E>(
+    config: &mut Config,
+    secret: impl Fn(&str) -> bool,
+    mut put: impl FnMut(&str, &str) -> Result<String, E>,
+) -> Result<(), E> {
+    for (name, value) in config.0.iter_mut().filter(|(_, value)| !value.is_empty() && !has_reference(value)) {
+        if secret(name) {
+            *value = put(name, value)?;
+            continue;
         }
-    }
-    for (name, value) in config.0.iter_mut().filter(|(_, value)| !has_reference(value)) {
         let found: Vec<_> = passwords(value).collect();
         for (number, range) in found.into_iter().enumerate().rev() {
             let password = value.get(range.clone()).unwrap_or_default();
             // The resolver puts back what stood there, so that the URL stays as it was written.
             let key = if number == 0 { format!("{name}:password") } else { format!("{name}:password{number}") };
-            let reference = store.put(connector, &key, password)?;
+            let reference = put(&key, password)?;
             value.replace_range(range, &reference);
         }
     }

@@ -2,11 +2,16 @@
 
 /// The value of a key; the last one counts where a key stands more than once.
 pub(super) fn get(text: &str, wanted: &str) -> Option<String> {
-    let mut found = None;
+    properties(text).into_iter().rev().find(|(key, _)| key == wanted).map(|(_, value)| value)
+}
+
+/// All keys and values of a properties file, in order.
+pub fn properties(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let mut line = line.trim_start().to_owned();
-        if line.starts_with(['#', '!']) {
+        if line.is_empty() || line.starts_with(['#', '!']) {
             continue;
         }
         // A line that ends in an odd number of backslashes goes on in the next one.
@@ -14,12 +19,27 @@ pub(super) fn get(text: &str, wanted: &str) -> Option<String> {
             line.pop();
             line.push_str(lines.next().unwrap_or_default().trim_start());
         }
-        let (key, value) = split(&line);
-        if key == wanted {
-            found = Some(value);
-        }
+        found.push(split(&line));
     }
     found
+}
+
+/// A line of a properties file. The key is one of letters, digits, dots and dashes.
+pub(crate) fn property(key: &str, value: &str) -> String {
+    let mut line = format!("{key}=");
+    for (at, character) in value.chars().enumerate() {
+        match character {
+            '\\' => line.push_str("\\\\"),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            '\u{c}' => line.push_str("\\f"),
+            ' ' if at == 0 => line.push_str("\\ "),
+            other => line.push(other),
+        }
+    }
+    line.push('\n');
+    line
 }
 
 /// Key and value, which `=`, `:` or white space divide.
@@ -64,7 +84,18 @@ fn unescape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::get;
+    use super::{get, property};
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for value in
+            ["", "plain", " a b ", "=x", ":", "#", "a\\b\\", "two\nlines\r\n\ttab", "bü 😀", "\u{c}", "\\u0041"]
+        {
+            let text = format!("before=1\n{}after=2\n", property("some.key", value));
+            assert_eq!(get(&text, "some.key").as_deref(), Some(value));
+            assert_eq!(get(&text, "after").as_deref(), Some("2"));
+        }
+    }
 
     #[test]
     fn values_are_read_as_java_reads_them() {

@@ -106,7 +106,7 @@ impl SecretStore {
         let stored = Stored { version: VERSION, secrets: secrets.clone() };
         let bytes = serde_json::to_vec(&stored).map_err(|error| io(error.into()))?;
         let beside = self.path.with_extension("new");
-        let mut file = create(&beside).map_err(io)?;
+        let mut file = create_private(&beside).map_err(io)?;
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
         std::fs::rename(&beside, &self.path).map_err(io)?;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -115,7 +115,7 @@ impl SecretStore {
 }
 
 /// A file that only its owner may read, from its first byte on.
-fn create(path: &Path) -> std::io::Result<File> {
+pub(crate) fn create_private(path: &Path) -> std::io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
