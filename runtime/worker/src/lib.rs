@@ -21,6 +21,7 @@ mod folder;
 mod handle;
 mod health;
 mod meters;
+pub mod migration;
 mod plan;
 mod positions;
 mod rehearsal;

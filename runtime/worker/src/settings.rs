@@ -119,6 +119,19 @@ pub(crate) enum TopicSelection {
 }
 
 impl TopicSelection {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let named: Vec<String> = config.list("topics").map(str::to_owned).collect();
+        match config.get("topics.regex") {
+            Some(pattern) if named.is_empty() => {
+                // Kafka matches the whole name.
+                let pattern = regex::Regex::new(&format!("^(?:{pattern})$"));
+                Ok(Self::Matching(pattern.map_err(|error| fault("topics.regex", pattern_fault(&error)))?))
+            }
+            None if !named.is_empty() => Ok(Self::Named(named)),
+            _ => Err(fault("topics", "Must configure one of topics or topics.regex")),
+        }
+    }
+
     pub(crate) fn selects(&self, topic: &str) -> bool {
         match self {
             Self::Named(names) => names.iter().any(|name| name == topic),
@@ -169,16 +182,7 @@ impl TaskSettings {
 
 impl SinkSettings {
     pub(crate) fn new(config: &Config, limits: &Limits) -> Result<Self> {
-        let named: Vec<String> = config.list("topics").map(str::to_owned).collect();
-        let topics = match config.get("topics.regex") {
-            Some(pattern) if named.is_empty() => {
-                // Kafka matches the whole name.
-                let pattern = regex::Regex::new(&format!("^(?:{pattern})$"));
-                TopicSelection::Matching(pattern.map_err(|error| fault("topics.regex", pattern_fault(&error)))?)
-            }
-            None if !named.is_empty() => TopicSelection::Named(named),
-            _ => return Err(fault("topics", "Must configure one of topics or topics.regex")),
-        };
+        let topics = TopicSelection::new(config)?;
         let configured = reset(config, "consumer.override.auto.offset.reset")?;
         Ok(Self {
             topics,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use towpath_log::{Commit, LogEngine, records};
-use towpath_model::{Config, ConnectorName, TargetState};
+use towpath_model::{Batch, Config, ConnectorName, TargetState};
 
 use crate::answers::Owner;
 use crate::error::Result;
@@ -84,6 +84,11 @@ impl Restored {
         Ok(())
     }
 
+    /// The configurations.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &Config> {
+        self.configs.values()
+    }
+
     /// The connectors.
     pub(crate) fn connectors(mut self) -> BTreeMap<ConnectorName, Stored> {
         let stored = |(name, config): (String, Config)| {
@@ -112,6 +117,27 @@ fn target_of(value: &[u8]) -> Result<TargetState, serde_json::Error> {
     }
     let value: Value = serde_json::from_slice(value)?;
     Ok(value.second.unwrap_or(value.state))
+}
+
+/// The records that Connect keeps of a connector, but for those of its tasks: keys and values.
+pub(crate) fn connector_records(
+    name: &ConnectorName,
+    config: &Config,
+    target: TargetState,
+) -> Vec<(String, Option<String>)> {
+    let config = json!({ "properties": config }).to_string();
+    vec![
+        (format!("target-state-{name}"), Some(target_value(target).to_string())),
+        (format!("connector-{name}"), Some(config)),
+    ]
+}
+
+/// All records of a connector that is stored for the first time.
+pub(crate) fn stored_records(topic: &str, name: &ConnectorName, stored: &Stored) -> Batch {
+    let owner = serde_json::to_value(&stored.owner).unwrap_or_default().to_string();
+    let mut entries = connector_records(name, &stored.config, stored.target);
+    entries.push((format!("towpath-owner-{name}"), Some(owner)));
+    records::batch(topic, entries.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().map(str::as_bytes))))
 }
 
 /// Writes what connectors are configured and wanted.
@@ -144,14 +170,7 @@ impl ConfigStore {
 
     /// Stores a configuration, and what goes with it, whole or not at all; durable when it returns.
     pub(crate) async fn put(&self, name: &ConnectorName, stored: &Stored, with: Commit) -> Result<()> {
-        let config = json!({ "properties": stored.config });
-        let owner = serde_json::to_value(&stored.owner).unwrap_or_default();
-        let entries = vec![
-            (format!("connector-{name}"), Some(config)),
-            (format!("target-state-{name}"), Some(target_value(stored.target))),
-            (format!("towpath-owner-{name}"), Some(owner)),
-        ];
-        self.write(entries, with).await
+        self.commit(stored_records(&self.topic, name, stored), with).await
     }
 
     /// Stores what is wanted; durable when it returns.
@@ -179,11 +198,15 @@ impl ConfigStore {
         self.write(entries, Commit::default()).await
     }
 
-    async fn write(&self, entries: Vec<(String, Option<serde_json::Value>)>, mut commit: Commit) -> Result<()> {
+    async fn write(&self, entries: Vec<(String, Option<serde_json::Value>)>, with: Commit) -> Result<()> {
         let texts: Vec<_> =
             entries.into_iter().map(|(key, value)| (key, value.map(|value| value.to_string()))).collect();
         let entries = texts.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().map(str::as_bytes)));
-        commit.records.push(records::batch(&self.topic, entries));
+        self.commit(records::batch(&self.topic, entries), with).await
+    }
+
+    async fn commit(&self, records: Batch, mut commit: Commit) -> Result<()> {
+        commit.records.push(records);
         self.log.commit_atomic(commit).await?;
         Ok(())
     }

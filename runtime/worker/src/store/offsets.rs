@@ -97,7 +97,7 @@ pub(crate) fn offset_records(topic: &str, name: &ConnectorName, positions: &[Che
 }
 
 /// The key and value under which a position is kept.
-fn offset_record(name: &ConnectorName, checkpoint: &Checkpoint) -> (Vec<u8>, Option<Vec<u8>>) {
+pub(crate) fn offset_record(name: &ConnectorName, checkpoint: &Checkpoint) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut key = Vec::with_capacity(name.as_str().len() + checkpoint.partition.len() + 5);
     key.push(b'[');
     key.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());

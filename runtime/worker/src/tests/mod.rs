@@ -5,6 +5,7 @@ mod crash;
 mod deferred;
 mod folder;
 mod log;
+mod migration;
 mod plugins;
 mod positions;
 mod requests;
