@@ -14,7 +14,9 @@ mod delete;
 mod diff;
 mod doctor;
 mod explain;
+mod export;
 mod groups;
+mod import;
 mod log;
 mod offsets;
 mod pause;
@@ -66,6 +68,8 @@ enum Command {
     Offsets(offsets::Arguments),
     Retries(retries::Arguments),
     Replay(replay::Arguments),
+    Import(import::Arguments),
+    Export(export::Arguments),
     Users(users::Arguments),
     Plugin(plugin::Arguments),
     Schema(schema::Arguments),
@@ -99,6 +103,8 @@ impl Cli {
             Command::Offsets(arguments) => wait(offsets::run(arguments)),
             Command::Retries(arguments) => wait(retries::run(arguments)),
             Command::Replay(arguments) => wait(replay::run(arguments)),
+            Command::Import(arguments) => wait(import::run(arguments)),
+            Command::Export(arguments) => wait(export::run(arguments)),
             Command::Users(arguments) => users::run(&arguments),
             Command::Plugin(arguments) => wait(plugin::run(arguments)),
             Command::Schema(arguments) => schema::run(&arguments),

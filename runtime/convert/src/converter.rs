@@ -48,6 +48,11 @@ impl Class {
         }
     }
 
+    /// Its Java class.
+    pub(crate) fn java(self) -> &'static str {
+        self.names()[1]
+    }
+
     /// The language of its schemas, where they lie in a schema registry.
     pub(crate) fn language(self) -> Option<SchemaType> {
         match self {
@@ -79,7 +84,7 @@ pub(crate) const HEADER_CONVERTERS: [Class; 4] = [Class::Simple, Class::Json, Cl
 /// Under its Java name `schemas.enable` is true when not set, as in Connect; under the short name, and where no converter
 /// is named at all, it is false.
 pub(crate) fn json_options(config: &Config, prefix: &str) -> Result<Options, Error> {
-    let java = config.get(prefix) == Some(Class::Json.names()[1]);
+    let java = config.get(prefix) == Some(Class::Json.java());
     let boolean = |name: &str, default: bool| {
         let key = format!("{prefix}.{name}");
         match config.get(&key).map(str::to_ascii_lowercase).as_deref() {

@@ -14,6 +14,7 @@ pub mod definition;
 mod draft;
 mod error;
 mod fault;
+mod java;
 mod json;
 mod keys;
 mod lines;
@@ -26,6 +27,7 @@ mod text;
 mod transform;
 
 pub use error::Error;
+pub use java::in_java;
 pub use keys::{TransformType, converters, header_converters, keys, predicates, transforms};
 pub use lines::{LineError, read_lines, write_line};
 pub use outcome::{Converted, Failure, Stage};

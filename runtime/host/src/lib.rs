@@ -24,4 +24,4 @@ mod translate;
 
 pub use config::{EmbeddedComponent, HostConfig, Limits, Paged, Program};
 pub use error::Error;
-pub use plugins::{Host, Installed, PluginFault, Precompiled, Rescan, compile_within, precompile};
+pub use plugins::{Host, Installed, PluginFault, Precompiled, Rescan, compile_within, java_class, precompile};

@@ -30,6 +30,7 @@ use crate::error::{Error, chain};
 use crate::guest::Guest;
 use cache::Cache;
 pub(crate) use cache::{code_pages, use_vectors};
+pub use classes::java_class;
 pub use compile::compile_within;
 use component::{ComponentPlugin, Place};
 use version::Version;

@@ -7,6 +7,7 @@
 mod config;
 mod connectors;
 mod doctor;
+mod migration;
 mod postgres;
 mod runtime;
 #[cfg(test)]
@@ -61,7 +62,8 @@ const fn code(code: &'static str, blame: Blame, meaning: &'static str, remedy: &
 
 /// All codes, family by family.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
-    [config::CODES, runtime::CODES, doctor::CODES, connectors::CODES, postgres::CODES].into_iter().flatten()
+    let families = [config::CODES, runtime::CODES, doctor::CODES, migration::CODES, connectors::CODES, postgres::CODES];
+    families.into_iter().flatten()
 }
 
 /// The entry of a code.
