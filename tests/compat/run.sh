@@ -92,6 +92,7 @@ if [ -n "$own" ]; then
   serve idle --kafka 127.0.0.1:0
   "$tools/venv/bin/python" "$here/idle.py" "$(sed -n 's/^Kafka //p' "$work/idle.out")" "${pids[-1]}" || failed=1
   "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
+  "$target/release/towpath-lab" --postgres --peers -- "$tools/venv/bin/python" "$here/migration.py" "$target/release/towpath" "$jars" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
   "$here/connect_rest.sh" "$target" "$tools" || failed=1
   "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$work/crash-{folder}" --kafka '{address}' \
