@@ -11,9 +11,11 @@ use crate::definition::SchemaType;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::json::{self, Encoder, Envelope, Options, Transcoder};
+use crate::number::Number;
 use crate::registered::{RegisteredParser, RegisteredWriter, SchemaRegistries};
 use crate::shape::Shapes;
 use crate::text;
+use crate::transform::{Literal, literal, literal_string};
 
 /// `{"type":"string","optional":true}`: what a plain text is under.
 pub(crate) const TEXT_SCHEMA: &str = r#"{"type":"string","optional":true}"#;
@@ -32,6 +34,7 @@ pub(crate) enum Class {
     Avro,
     JsonSchema,
     Protobuf,
+    Number(Number),
 }
 
 impl Class {
@@ -45,6 +48,7 @@ impl Class {
             Self::Avro => ["avro", "io.confluent.connect.avro.AvroConverter"],
             Self::JsonSchema => ["json-schema", "io.confluent.connect.json.JsonSchemaConverter"],
             Self::Protobuf => ["protobuf", "io.confluent.connect.protobuf.ProtobufConverter"],
+            Self::Number(number) => number.names(),
         }
     }
 
@@ -59,7 +63,7 @@ impl Class {
             Self::Avro => Some(SchemaType::Avro),
             Self::JsonSchema => Some(SchemaType::Json),
             Self::Protobuf => Some(SchemaType::Protobuf),
-            Self::Json | Self::String | Self::Bytes | Self::Simple => None,
+            Self::Json | Self::String | Self::Bytes | Self::Simple | Self::Number(_) => None,
         }
     }
 
@@ -74,10 +78,21 @@ impl Class {
 }
 
 /// Converters for keys and values.
-pub(crate) const CONVERTERS: [Class; 6] =
-    [Class::Json, Class::String, Class::Bytes, Class::Avro, Class::JsonSchema, Class::Protobuf];
+pub(crate) const CONVERTERS: [Class; 12] =
+    with_numbers([Class::Json, Class::String, Class::Bytes, Class::Avro, Class::JsonSchema, Class::Protobuf]);
 /// Converters for headers.
-pub(crate) const HEADER_CONVERTERS: [Class; 4] = [Class::Simple, Class::Json, Class::String, Class::Bytes];
+pub(crate) const HEADER_CONVERTERS: [Class; 10] =
+    with_numbers([Class::Simple, Class::Json, Class::String, Class::Bytes]);
+
+/// These and those of single numbers.
+const fn with_numbers<const N: usize, const M: usize>(others: [Class; N]) -> [Class; M] {
+    let (mut all, mut at) = ([Class::Bytes; M], 0);
+    while at < M {
+        all[at] = if at < N { others[at] } else { Class::Number(Number::ALL[at - N]) };
+        at += 1;
+    }
+    all
+}
 
 /// The settings of JsonConverter under `prefix`, such as `value.converter`.
 ///
@@ -187,6 +202,11 @@ impl Writer {
                 }
                 Ok(true)
             }
+            (Class::Number(number), Encoding::Connect) => {
+                number.write(self.schemas.get(batch, payload.form.schema, Ok)?, bytes, out)
+            }
+            (Class::Number(number), Encoding::Json) => number.write_json(bytes, out),
+            (Class::Number(number), Encoding::Bytes) => Err(number.refused("plain bytes")),
             (Class::Bytes, Encoding::Connect) => {
                 let schema = self.schemas.get(batch, payload.form.schema, Ok)?;
                 write_plain_bytes(schema, bytes, out)
@@ -199,6 +219,7 @@ impl Writer {
                 let schema = self.schemas.get(batch, payload.form.schema, Ok)?;
                 text::write(schema, bytes, text::Style::Values, out)
             }
+            (Class::String | Class::Simple | Class::Bytes, Encoding::Json) if bytes == b"null" => Ok(false),
             (Class::String | Class::Simple, Encoding::Json) => {
                 text::write_json(bytes, out);
                 Ok(true)
@@ -219,6 +240,9 @@ pub(crate) fn write_plain_bytes(schema: &Schema, datum: &[u8], out: &mut Vec<u8>
     let mut reader = Reader::new(datum);
     if schema.optional && reader.long()? == schema.null_branch() {
         return Ok(false);
+    }
+    if schema.name.as_deref() == Some(json::DECIMAL) {
+        return Err(Fault::schema("the bytes of a decimal say nothing without its scale"));
     }
     out.extend_from_slice(reader.bytes()?);
     Ok(true)
@@ -270,7 +294,10 @@ impl Parser {
             options: json_options(config, prefix)?,
             accepts: accepts.to_vec(),
             encoders: HashMap::new(),
-            text_schema: TEXT_SCHEMA.into(),
+            text_schema: match class {
+                Class::Number(number) => number.schema().into(),
+                _ => TEXT_SCHEMA.into(),
+            },
             bytes_schema: BYTES_SCHEMA.into(),
             registered,
         })
@@ -308,7 +335,9 @@ impl Parser {
                 let (text, broken) = json::valid(bytes)?;
                 self.read_json(text, broken)
             }
+            Class::Simple if self.takes(Encoding::Connect) => Ok(self.read_literal(bytes)),
             Class::String | Class::Simple => self.read_text(bytes),
+            Class::Number(number) => self.read_number(number, bytes),
             Class::Bytes => Ok(self.read_bytes(bytes)),
             Class::Avro | Class::JsonSchema | Class::Protobuf => self.read_registered(bytes),
         }
@@ -341,7 +370,7 @@ impl Parser {
         match self.class {
             Class::Json if self.options.schemas => None,
             Class::Json => json::valid(bytes).ok().filter(|(_, broken)| !broken).and_then(|_| self.plain()),
-            Class::Avro | Class::JsonSchema | Class::Protobuf => None,
+            Class::Avro | Class::JsonSchema | Class::Protobuf | Class::Number(_) => None,
             _ if !self.takes(Encoding::Bytes) => None,
             Class::String | Class::Simple if self.takes(Encoding::Connect) => None,
             Class::String | Class::Simple => std::str::from_utf8(bytes).ok().map(|_| Encoding::Bytes),
@@ -403,6 +432,27 @@ impl Parser {
                 Read::plain(Encoding::Json, out)
             }
         })
+    }
+
+    /// What a header says by its text: a number, a point in time, a list; bytes where it is no text.
+    fn read_literal<'a>(&self, bytes: &[u8]) -> Read<'a> {
+        let text = std::str::from_utf8(bytes);
+        match text.map(|text| if text.is_empty() { Some(literal_string(text)) } else { literal(text) }) {
+            Ok(Some(Literal { schema, datum })) => Read::connect(schema, datum),
+            Ok(None) => self.null(),
+            Err(_) => Read::connect(self.bytes_schema.clone(), some(bytes)),
+        }
+    }
+
+    fn read_number<'a>(&self, number: Number, bytes: &[u8]) -> Result<Read<'a>, Fault> {
+        let datum = number.read(bytes)?;
+        let Some(encoding) = self.plain().filter(|_| !self.takes(Encoding::Connect)) else {
+            return Ok(Read::connect(self.text_schema.clone(), datum));
+        };
+        let (schema, mut json) = (Schema::parse(number.schema()), Vec::new());
+        let schema = schema.map_err(|error| Fault::schema(error.to_string()))?;
+        Transcoder::new(&schema, Options::default()).write(&datum, &mut json)?;
+        Ok(Read::plain(encoding, json))
     }
 
     fn read_bytes<'a>(&self, bytes: &'a [u8]) -> Read<'a> {

@@ -18,6 +18,7 @@ mod java;
 mod json;
 mod keys;
 mod lines;
+mod number;
 mod outcome;
 mod page;
 mod path;

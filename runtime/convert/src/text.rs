@@ -137,7 +137,7 @@ fn write_logical(schema: &Schema, reader: &mut Reader<'_>, style: Style, out: &m
     let millis = temporal.millis(reader.long()?);
     // `Values` writes a time for whatever lies before the second day of 1970, and a date for midnight.
     let pattern = match style {
-        Style::Java => "EEE MMM dd HH:mm:ss 'UTC' yyyy",
+        Style::Java => "EEE MMM dd HH:mm:ss 'UTC' y",
         Style::Values if millis < DAY_MS => "HH:mm:ss.SSS'Z'",
         Style::Values if millis % DAY_MS == 0 => "yyyy-MM-dd",
         Style::Values => "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -57,10 +58,10 @@ pub(crate) struct Output {
 
 /// A case with what Java made of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Recorded {
+pub(crate) struct Recorded<C = Case, O = Outcome> {
     #[serde(flatten)]
-    pub(crate) case: Case,
-    pub(crate) original: Outcome,
+    pub(crate) case: C,
+    pub(crate) original: O,
 }
 
 /// A payload in its envelope; the schema is null where there is none.
@@ -69,7 +70,7 @@ pub(crate) fn envelope(schema: &Value, payload: &Value) -> String {
 }
 
 /// The cases of a file.
-pub(crate) fn read(file: &Path) -> Result<Vec<Recorded>> {
+pub(crate) fn read<R: DeserializeOwned>(file: &Path) -> Result<Vec<R>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let recorded = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
     recorded.with_context(|| format!("a line of {} is no case", file.display()))

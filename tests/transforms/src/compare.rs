@@ -114,7 +114,8 @@ fn same_payload(ours: &Option<String>, theirs: &Option<String>) -> bool {
     (ours.1.is_null() && theirs.1.is_null()) || (same(&ours.0, &theirs.0) && same(&ours.1, &theirs.1))
 }
 
-fn same(ours: &Value, theirs: &Value) -> bool {
+/// Whether two documents say the same, in whatever order and spelling.
+pub(crate) fn same(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Number(ours), Value::Number(theirs)) => {
             let float = |number: &serde_json::Number| number.as_f64().unwrap_or(f64::NAN);

@@ -1,12 +1,13 @@
-//! The Java program that runs the originals, and how it is talked to: a line in, a line out.
+//! The Java programs that run the originals, and how they are talked to: a line in, a line out.
 
+use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-
-use crate::case::{Case, Outcome};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A running program; it ends when its input does.
 pub(crate) struct Originals {
@@ -16,12 +17,12 @@ pub(crate) struct Originals {
 }
 
 impl Originals {
-    /// Starts it on what `make peers` fetched.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts a program of this folder on what `make peers` fetched.
+    pub(crate) fn start(program: &str) -> Result<Self> {
         let peers = peers()?;
         ensure!(peers.join(".made").exists(), "Kafka and Debezium are not in {}: run `make peers`", peers.display());
         let jars = |folder: &str| peers.join(folder).join("*").display().to_string();
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("Originals.java");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
         let mut child = Command::new("java")
             .args(["-Duser.timezone=UTC", "-Duser.language=en", "-Duser.country=US", "-Xshare:auto", "-Xmx256m"])
             .args(["-cp", &format!("{}:{}", jars("kafka"), jars("plugins/debezium"))])
@@ -37,7 +38,7 @@ impl Originals {
     }
 
     /// What becomes of a case.
-    pub(crate) fn ask(&mut self, case: &Case) -> Result<Outcome> {
+    pub(crate) fn ask<C: Serialize + Debug, O: DeserializeOwned>(&mut self, case: &C) -> Result<O> {
         let input = self.input.as_mut().context("the program has ended")?;
         writeln!(input, "{}", serde_json::to_string(case)?)?;
         input.flush()?;

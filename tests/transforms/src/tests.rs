@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use crate::{case, compare};
+use serde::de::DeserializeOwned;
 
-#[test]
-fn transforms_do_what_the_originals_did() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
+use crate::case::{self, Recorded};
+use crate::{compare, converters};
+
+fn replay<C: DeserializeOwned, O: DeserializeOwned>(
+    folder: &str,
+    differing: impl Fn(&[Recorded<C, O>]) -> Vec<String>,
+) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<_> =
         std::fs::read_dir(&folder).expect("recordings").flatten().map(|entry| entry.path()).collect();
     files.sort();
@@ -15,7 +20,17 @@ fn transforms_do_what_the_originals_did() {
     for file in files {
         let recorded = case::read(&file).expect("a recording");
         assert!(recorded.len() >= 20, "{} is nearly empty", file.display());
-        let differing = compare::differing(&recorded);
+        let differing = differing(&recorded);
         assert!(differing.is_empty(), "{}:\n{}", file.display(), differing.join("\n"));
     }
+}
+
+#[test]
+fn transforms_do_what_the_originals_did() {
+    replay("recordings", compare::differing);
+}
+
+#[test]
+fn converters_do_what_the_originals_did() {
+    replay("recordings/converters", converters::differing);
 }

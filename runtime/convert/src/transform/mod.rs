@@ -54,6 +54,7 @@ use self::predicate::{Condition, Predicate};
 use self::registry::built_in;
 pub(crate) use self::registry::types;
 pub(crate) use self::scalar::Temporal;
+pub(crate) use self::values::{Literal, parse as literal, string as literal_string};
 use crate::draft::Rewritten;
 use crate::error::Error;
 use crate::keys::default_key;

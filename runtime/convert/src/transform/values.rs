@@ -48,11 +48,14 @@ pub(crate) fn parse(text: &str) -> Option<Literal> {
         value.write(&schema, &mut datum)?;
         Some(Literal { schema: structs::text(&schema), datum })
     });
-    Some(typed.unwrap_or_else(|| {
-        let mut datum = Vec::new();
-        towpath_model::datum::write_bytes(&mut datum, text.as_bytes());
-        Literal { schema: structs::text(&Schema::new(Type::String)), datum }
-    }))
+    Some(typed.unwrap_or_else(|| string(text)))
+}
+
+/// A text that is nothing but that.
+pub(crate) fn string(text: &str) -> Literal {
+    let mut datum = Vec::new();
+    towpath_model::datum::write_bytes(&mut datum, text.as_bytes());
+    Literal { schema: structs::text(&Schema::new(Type::String)), datum }
 }
 
 /// A boolean, a date or a number.
