@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use towpath_config::{Finding, Policy, SecretStore, has_reference, resolve};
+use towpath_config::{Answers, Finding, Policy, Providers, SecretStore, has_reference, resolve};
 use towpath_convert::in_java;
 use towpath_host::{Host, java_class};
 use towpath_log::{Embedded, GroupOffsets as _};
@@ -93,7 +93,9 @@ impl Translator {
         if stored.iter().count() == 1 {
             return Ok(());
         }
-        let resolved = resolve(&stored, spec, &Policy::Trusted, Some(&self.secrets), &|_| None);
+        let answers = Answers::new();
+        let providers = Providers { store: Some(&self.secrets), env: &|_| None, answers: &answers };
+        let resolved = resolve(&stored, spec, &Policy::Trusted, providers);
         let resolved = resolved
             .map_err(|errors| Failure::input(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         for (key, value) in resolved.config.iter() {

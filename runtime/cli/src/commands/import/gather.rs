@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use towpath_config::{Document, Finding, Origin, PipelineFiles, Policy, normalise, resolve};
+use towpath_config::{Answers, Document, Finding, Origin, PipelineFiles, Policy, Providers, normalise, resolve};
 use towpath_host::Host;
 use towpath_model::{Config, ConnectorKind, ConnectorName, Plugin, Plugins as _, TargetState};
 use towpath_worker::migration::{Arrival, Kept};
@@ -138,8 +138,10 @@ impl Gatherer<'_> {
         }
         let config = normalise(config, plugin.spec());
         let env = |name: &str| std::env::var(name).ok();
+        let answers = Answers::new();
+        let providers = Providers { store: None, env: &env, answers: &answers };
         // References that lead nowhere have been found by the checker.
-        let Ok(resolved) = resolve(&config, plugin.spec(), &Policy::Trusted, None, &env) else { return };
+        let Ok(resolved) = resolve(&config, plugin.spec(), &Policy::Trusted, providers) else { return };
         if let Err(error) = plugin.alter_offsets(&resolved.config, &resolved.redactor, &arrival.positions).await {
             let reason = resolved.redactor.redact(&error.to_string()).into_owned();
             self.findings.push(migration_findings::refused_offsets(arrival.name.as_str(), &reason));
