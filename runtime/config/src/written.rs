@@ -249,10 +249,11 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join(file)).expect("a file");
         assert!(!text.contains("p=1") && !text.contains("pw@") && !text.contains("u:p\n"), "{text}");
         assert_eq!(stored.get("other.password"), Some("${env:X}"));
+        let answers = crate::Answers::new();
+        let env = |_: &str| Some("e".to_owned());
+        let providers = crate::Providers { store: None, env: &env, answers: &answers };
         let resolved =
-            crate::resolve(&stored, &crate::tests::spec(ConnectorKind::Sink), &crate::Policy::Trusted, None, &|_| {
-                Some("e".to_owned())
-            });
+            crate::resolve(&stored, &crate::tests::spec(ConnectorKind::Sink), &crate::Policy::Trusted, providers);
         let resolved = resolved.expect("resolved").config;
         assert_eq!(resolved.get("database.password"), given.get("database.password"));
         assert_eq!(resolved.get("http.url"), given.get("http.url"));
