@@ -51,7 +51,7 @@ pub(super) struct Writer {
     transactions: Option<Box<dyn TransactionalProducer>>,
     /// Positions after what is written of the open transaction; they count when it ends.
     pending: Vec<Checkpoint>,
-    /// A transaction is open.
+    /// There is something that waits for the end of a transaction.
     open: bool,
 }
 
@@ -103,14 +103,12 @@ impl Writer {
 
     /// Writes batches after which a transaction of the source ends.
     async fn write_whole(&mut self, batches: Vec<Ready>) -> Result<Vec<Checkpoint>, Halt> {
-        if !self.open {
-            return self.write_all(batches, Scope::Whole).await;
-        }
-        self.write_all(batches, Scope::Part).await?;
-        self.end_transaction().await
+        let scope = if self.open { Scope::Part } else { Scope::Whole };
+        let durable = self.write_all(batches, scope).await?;
+        if self.open { self.end_transaction().await } else { Ok(durable) }
     }
 
-    async fn write_all(&mut self, mut batches: Vec<Ready>, scope: Scope) -> Result<Vec<Checkpoint>, Halt> {
+    async fn write_all(&mut self, mut batches: Vec<Ready>, mut scope: Scope) -> Result<Vec<Checkpoint>, Halt> {
         let mut durable = Vec::new();
         // A record that the log refuses is found by writing its batch alone.
         let mut alone = false;
@@ -126,7 +124,13 @@ impl Writer {
                     self.known.forget();
                     self.repeat(&LogError::UnknownTopic(topic)).await?;
                 }
-                Err(error) if error.kind() == Kind::Reject && together > 1 => alone = true,
+                Err(error) if error.kind() == Kind::Reject && together > 1 => {
+                    alone = true;
+                    // A transaction keeps together what is written one by one.
+                    if self.transactions.is_some() {
+                        scope = Scope::Part;
+                    }
+                }
                 Err(error) if error.kind() == Kind::Reject => {
                     let Some(batch) = batches.first_mut() else { break };
                     self.drop_refused(batch, &error)?;
@@ -166,21 +170,20 @@ impl Writer {
             crash_point(if idle_advance { "source.idle_advance" } else { "source.before_commit" });
             let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
             match (&mut self.transactions, scope) {
-                (Some(transactions), Scope::Part) => {
-                    transactions.write(commit).await?;
-                    self.open = true;
-                }
+                (Some(transactions), Scope::Part) => _ = transactions.write(commit).await?,
                 _ => _ = self.task.shared.log.commit_atomic(commit).await?,
             }
             crash_point("source.after_commit");
+            self.count(count, bytes, dead, clock.monotonic().saturating_sub(began));
         }
-        self.count(count, bytes, dead, clock.monotonic().saturating_sub(began));
         match scope {
             Scope::Whole => {
                 self.task.shared.offsets.durable(&self.task.id.connector, &positions);
                 Ok(positions)
             }
             Scope::Part => {
+                // Also where nothing is left of the records, their positions wait for the end.
+                self.open = true;
                 merge_positions(&mut self.pending, positions);
                 Ok(Vec::new())
             }
