@@ -101,12 +101,14 @@ async fn check_there(client: &Client, steps: &[Difference]) -> Result<()> {
 
 async fn settle(client: &Client, step: &Difference) -> Result<()> {
     let path = format!("/connectors/{}", segment(&step.connector));
-    match &step.document {
-        Some(document) => {
+    match (step.action, &step.document) {
+        (Action::Create | Action::Change, Some(document)) => {
             let config = serde_json::json!(document.config.0);
             client.ask::<Value>(Method::PUT, &format!("{path}/config"), Some(&config)).await?;
         }
-        None => _ = client.send(Method::DELETE, &path).await?,
+        (Action::Remove, _) => _ = client.send(Method::DELETE, &path).await?,
+        // What is rejected has ended this before.
+        (Action::Create | Action::Change | Action::Reject, _) => {}
     }
     Ok(())
 }
