@@ -274,6 +274,8 @@ pub(crate) struct Parser {
     encoders: HashMap<Box<str>, Option<Arc<Encoder>>>,
     text_schema: Arc<str>,
     bytes_schema: Arc<str>,
+    /// What single numbers become for those who take JSON.
+    number_json: Option<Transcoder>,
     registered: Option<RegisteredParser>,
 }
 
@@ -299,6 +301,13 @@ impl Parser {
                 _ => TEXT_SCHEMA.into(),
             },
             bytes_schema: BYTES_SCHEMA.into(),
+            number_json: match class {
+                Class::Number(number) => {
+                    let schema = Schema::parse(number.schema()).ok();
+                    schema.map(|schema| Transcoder::new(&schema, Options::default()))
+                }
+                _ => None,
+            },
             registered,
         })
     }
@@ -444,14 +453,14 @@ impl Parser {
         }
     }
 
-    fn read_number<'a>(&self, number: Number, bytes: &[u8]) -> Result<Read<'a>, Fault> {
+    fn read_number<'a>(&mut self, number: Number, bytes: &[u8]) -> Result<Read<'a>, Fault> {
         let datum = number.read(bytes)?;
-        let Some(encoding) = self.plain().filter(|_| !self.takes(Encoding::Connect)) else {
+        let encoding = self.plain().filter(|_| !self.takes(Encoding::Connect));
+        let (Some(encoding), Some(transcoder)) = (encoding, &mut self.number_json) else {
             return Ok(Read::connect(self.text_schema.clone(), datum));
         };
-        let (schema, mut json) = (Schema::parse(number.schema()), Vec::new());
-        let schema = schema.map_err(|error| Fault::schema(error.to_string()))?;
-        Transcoder::new(&schema, Options::default()).write(&datum, &mut json)?;
+        let mut json = Vec::new();
+        transcoder.write(&datum, &mut json)?;
         Ok(Read::plain(encoding, json))
     }
 

@@ -210,13 +210,16 @@ impl Member {
         match &self.form {
             Form::One(step) => step.field(self.number, self.presence, reader, out),
             Form::Many { step, packed: true, null } => {
-                let start = out.len();
+                let (start, mut is_empty) = (out.len(), true);
                 write_delimited(out, self.number, |out| {
                     let Step::Scalar(scalar) = step else { return Ok(()) };
-                    items(*null, reader, |reader| scalar.value(reader, out).map(drop))
+                    items(*null, reader, |reader| {
+                        is_empty = false;
+                        scalar.value(reader, out).map(drop)
+                    })
                 })?;
                 // An array without items is none.
-                if out.last() == Some(&0) && out.len() == start + key_length(self.number) + 1 {
+                if is_empty {
                     out.truncate(start);
                 }
                 Ok(())
@@ -239,12 +242,6 @@ impl Member {
             }
         }
     }
-}
-
-fn key_length(number: u32) -> usize {
-    let mut key = Vec::new();
-    write_key(&mut key, number, DELIMITED);
-    key.len()
 }
 
 /// Takes the items of an array or the entries of a map.
