@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 use towpath_log::sim::{Faults, SimDisk};
-use towpath_log::{Embedded, Fetch, Fetches, GroupOffsets, LogConfig, Topics};
+use towpath_log::{Embedded, Error, Fetch, Fetches, GroupOffsets, LogConfig, Topics};
 use towpath_model::{
     Batch, Checkpoint, Config, ConnectorError, ConnectorKind, Fault, Flushed, Interrupt, Plugin, Plugins, Polled,
     Position, Progress, Record, Redactor, Sink, Source, Spec, SystemClock, TargetState, TaskContext, TopicPartition,
@@ -193,24 +193,24 @@ fn value_of(bytes: Option<&[u8]>) -> u64 {
     text.trim_end_matches(':').parse().expect("a number")
 }
 
-/// All numbers in the log.
-async fn numbers(log: &Embedded) -> Vec<u64> {
-    placed_numbers(log).await.into_iter().map(|(_, number)| number).collect()
+/// All numbers in the log, which refuses once the power is cut.
+async fn numbers(log: &Embedded) -> Result<Vec<u64>, Error> {
+    Ok(placed_numbers(log).await?.into_iter().map(|(_, number)| number).collect())
 }
 
 /// The same with their offsets, between which ends of transactions have theirs.
-async fn placed_numbers(log: &Embedded) -> Vec<(i64, u64)> {
+async fn placed_numbers(log: &Embedded) -> Result<Vec<(i64, u64)>, Error> {
     let partition = TopicPartition::new("numbers", 0);
-    let Ok(ends) = log.offsets(&partition) else { return vec![] };
+    let Ok(ends) = log.offsets(&partition) else { return Ok(vec![]) };
     let (mut numbers, mut offset) = (vec![], ends.start);
     while offset < ends.high_watermark {
         let fetch = [Fetch { partition: partition.clone(), offset }];
-        let fetched = log.fetch(&fetch, 1 << 20, Duration::ZERO).await.expect("readable");
+        let fetched = log.fetch(&fetch, 1 << 20, Duration::ZERO).await?;
         let placed = |record: Record<'_>| (record.offset.expect("placed"), value_of(record.value.bytes));
         numbers.extend(fetched[0].records.records().map(placed));
         offset = fetched[0].next_offset;
     }
-    numbers
+    Ok(numbers)
 }
 
 async fn live(disk: &SimDisk, world: &Arc<World>, cut_at: Option<u64>, seed: u64) {
@@ -219,7 +219,7 @@ async fn live(disk: &SimDisk, world: &Arc<World>, cut_at: Option<u64>, seed: u64
     log_config.offsets_topic_partitions = 2;
     let log = Embedded::open(log_config, Arc::new(disk.clone()), clock.clone(), seed);
     let log = Arc::new(log.expect("the log recovers"));
-    let before = numbers(&log).await;
+    let before = numbers(&log).await.expect("readable");
     assert!(before.iter().copied().eq(0..before.len() as u64), "seed {seed}: a gap or a double in {before:?}");
     assert!(before.len() as u64 >= *world.told.lock().unwrap(), "seed {seed}: acknowledged and lost");
     let is_whole = |seen: usize| world.whole.is_none_or(|size| (seen as u64).is_multiple_of(size));
@@ -247,7 +247,7 @@ async fn live(disk: &SimDisk, world: &Arc<World>, cut_at: Option<u64>, seed: u64
         }
         loop {
             let delivered = world.delivered.lock().unwrap().iter().max().map_or(0, |most| *most as usize + 1);
-            let seen = numbers(&log).await.len();
+            let Ok(seen) = numbers(&log).await.map(|numbers| numbers.len()) else { return };
             assert!(is_whole(seen), "seed {seed}: a part of a transaction is seen: {seen}");
             if delivered >= enough {
                 return;
@@ -267,12 +267,12 @@ async fn live(disk: &SimDisk, world: &Arc<World>, cut_at: Option<u64>, seed: u64
     }
     shutdown.send_replace(true);
     worker.await.expect("no panic").expect("an orderly end");
-    let all = numbers(&log).await;
+    let all = numbers(&log).await.expect("readable");
     assert!(all.iter().copied().eq(0..all.len() as u64), "seed {seed}");
     let delivered: std::collections::BTreeSet<u64> = world.delivered.lock().unwrap().iter().copied().collect();
     let committed = log.group_offsets("connect-sink")[0].offset.expect("committed");
     // Invariant 3: whatever the offset has passed has been delivered.
-    let placed = placed_numbers(&log).await;
+    let placed = placed_numbers(&log).await.expect("readable");
     let mut passed = placed.iter().filter(|(offset, _)| *offset < committed);
     assert!(passed.all(|(_, number)| delivered.contains(number)), "seed {seed}: passed and not delivered");
     assert!(log.topic("numbers").is_some() && all.len() >= enough);
