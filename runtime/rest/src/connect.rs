@@ -2,8 +2,6 @@
 
 #![allow(clippy::unused_async, reason = "axum's handlers are async also where they do not wait")]
 
-use std::sync::Arc;
-
 use axum::extract::{Path, Query};
 use axum::http::header::{HOST, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
@@ -11,20 +9,34 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use indexmap::IndexMap;
 use serde_json::Value;
-use towpath_model::{Config, ConnectorName, TargetState, TaskId};
+use towpath_model::{Config, ConnectorName, TargetState};
 use towpath_worker::{Initial, OffsetEntry};
 
 use crate::body::{JsonBody, config_map, config_without_nulls};
-use crate::entities::{
-    ActiveTopics, AlterOffsetsRequest, Connector, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo,
-    CreateConnectorRequest, Message, TaskInfo, TaskStateInfo, TopicNames,
-};
+use crate::entities::{Connector, ConnectorOffset, ConnectorStateInfo, CreateConnectorRequest};
 use crate::fault::Fault;
-use crate::server::{App, Scheme, Served};
+use crate::openapi::{Conflict, Invalid, Named, NotFound, Refused, shapes};
+use crate::server::{App, Scheme};
+
+pub(crate) mod progress;
 
 pub(crate) type Parameters = Query<Vec<(String, String)>>;
 
-/// `GET /connectors`.
+/// Lists the connectors.
+#[utoipa::path(
+    get,
+    path = "/connectors",
+    operation_id = "listConnectors",
+    tag = "connectors",
+    params(
+        (
+            "expand" = Option<Vec<String>>,
+            Query,
+            description = "`info` and `status`: what is known of each connector, by name, instead of the names",
+        ),
+    ),
+    responses((status = 200, description = "The names; with `expand` an object", body = shapes::Listed), Refused),
+)]
 pub(crate) async fn list(App(served): App, Query(query): Parameters) -> Response {
     let expand: Vec<&str> = query.iter().filter(|(key, _)| key == "expand").map(|(_, value)| value.as_str()).collect();
     if expand.is_empty() {
@@ -49,7 +61,15 @@ pub(crate) async fn list(App(served): App, Query(query): Parameters) -> Response
     Json(expanded).into_response()
 }
 
-/// `POST /connectors`.
+/// Creates a connector.
+#[utoipa::path(
+    post,
+    path = "/connectors",
+    operation_id = "createConnector",
+    tag = "connectors",
+    request_body = CreateConnectorRequest,
+    responses((status = 201, description = "It is kept and starts", body = Connector), Invalid, Conflict, Refused),
+)]
 pub(crate) async fn create(
     App(served): App,
     Extension(scheme): Extension<Scheme>,
@@ -68,28 +88,66 @@ pub(crate) async fn create(
     Ok(created(scheme, &headers, &name, Connector::from(connector)))
 }
 
-/// `GET /connectors/{c}`.
-pub(crate) async fn info(App(served): App, name: Path<String>) -> Result<Json<Connector>, Fault> {
+/// Shows a connector with its configuration and its tasks.
+#[utoipa::path(
+    get,
+    path = "/connectors/{connector}",
+    operation_id = "getConnector",
+    tag = "connectors",
+    params(Named),
+    responses((status = 200, description = "Its configuration and tasks", body = Connector), NotFound, Refused),
+)]
+pub(crate) async fn info(App(served): App, name: Path<Named>) -> Result<Json<Connector>, Fault> {
     Ok(Json(served.worker.connector(&connector(name))?.into()))
 }
 
-/// `DELETE /connectors/{c}`.
-pub(crate) async fn delete(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
+/// Deletes a connector. Its offsets stay.
+#[utoipa::path(
+    delete,
+    path = "/connectors/{connector}",
+    operation_id = "deleteConnector",
+    tag = "connectors",
+    params(Named),
+    responses((status = 204, description = "It ends"), NotFound, Refused),
+)]
+pub(crate) async fn delete(App(served): App, name: Path<Named>) -> Result<StatusCode, Fault> {
     served.worker.delete(connector(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /connectors/{c}/config`.
-pub(crate) async fn config(App(served): App, name: Path<String>) -> Result<Json<Config>, Fault> {
+/// Shows the configuration. Secrets are hidden.
+#[utoipa::path(
+    get,
+    path = "/connectors/{connector}/config",
+    operation_id = "getConnectorConfig",
+    tag = "connectors",
+    params(Named),
+    responses((status = 200, description = "Keys and values", body = BTreeMap<String, String>), NotFound, Refused),
+)]
+pub(crate) async fn config(App(served): App, name: Path<Named>) -> Result<Json<Config>, Fault> {
     Ok(Json(served.worker.connector(&connector(name))?.config))
 }
 
-/// `PUT /connectors/{c}/config`.
+/// Sets the whole configuration, or creates the connector.
+#[utoipa::path(
+    put,
+    path = "/connectors/{connector}/config",
+    operation_id = "putConnectorConfig",
+    tag = "connectors",
+    params(Named),
+    request_body(content = shapes::Settings, description = "Keys and values"),
+    responses(
+        (status = 200, description = "It goes on with the new configuration", body = Connector),
+        (status = 201, description = "It is new", body = Connector),
+        Invalid,
+        Refused,
+    ),
+)]
 pub(crate) async fn put_config(
     App(served): App,
     Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Path(Named { connector: name }): Path<Named>,
     JsonBody(config): JsonBody<Value>,
 ) -> Result<Response, Fault> {
     let config = named(Config(config_without_nulls(config)?), &name);
@@ -99,10 +157,24 @@ pub(crate) async fn put_config(
     Ok(if put.created { created(scheme, &headers, &name, connector) } else { Json(connector).into_response() })
 }
 
-/// `PATCH /connectors/{c}/config`.
+/// Changes single keys of the configuration.
+#[utoipa::path(
+    patch,
+    path = "/connectors/{connector}/config",
+    operation_id = "patchConnectorConfig",
+    tag = "connectors",
+    params(Named),
+    request_body(content = shapes::Settings, description = "Keys to set; null takes a key away"),
+    responses(
+        (status = 200, description = "It goes on with the new configuration", body = Connector),
+        Invalid,
+        NotFound,
+        Refused,
+    ),
+)]
 pub(crate) async fn patch_config(
     App(served): App,
-    name: Path<String>,
+    name: Path<Named>,
     JsonBody(patch): JsonBody<Value>,
 ) -> Result<Json<Connector>, Fault> {
     let patch = config_map(patch)?;
@@ -112,13 +184,38 @@ pub(crate) async fn patch_config(
     Ok(Json(patched.into()))
 }
 
-/// `GET /connectors/{c}/status`.
-pub(crate) async fn status(App(served): App, name: Path<String>) -> Result<Json<ConnectorStateInfo>, Fault> {
+/// Shows the states of a connector and of its tasks.
+#[utoipa::path(
+    get,
+    path = "/connectors/{connector}/status",
+    operation_id = "getConnectorStatus",
+    tag = "connectors",
+    params(Named),
+    responses((status = 200, description = "States", body = ConnectorStateInfo), NotFound, Refused),
+)]
+pub(crate) async fn status(App(served): App, name: Path<Named>) -> Result<Json<ConnectorStateInfo>, Fault> {
     Ok(Json(served.worker.status(&connector(name))?.into()))
 }
 
-/// `POST /connectors/{c}/restart`.
-pub(crate) async fn restart(App(served): App, name: Path<String>, query: Parameters) -> Result<Response, Fault> {
+/// Restarts a connector, and its tasks where asked to.
+#[utoipa::path(
+    post,
+    path = "/connectors/{connector}/restart",
+    operation_id = "restartConnector",
+    tag = "connectors",
+    params(
+        Named,
+        ("includeTasks" = Option<bool>, Query, description = "Its tasks too; false unless given"),
+        ("onlyFailed" = Option<bool>, Query, description = "Only what has failed; false unless given"),
+    ),
+    responses(
+        (status = 202, description = "With either parameter: what is restarted", body = ConnectorStateInfo),
+        (status = 204, description = "The connector alone is restarted"),
+        NotFound,
+        Refused,
+    ),
+)]
+pub(crate) async fn restart(App(served): App, name: Path<Named>, query: Parameters) -> Result<Response, Fault> {
     let include_tasks = flag(&query, "includeTasks", false);
     let only_failed = flag(&query, "onlyFailed", false);
     let planned = served.worker.restart(connector(name), include_tasks, only_failed).await?;
@@ -129,87 +226,50 @@ pub(crate) async fn restart(App(served): App, name: Path<String>, query: Paramet
     }
 }
 
-/// `PUT /connectors/{c}/pause`.
-pub(crate) async fn pause(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
+/// Pauses a connector: its tasks keep what they hold and move nothing.
+#[utoipa::path(
+    put,
+    path = "/connectors/{connector}/pause",
+    operation_id = "pauseConnector",
+    tag = "connectors",
+    params(Named),
+    responses((status = 202, description = "It pauses"), NotFound, Refused),
+)]
+pub(crate) async fn pause(App(served): App, name: Path<Named>) -> Result<StatusCode, Fault> {
     served.worker.pause(connector(name)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `PUT /connectors/{c}/resume`.
-pub(crate) async fn resume(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
+/// Resumes a connector that is paused or stopped.
+#[utoipa::path(
+    put,
+    path = "/connectors/{connector}/resume",
+    operation_id = "resumeConnector",
+    tag = "connectors",
+    params(Named),
+    responses((status = 202, description = "It goes on"), NotFound, Refused),
+)]
+pub(crate) async fn resume(App(served): App, name: Path<Named>) -> Result<StatusCode, Fault> {
     served.worker.resume(connector(name)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `PUT /connectors/{c}/stop`.
-pub(crate) async fn stop(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
+/// Stops a connector: its tasks end, and its offsets can be changed.
+#[utoipa::path(
+    put,
+    path = "/connectors/{connector}/stop",
+    operation_id = "stopConnector",
+    tag = "connectors",
+    params(Named),
+    responses((status = 204, description = "It stops"), NotFound, Refused),
+)]
+pub(crate) async fn stop(App(served): App, name: Path<Named>) -> Result<StatusCode, Fault> {
     served.worker.stop(connector(name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /connectors/{c}/tasks`.
-pub(crate) async fn tasks(App(served): App, name: Path<String>) -> Result<Json<Vec<TaskInfo>>, Fault> {
-    let tasks = served.worker.task_configs(&connector(name))?;
-    let described = tasks.into_iter().map(|(id, mut config)| {
-        let class = config.get("connector.class").unwrap_or_default().to_owned();
-        config.0.entry("task.class".to_owned()).or_insert(class);
-        TaskInfo { id: (&id).into(), config: config.0 }
-    });
-    Ok(Json(described.collect()))
-}
-
-/// `GET /connectors/{c}/tasks/{n}/status`.
-pub(crate) async fn task_status(App(served): App, ids: Path<(String, String)>) -> Result<Json<TaskStateInfo>, Fault> {
-    Ok(Json(served.worker.task_status(&task(ids)?)?.into()))
-}
-
-/// `POST /connectors/{c}/tasks/{n}/restart`.
-pub(crate) async fn restart_task(App(served): App, ids: Path<(String, String)>) -> Result<StatusCode, Fault> {
-    served.worker.restart_task(task(ids)?).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// `GET /connectors/{c}/topics`: an unknown connector has used none, as Connect answers.
-pub(crate) async fn topics(App(served): App, Path(name): Path<String>) -> Json<ActiveTopics> {
-    let topics = served.worker.topics(&ConnectorName::new(name.as_str()));
-    let topics = topics.iter().map(ToString::to_string).collect();
-    Json(ActiveTopics::from_iter([(name, TopicNames { topics })]))
-}
-
-/// `PUT /connectors/{c}/topics/reset`: nothing is left to forget of an unknown connector, as Connect answers.
-pub(crate) async fn reset_topics(App(served): App, name: Path<String>) -> Result<StatusCode, Fault> {
-    served.worker.reset_topics(connector(name)).await?;
-    Ok(StatusCode::ACCEPTED)
-}
-
-/// `GET /connectors/{c}/offsets`.
-pub(crate) async fn offsets(App(served): App, name: Path<String>) -> Result<Json<ConnectorOffsets>, Fault> {
-    Ok(Json(offsets_of(&served, &connector(name))?))
-}
-
-/// `PATCH /connectors/{c}/offsets`.
-pub(crate) async fn alter_offsets(
-    App(served): App,
-    name: Path<String>,
-    JsonBody(request): JsonBody<AlterOffsetsRequest>,
-) -> Result<Json<Message>, Fault> {
-    let offsets = request.offsets.map(entries).unwrap_or_default();
-    served.worker.alter_offsets(connector(name), &offsets).await?;
-    Ok(Json(Message { message: "The offsets for this connector have been altered successfully" }))
-}
-
-/// `DELETE /connectors/{c}/offsets`.
-pub(crate) async fn reset_offsets(App(served): App, name: Path<String>) -> Result<Json<Message>, Fault> {
-    served.worker.reset_offsets(connector(name)).await?;
-    Ok(Json(Message { message: "The offsets for this connector have been reset successfully" }))
-}
-
 fn entries(offsets: Vec<ConnectorOffset>) -> Vec<OffsetEntry> {
     offsets.into_iter().map(OffsetEntry::from).collect()
-}
-
-fn offsets_of(served: &Arc<Served>, name: &ConnectorName) -> Result<ConnectorOffsets, Fault> {
-    Ok(served.worker.offsets(name)?.into())
 }
 
 /// The value of a query parameter as a boolean: `true` in any case, or else false.
@@ -217,13 +277,8 @@ pub(crate) fn flag(query: &Parameters, key: &str, default: bool) -> bool {
     query.iter().rfind(|(name, _)| name == key).map_or(default, |(_, value)| value.eq_ignore_ascii_case("true"))
 }
 
-fn connector(Path(name): Path<String>) -> ConnectorName {
-    ConnectorName::new(name.as_str())
-}
-
-fn task(Path((name, task)): Path<(String, String)>) -> Result<TaskId, Fault> {
-    let task = task.parse().map_err(|_| Fault::not_found("HTTP 404 Not Found"))?;
-    Ok(TaskId { connector: ConnectorName::new(name.as_str()), task })
+fn connector(Path(Named { connector }): Path<Named>) -> ConnectorName {
+    ConnectorName::new(connector)
 }
 
 /// The configuration with the connector's name in it, as Connect stores it.

@@ -9,9 +9,12 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use towpath_model::{ConfigKey, ConnectorKind, ConnectorState, Importance, TaskId, TaskState, ValueType, Width};
 use towpath_worker::{ConnectorInfo, ConnectorStatus, OffsetEntry, PluginInfo, TaskStatus, ValidatedKey, Validation};
+use utoipa::ToSchema;
+
+use crate::openapi::shapes;
 
 /// `GET /`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ServerInfo<'a> {
     pub(crate) version: &'a str,
     pub(crate) commit: &'a str,
@@ -19,37 +22,40 @@ pub(crate) struct ServerInfo<'a> {
 }
 
 /// `GET /health`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct WorkerStatus {
     pub(crate) status: &'static str,
     pub(crate) message: String,
 }
 
 /// `POST /connectors`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateConnectorRequest {
     pub(crate) name: Option<String>,
+    #[schema(value_type = shapes::Settings)]
     pub(crate) config: Option<serde_json::Value>,
+    /// `RUNNING` unless given, `PAUSED` or `STOPPED`.
     pub(crate) initial_state: Option<String>,
+    /// Where it begins; only with the state `STOPPED` or before it first runs.
     pub(crate) initial_offsets: Option<Vec<ConnectorOffset>>,
 }
 
 /// The body of `PATCH /connectors/{c}/offsets`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlterOffsetsRequest {
     pub(crate) offsets: Option<Vec<ConnectorOffset>>,
 }
 
 /// What was done.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Message {
     pub(crate) message: &'static str,
 }
 
 /// One task of a connector, as lists name it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectorTaskId {
     connector: String,
     task: u32,
@@ -62,7 +68,7 @@ impl From<&TaskId> for ConnectorTaskId {
 }
 
 /// A connector with its configuration.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Connector {
     name: String,
     config: BTreeMap<String, String>,
@@ -82,15 +88,16 @@ impl From<ConnectorInfo> for Connector {
 }
 
 /// How a connector and its tasks fare.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectorStateInfo {
     name: String,
+    #[schema(value_type = State<shapes::ConnectorState>)]
     connector: State<ConnectorState>,
     tasks: Vec<TaskStateInfo>,
     r#type: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct State<S> {
     state: S,
     worker_id: String,
@@ -100,10 +107,11 @@ struct State<S> {
 }
 
 /// How a task fares.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TaskStateInfo {
     id: u32,
     #[serde(flatten)]
+    #[schema(value_type = State<shapes::TaskState>)]
     state: State<TaskState>,
 }
 
@@ -138,20 +146,20 @@ impl From<TaskStatus> for TaskStateInfo {
 }
 
 /// A task with its configuration.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TaskInfo {
     pub(crate) id: ConnectorTaskId,
     pub(crate) config: BTreeMap<String, String>,
 }
 
 /// `GET /connectors/{c}/offsets`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConnectorOffsets {
     offsets: Vec<ConnectorOffset>,
 }
 
 /// A position: a partition and an offset in it. Null stands for a field that is missing.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectorOffset {
     #[serde(default)]
@@ -177,13 +185,13 @@ impl From<Vec<OffsetEntry>> for ConnectorOffsets {
 pub(crate) type ActiveTopics = IndexMap<String, TopicNames>;
 
 /// The topics of a connector.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TopicNames {
     pub(crate) topics: Vec<String>,
 }
 
 /// `GET /connector-plugins`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Plugin {
     class: String,
     r#type: &'static str,
@@ -198,17 +206,20 @@ impl From<PluginInfo> for Plugin {
 }
 
 /// The definition of one key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConfigKeyInfo {
     name: String,
+    #[schema(value_type = shapes::ValueType)]
     r#type: ValueType,
     required: bool,
     default_value: Option<String>,
+    #[schema(value_type = shapes::Importance)]
     importance: Importance,
     documentation: String,
     group: Option<String>,
     order_in_group: i32,
     order: i32,
+    #[schema(value_type = shapes::Width)]
     width: Width,
     display_name: String,
     dependents: Vec<String>,
@@ -234,7 +245,7 @@ impl From<ConfigKey> for ConfigKeyInfo {
 }
 
 /// The answer to validate.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ConfigInfos {
     name: String,
     error_count: usize,
@@ -242,13 +253,13 @@ pub(crate) struct ConfigInfos {
     configs: Vec<ConfigInfo>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ConfigInfo {
     definition: ConfigKeyInfo,
     value: ConfigValueInfo,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ConfigValueInfo {
     name: String,
     value: Option<String>,

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,12 @@ pub(crate) struct Fault {
     is_routing: bool,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request is not fulfilled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorMessage<'a> {
+    /// The status.
     error_code: u16,
+    /// What is wrong, and where.
     message: &'a str,
 }
 
@@ -49,7 +53,7 @@ impl Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let body = Body { error_code: self.status.as_u16(), message: &self.message };
+        let body = ErrorMessage { error_code: self.status.as_u16(), message: &self.message };
         let mut response = (self.status, Json(body)).into_response();
         if self.is_routing {
             response.headers_mut().remove(CONTENT_TYPE);

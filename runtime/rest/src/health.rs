@@ -8,18 +8,38 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::entities::{ServerInfo, WorkerStatus};
+use crate::openapi::Refused;
 use crate::server::{App, Stage};
 
 /// The version of Connect's API that is spoken; clients choose their features by it.
 const CONNECT_VERSION: &str = "4.3.1";
 
-/// `GET /`.
+/// Says which version of Connect the worker speaks, and of which cluster it is.
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "serverInfo",
+    tag = "worker",
+    responses((status = 200, description = "Who it is", body = ServerInfo), Refused),
+)]
 pub(crate) async fn server_info(App(served): App) -> Response {
     let commit = concat!("towpath-", env!("CARGO_PKG_VERSION"));
     Json(ServerInfo { version: CONNECT_VERSION, commit, kafka_cluster_id: &served.cluster_id }).into_response()
 }
 
-/// `GET /health`.
+/// Says how the worker is, in the words of Connect.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "healthCheck",
+    tag = "worker",
+    responses(
+        (status = 200, description = "It is healthy", body = WorkerStatus),
+        (status = 500, description = "It is not", body = WorkerStatus),
+        (status = 503, description = "It is starting", body = WorkerStatus),
+        Refused,
+    ),
+)]
 pub(crate) async fn health(State(stage): State<Stage>) -> Response {
     let (status, word, message) = match stage.served() {
         None => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Worker is still starting up.".to_owned()),
@@ -34,12 +54,30 @@ pub(crate) async fn health(State(stage): State<Stage>) -> Response {
     (status, Json(WorkerStatus { status: word, message })).into_response()
 }
 
-/// `GET /livez`.
+/// Answers while the process lives. Needs no login.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "livez",
+    tag = "worker",
+    responses((status = 200, description = "It lives", body = String, content_type = "text/plain"), Refused),
+)]
 pub(crate) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`.
+/// Answers whether the worker has read its state and its log takes records. Needs no login.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "worker",
+    responses(
+        (status = 200, description = "It is ready", body = String, content_type = "text/plain"),
+        (status = 503, description = "It is not, and why", body = String, content_type = "text/plain"),
+        Refused,
+    ),
+)]
 pub(crate) async fn readyz(State(stage): State<Stage>) -> Response {
     match stage.served() {
         None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::body;
 use crate::fault::Fault;
+use crate::openapi::{Invalid, Refused};
 use crate::prometheus::{Page, Type};
 use crate::server::App;
 
@@ -46,7 +47,28 @@ pub struct Family {
     pub samples: Vec<(Vec<(&'static str, String)>, f64)>,
 }
 
-/// `POST /v1/kafka`.
+/// Answers a request of Kafka's protocol, as the command line asks.
+#[utoipa::path(
+    post,
+    path = "/v1/kafka",
+    operation_id = "callKafka",
+    tag = "log",
+    request_body(
+        content = String,
+        content_type = "application/octet-stream",
+        description = "A request without its length",
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The answer without its length",
+            body = String,
+            content_type = "application/octet-stream",
+        ),
+        Invalid,
+        Refused,
+    ),
+)]
 pub(crate) async fn call(App(served): App, request: Request) -> Result<Response, Fault> {
     let request = body::read(request).await?;
     let answer = served.kafka.call(request).await.map_err(|reason| Fault::new(StatusCode::BAD_REQUEST, reason))?;

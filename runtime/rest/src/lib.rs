@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! connections ─▶ guard (token, Host, Origin, media types) ─▶ routes ─▶ connect, plugins, health, metrics, v1 ─▶ worker's handle
+//!                                                              │
+//!                                                              └▶ openapi: what each handler says of itself, as one document
 //! ```
 //! Paths, codes, bodies and messages are those of Connect 4.x; what Connect does not have stands under `/v1` and never inside
 //! Connect's bodies. Nothing is kept here: every answer comes from the worker's [`Handle`](towpath_worker::Handle) or from the
@@ -20,6 +22,7 @@ mod kafka;
 mod log;
 mod loggers;
 mod metrics;
+mod openapi;
 mod plugins;
 mod prometheus;
 mod records;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use towpath_model::Batch;
+use utoipa::ToSchema;
 
 /// A log to look into.
 #[async_trait]
@@ -52,7 +53,7 @@ pub enum LogFault {
 }
 
 /// A topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicDescription {
     /// Its name.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct TopicDescription {
 }
 
 /// The ends of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopicPartitionEnds {
     /// The partition.
     pub partition: i32,

@@ -9,14 +9,16 @@ use axum::response::{IntoResponse, Response};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::body::JsonBody;
 use crate::connect::Parameters;
 use crate::fault::Fault;
+use crate::openapi::{Invalid, NotFound, Refused, shapes};
 use crate::server::App;
 
 /// How much a logger says, in log4j's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
     /// Nothing.
@@ -46,7 +48,7 @@ impl Level {
 }
 
 /// A logger's level and, where it was changed, when: milliseconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LoggerLevel {
     /// The level.
     pub level: Level,
@@ -62,18 +64,61 @@ pub trait Loggers: Send + Sync {
     fn set(&self, logger: &str, level: Level, now_ms: i64) -> Vec<String>;
 }
 
-/// `GET /admin/loggers`.
+/// Lists the loggers.
+#[utoipa::path(
+    get,
+    path = "/admin/loggers",
+    operation_id = "listLoggers",
+    tag = "loggers",
+    responses((status = 200, description = "Levels by name", body = BTreeMap<String, LoggerLevel>), Refused),
+)]
 pub(crate) async fn list(App(served): App) -> Json<IndexMap<String, LoggerLevel>> {
     Json(served.loggers.all())
 }
 
-/// `GET /admin/loggers/{l}`.
+/// Shows the level of a logger.
+#[utoipa::path(
+    get,
+    path = "/admin/loggers/{logger}",
+    operation_id = "getLogger",
+    tag = "loggers",
+    params(
+        (
+            "logger" = String,
+            Path,
+            description = "`root`, a part of the program such as `towpath_worker`, or `connector.NAME`",
+        ),
+    ),
+    responses((status = 200, description = "Its level", body = LoggerLevel), NotFound, Refused),
+)]
 pub(crate) async fn level(App(served): App, Path(name): Path<String>) -> Result<Json<LoggerLevel>, Fault> {
     let found = served.loggers.all().get(&name).copied();
     found.map(Json).ok_or_else(|| Fault::not_found(format!("Logger {name} not found.")))
 }
 
-/// `PUT /admin/loggers/{l}`: of one worker, the cluster is the same, and only the answer differs.
+/// Sets the level of a logger and of those below it. Of one worker, the cluster is the same, and only the answer differs.
+#[utoipa::path(
+    put,
+    path = "/admin/loggers/{logger}",
+    operation_id = "setLevel",
+    tag = "loggers",
+    params(
+        (
+            "logger" = String,
+            Path,
+            description = "`root`, a part of the program such as `towpath_worker`, or `connector.NAME`",
+        ),
+        ("scope" = Option<String>, Query, description = "`cluster` or `worker`; of one worker both do the same"),
+    ),
+    request_body = shapes::SetLevel,
+    responses(
+        (status = 200, description = "The loggers that had another level", body = Vec<String>),
+        (status = 204, description = "With the scope `cluster`"),
+        Invalid,
+        NotFound,
+        Refused,
+    ),
+)]
 pub(crate) async fn set(
     App(served): App,
     Path(name): Path<String>,

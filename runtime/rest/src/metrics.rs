@@ -14,10 +14,21 @@ use towpath_worker::{ConnectorStatus, TaskMetrics, TaskStatus};
 
 use crate::kafka;
 use crate::log::{HeldPartition, LogNumbers, TransactionNumbers};
+use crate::openapi::Refused;
 use crate::prometheus::{self, Page, Type, metric_name};
 use crate::server::App;
 
-/// `GET /metrics`.
+/// Gives the numbers of connectors, tasks, log and Kafka listener.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "worker",
+    responses(
+        (status = 200, description = "The text format of Prometheus", body = String, content_type = "text/plain"),
+        Refused,
+    ),
+)]
 pub(crate) async fn metrics(App(served): App) -> Response {
     let mut page = Page::default();
     let statuses = served.worker.statuses();

@@ -11,15 +11,35 @@ use crate::body::{JsonBody, config_without_nulls};
 use crate::connect::{Parameters, flag, refuse_paths};
 use crate::entities::{ConfigInfos, ConfigKeyInfo, Plugin};
 use crate::fault::Fault;
+use crate::openapi::{Invalid, NotFound, Refused, shapes};
 use crate::server::App;
 
-/// `GET /connector-plugins`.
+/// Lists the plugins.
+#[utoipa::path(
+    get,
+    path = "/connector-plugins",
+    operation_id = "listConnectorPlugins",
+    tag = "plugins",
+    params(("connectorsOnly" = Option<bool>, Query, description = "Only sources and sinks; true unless given")),
+    responses((status = 200, description = "The plugins", body = Vec<Plugin>), Refused),
+)]
 pub(crate) async fn list(App(served): App, query: Parameters) -> Json<Vec<Plugin>> {
     let connectors_only = flag(&query, "connectorsOnly", true);
     Json(served.worker.plugins(connectors_only).into_iter().map(Plugin::from).collect())
 }
 
-/// `GET /connector-plugins/{p}/config`.
+/// Lists the keys that a plugin knows.
+#[utoipa::path(
+    get,
+    path = "/connector-plugins/{plugin}/config",
+    operation_id = "getConnectorConfigDef",
+    tag = "plugins",
+    params(
+        ("plugin" = String, Path, description = "Its class"),
+        ("version" = Option<String>, Query, description = "One of its versions; the latest unless given"),
+    ),
+    responses((status = 200, description = "The keys", body = Vec<ConfigKeyInfo>), Invalid, NotFound, Refused),
+)]
 pub(crate) async fn keys(
     App(served): App,
     Path(plugin): Path<String>,
@@ -34,7 +54,21 @@ pub(crate) async fn keys(
     Ok(Json(served.worker.plugin_keys(&class)?.into_iter().map(ConfigKeyInfo::from).collect()))
 }
 
-/// `PUT /connector-plugins/{p}/config/validate`.
+/// Checks a configuration without keeping it.
+#[utoipa::path(
+    put,
+    path = "/connector-plugins/{plugin}/config/validate",
+    operation_id = "validateConfigs",
+    tag = "plugins",
+    params(("plugin" = String, Path, description = "Its class")),
+    request_body(content = shapes::Settings, description = "Keys and values"),
+    responses(
+        (status = 200, description = "Every key with its faults", body = ConfigInfos),
+        Invalid,
+        NotFound,
+        Refused,
+    ),
+)]
 pub(crate) async fn validate(
     App(served): App,
     Path(plugin): Path<String>,

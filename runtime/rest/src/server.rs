@@ -11,16 +11,20 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towpath_http::{Connections, Door};
 use towpath_model::Clock;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::connect::progress;
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
 use crate::v1::retries;
-use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, plugins, v1};
+use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, openapi, plugins, v1};
 
 /// What is served once the worker is there.
 pub struct Served {
@@ -101,64 +105,60 @@ impl Server {
             body_bytes_max: self.config.body_bytes_max,
             request_timeout: self.config.request_timeout,
         };
-        let app = guarded(routes(self.stage), guard);
+        let app = guarded(routes(self.stage).0, guard);
         let (max, idle_timeout) = (self.config.connections_max, self.config.idle_timeout);
         let connections = Connections::new(self.listener, max, idle_timeout, self.config.tls);
         towpath_http::serve(connections, app, shutdown).await.map_err(|error| Error::Serve(Arc::new(error)))
     }
 }
 
-/// All routes, behind nothing.
-pub(crate) fn routes(stage: Stage) -> Router {
-    Router::new()
-        .route("/", get(health::server_info))
-        .route("/health", get(health::health))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route("/connectors", get(connect::list).post(connect::create))
-        .route("/connectors/{connector}", get(connect::info).delete(connect::delete))
-        .route(
-            "/connectors/{connector}/config",
-            get(connect::config).put(connect::put_config).patch(connect::patch_config),
-        )
-        .route("/connectors/{connector}/status", get(connect::status))
-        .route("/connectors/{connector}/restart", post(connect::restart))
-        .route("/connectors/{connector}/pause", put(connect::pause))
-        .route("/connectors/{connector}/resume", put(connect::resume))
-        .route("/connectors/{connector}/stop", put(connect::stop))
-        .route("/connectors/{connector}/tasks", get(connect::tasks))
-        .route("/connectors/{connector}/tasks/{task}/status", get(connect::task_status))
-        .route("/connectors/{connector}/tasks/{task}/restart", post(connect::restart_task))
-        .route("/connectors/{connector}/topics", get(connect::topics))
-        .route("/connectors/{connector}/topics/reset", put(connect::reset_topics))
-        .route(
-            "/connectors/{connector}/offsets",
-            get(connect::offsets).patch(connect::alter_offsets).delete(connect::reset_offsets),
-        )
-        .route("/connector-plugins", get(plugins::list))
-        .route("/connector-plugins/{plugin}/config", get(plugins::keys))
-        .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
-        .route("/admin/loggers", get(loggers::list))
-        .route("/admin/loggers/{logger}", get(loggers::level).put(loggers::set))
-        .route("/v1/status", get(v1::status))
-        .route("/v1/validate", put(v1::validate))
-        .route("/v1/connectors/{connector}", get(v1::connector))
-        .route("/v1/connectors/{connector}/retries", get(retries::list).delete(retries::drop_all))
-        .route("/v1/connectors/{connector}/retries/retry", post(retries::retry_all))
-        .route(
-            "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}",
-            get(retries::show).patch(retries::edit).delete(retries::drop_one),
-        )
-        .route("/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}/retry", post(retries::retry_one))
-        .route("/v1/connectors/{connector}/dead-letters/replay", post(retries::replay_dead_letters))
-        .route(kafka::PATH, post(kafka::call))
-        .route("/v1/topics", get(v1::topics))
-        .route("/v1/topics/{topic}", get(v1::topic))
-        .route("/v1/topics/{topic}/records", get(v1::records))
+/// All routes, behind nothing, and the document that names them.
+pub(crate) fn routes(stage: Stage) -> (Router, utoipa::openapi::OpenApi) {
+    let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(health::server_info))
+        .routes(routes!(health::health))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(connect::list, connect::create))
+        .routes(routes!(connect::info, connect::delete))
+        .routes(routes!(connect::config, connect::put_config, connect::patch_config))
+        .routes(routes!(connect::status))
+        .routes(routes!(connect::restart))
+        .routes(routes!(connect::pause))
+        .routes(routes!(connect::resume))
+        .routes(routes!(connect::stop))
+        .routes(routes!(progress::tasks))
+        .routes(routes!(progress::task_status))
+        .routes(routes!(progress::restart_task))
+        .routes(routes!(progress::topics))
+        .routes(routes!(progress::reset_topics))
+        .routes(routes!(progress::offsets, progress::alter_offsets, progress::reset_offsets))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::keys))
+        .routes(routes!(plugins::validate))
+        .routes(routes!(loggers::list))
+        .routes(routes!(loggers::level, loggers::set))
+        .routes(routes!(v1::status))
+        .routes(routes!(v1::validate))
+        .routes(routes!(v1::connector))
+        .routes(routes!(retries::list, retries::drop_all))
+        .routes(routes!(retries::retry_all))
+        .routes(routes!(retries::show, retries::edit, retries::drop_one))
+        .routes(routes!(retries::retry_one))
+        .routes(routes!(retries::replay_dead_letters))
+        .routes(routes!(kafka::call))
+        .routes(routes!(v1::topics))
+        .routes(routes!(v1::topic))
+        .routes(routes!(v1::records))
+        .split_for_parts();
+    let served = openapi::Served::new(&document);
+    let router = router
+        .route("/openapi.json", get(move || std::future::ready(served.answer())))
         .fallback(|| std::future::ready(Fault::http(StatusCode::NOT_FOUND)))
         .method_not_allowed_fallback(|| std::future::ready(Fault::http(StatusCode::METHOD_NOT_ALLOWED)))
-        .with_state(stage)
+        .with_state(stage);
+    (router, document)
 }
 
 /// Puts the guard around the whole router, so that it may change the path before anything is matched.

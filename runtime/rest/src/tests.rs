@@ -1,6 +1,8 @@
-//! Golden tests: for each request its status and its body, as Kafka Connect 4.x gives them. `surface` needs no worker; `connect` runs one.
+//! Golden tests: for each request its status and its body, as Kafka Connect 4.x gives them,
+//! and as the document says. `surface` needs no worker; `connect` runs one.
 
 mod connect;
+mod document;
 mod fakes;
 mod surface;
 
@@ -18,7 +20,7 @@ use crate::server::{Stage, guarded, routes};
 
 /// A server on loopback without a token.
 fn server(stage: Stage) -> Router {
-    guarded(routes(stage), guard())
+    guarded(routes(stage).0, guard())
 }
 
 fn guard() -> Guard {
@@ -38,6 +40,7 @@ struct Answer {
 }
 
 async fn ask(server: &Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response: Response<Body> = server.clone().oneshot(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -46,6 +49,7 @@ async fn ask(server: &Router, request: Request<Body>) -> Answer {
         Err(_) if bytes.is_empty() => Value::Null,
         Err(_) => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
     };
+    document::check(&method, &path, status, &body);
     Answer { status, headers, body }
 }
 

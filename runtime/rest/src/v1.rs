@@ -21,6 +21,7 @@ use crate::body::{JsonBody, config_without_nulls};
 use crate::connect::{Parameters, flag, refuse_paths};
 use crate::fault::Fault;
 use crate::log::{LogFault, TopicDescription};
+use crate::openapi::{Invalid, Named, NotFound, Refused, shapes};
 use crate::records::{Progress, Tail, TailOptions, write_record};
 use crate::server::{App, Stage};
 
@@ -33,39 +34,120 @@ pub use retries::{Deferred, Done};
 /// After so long without a record, an empty line shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// `GET /v1/status`.
+/// Shows the worker at a glance.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "getStatus",
+    tag = "worker",
+    responses((status = 200, description = "All connectors", body = Overview), Refused),
+)]
 pub(crate) async fn status(App(served): App) -> Json<Overview> {
     Json(served.overview())
 }
 
-/// `GET /v1/connectors/{c}`: the same for one connector, and its last errors.
-pub(crate) async fn connector(App(served): App, Path(name): Path<String>) -> Result<Json<ConnectorOverview>, Fault> {
-    let name = ConnectorName::new(name.as_str());
+/// Shows a connector at a glance, and its last errors.
+#[utoipa::path(
+    get,
+    path = "/v1/connectors/{connector}",
+    operation_id = "getConnectorOverview",
+    tag = "connectors",
+    params(Named),
+    responses(
+        (status = 200, description = "State, health, rate, lag, retries and cause", body = ConnectorOverview),
+        NotFound,
+        Refused,
+    ),
+)]
+pub(crate) async fn connector(
+    App(served): App,
+    Path(Named { connector }): Path<Named>,
+) -> Result<Json<ConnectorOverview>, Fault> {
+    let name = ConnectorName::new(connector);
     let status = served.worker.status(&name)?;
     let mut overview = ConnectorOverview::of(status);
     overview.errors = served.worker.errors(&name)?.into_iter().map(ErrorOverview::from).collect();
     Ok(Json(overview))
 }
 
-/// `PUT /v1/validate`: everything that is wrong with a configuration, as `towpath check` says it of a file.
+/// Finds everything that is wrong with a configuration, as `towpath check` says it of a file.
+#[utoipa::path(
+    put,
+    path = "/v1/validate",
+    operation_id = "validate",
+    tag = "plugins",
+    request_body(content = shapes::Settings, description = "Keys and values"),
+    responses(
+        (status = 200, description = "What is wrong, each with its place", body = Vec<shapes::Finding>),
+        Invalid,
+        Refused,
+    ),
+)]
 pub(crate) async fn validate(App(served): App, JsonBody(config): JsonBody<Value>) -> Result<Response, Fault> {
     let config = Config(config_without_nulls(config)?);
     refuse_paths(&config)?;
     Ok(Json(served.worker.check(config).await).into_response())
 }
 
-/// `GET /v1/topics`.
+/// Lists the topics.
+#[utoipa::path(
+    get,
+    path = "/v1/topics",
+    operation_id = "listTopics",
+    tag = "log",
+    responses((status = 200, description = "The topics, by name", body = Vec<TopicDescription>), Refused),
+)]
 pub(crate) async fn topics(App(served): App) -> Json<Vec<TopicDescription>> {
     Json(served.log.topics())
 }
 
-/// `GET /v1/topics/{t}`.
+/// Shows a topic with its partitions and configs.
+#[utoipa::path(
+    get,
+    path = "/v1/topics/{topic}",
+    operation_id = "getTopic",
+    tag = "log",
+    params(("topic" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The topic", body = TopicDescription), NotFound, Refused),
+)]
 pub(crate) async fn topic(App(served): App, Path(name): Path<String>) -> Result<Json<TopicDescription>, Fault> {
     let found = served.log.topics().into_iter().find(|topic| topic.name == name);
     found.map(Json).ok_or_else(|| LogFault::UnknownTopic(name).into())
 }
 
-/// `GET /v1/topics/{t}/records?from=&max=&exit=`: one object a line, for as long as the client listens.
+/// Streams the records of a topic, for as long as the client listens.
+#[utoipa::path(
+    get,
+    path = "/v1/topics/{topic}/records",
+    operation_id = "streamRecords",
+    tag = "log",
+    params(
+        ("topic" = String, Path, description = "Its name"),
+        (
+            "from" = Option<String>,
+            Query,
+            description = "`earliest` (unless given), `latest`, an offset, `-N` for the last N of each partition, `@` with \
+                           milliseconds, a span before now such as `15m`, or a time in UTC",
+        ),
+        ("max" = Option<u64>, Query, description = "Ends after so many records"),
+        (
+            "exit" = Option<bool>,
+            Query,
+            description = "Ends at what is the end when the request comes; false unless given",
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "One record a line; an empty line where none has come for a while",
+            body = shapes::LogRecord,
+            content_type = "application/x-ndjson",
+        ),
+        Invalid,
+        NotFound,
+        Refused,
+    ),
+)]
 pub(crate) async fn records(
     App(served): App,
     State(stage): State<Stage>,

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use towpath_model::{ConnectorKind, ConnectorState, Health, TargetState, TaskState};
 use towpath_worker::{ConnectorStatus, ErrorEntry, Owner, RetryState, TaskStatus};
+use utoipa::ToSchema;
 
+use crate::openapi::shapes;
 use crate::server::Served;
 
 /// The worker at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overview {
     /// Towpath's version.
     pub version: String,
@@ -26,11 +28,12 @@ pub struct Overview {
 }
 
 /// A connector at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectorOverview {
     /// Its name.
     pub name: String,
     /// What it does; none while its class is not among the plugins.
+    #[schema(value_type = Option<shapes::ConnectorKind>)]
     pub kind: Option<ConnectorKind>,
     /// Its class.
     pub class: String,
@@ -39,10 +42,13 @@ pub struct ConnectorOverview {
     /// SHA-256 of its component.
     pub digest: Option<String>,
     /// Connect's state.
+    #[schema(value_type = shapes::ConnectorState)]
     pub state: ConnectorState,
     /// What the user wants.
+    #[schema(value_type = shapes::TargetState)]
     pub target: TargetState,
     /// Whether data moves.
+    #[schema(value_type = shapes::Health)]
     pub health: Health,
     /// The file it stands in; none for one made over REST.
     pub file: Option<String>,
@@ -76,7 +82,7 @@ pub struct ConnectorOverview {
 }
 
 /// How far a snapshot is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Snapshot {
     /// Rows read.
     pub rows_done: u64,
@@ -87,17 +93,20 @@ pub struct Snapshot {
 }
 
 /// A task at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskOverview {
     /// Its number.
     pub id: u32,
     /// Connect's state.
+    #[schema(value_type = shapes::TaskState)]
     pub state: TaskState,
     /// Whether data moves.
+    #[schema(value_type = shapes::Health)]
     pub health: Health,
     /// Why it failed.
     pub trace: Option<String>,
     /// What is being retried.
+    #[schema(value_type = Option<shapes::RetryState>)]
     pub retry: Option<RetryState>,
     /// Records moved since the process started.
     pub records_total: u64,
@@ -131,7 +140,7 @@ pub struct TaskOverview {
 }
 
 /// How far a sink is in a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionOverview {
     /// The topic.
     pub topic: String,
@@ -146,7 +155,7 @@ pub struct PartitionOverview {
 }
 
 /// An error that is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorOverview {
     /// When, in milliseconds since the epoch.
     pub at_ms: i64,

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_model::ConnectorName;
 use towpath_worker::{DeferredRecord, RecordId, Replayed};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::body::JsonBody;
 use crate::connect::Parameters;
 use crate::fault::Fault;
+use crate::openapi::{Invalid, Named, NotFound, Refused, shapes};
 use crate::records::write_record;
 use crate::server::App;
 
@@ -21,29 +23,35 @@ use crate::server::App;
 const LISTED: usize = 1_000;
 
 /// What waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deferred {
     /// The worker's time, in milliseconds since the epoch.
     pub now_ms: i64,
     /// How many wait.
     pub total: usize,
     /// The first of them.
+    #[schema(value_type = Vec<shapes::DeferredRecord>)]
     pub records: Vec<DeferredRecord>,
 }
 
 /// For how many records something was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// How many.
     pub records: usize,
 }
 
 /// Which record, in a path.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(crate) struct At {
+    /// The connector's name.
     connector: String,
+    /// Where the record stands in the log: its topic.
     topic: String,
+    /// Its partition.
     partition: i32,
+    /// Its offset.
     offset: i64,
 }
 
@@ -54,21 +62,42 @@ impl At {
     }
 }
 
-/// `GET …/retries?max=`.
+/// Lists the records of a sink that wait to be put again.
+#[utoipa::path(
+    get,
+    path = "/v1/connectors/{connector}/retries",
+    operation_id = "listRetries",
+    tag = "retries",
+    params(Named, ("max" = Option<usize>, Query, description = "At most so many records; 1000 unless given")),
+    responses(
+        (status = 200, description = "Those that wait, in their order", body = Deferred),
+        Invalid,
+        NotFound,
+        Refused,
+    ),
+)]
 pub(crate) async fn list(
     App(served): App,
-    Path(name): Path<String>,
+    Path(Named { connector }): Path<Named>,
     Query(query): Parameters,
 ) -> Result<Json<Deferred>, Fault> {
     let max = query.iter().find(|(name, _)| name == "max").map_or(Ok(LISTED), |(_, max)| max.parse());
     let max = max.map_err(|_| Fault::bad_request("max must be a number of records"))?;
-    let mut records = served.worker.deferred(&ConnectorName::new(name)).await?;
+    let mut records = served.worker.deferred(&ConnectorName::new(connector)).await?;
     let total = records.len();
     records.truncate(max);
     Ok(Json(Deferred { now_ms: served.clock.now_ms(), total, records }))
 }
 
-/// `GET …/retries/{topic}/{partition}/{offset}`: the record as `/v1/topics/{t}/records` shows records.
+/// Shows a record that waits, as the records of a topic are shown.
+#[utoipa::path(
+    get,
+    path = "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}",
+    operation_id = "getRetry",
+    tag = "retries",
+    params(At),
+    responses((status = 200, description = "The record", body = shapes::LogRecord), NotFound, Refused),
+)]
 pub(crate) async fn show(App(served): App, Path(at): Path<At>) -> Result<Response, Fault> {
     let (name, id) = at.parts();
     let batch = served.worker.deferred_record(&name, &id).await?;
@@ -78,12 +107,22 @@ pub(crate) async fn show(App(served): App, Path(at): Path<At>) -> Result<Respons
 }
 
 /// The new value of a record: a text, null, or bytes as `{"base64": "…"}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct Edit {
+    #[schema(value_type = Option<shapes::Payload>, required)]
     value: Value,
 }
 
-/// `PATCH …/retries/{topic}/{partition}/{offset}`.
+/// Changes the value of a record that waits.
+#[utoipa::path(
+    patch,
+    path = "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}",
+    operation_id = "editRetry",
+    tag = "retries",
+    params(At),
+    request_body = Edit,
+    responses((status = 200, description = "It is changed", body = Done), Invalid, NotFound, Refused),
+)]
 pub(crate) async fn edit(
     App(served): App,
     Path(at): Path<At>,
@@ -107,31 +146,74 @@ fn no_value() -> Fault {
     Fault::bad_request("value must be a text, null, or bytes as {\"base64\": \"…\"}")
 }
 
-/// `POST …/retries/retry`.
-pub(crate) async fn retry_all(App(served): App, Path(name): Path<String>) -> Result<Json<Done>, Fault> {
-    let records = served.worker.retry_deferred(&ConnectorName::new(name), None).await?;
+/// Tries all records that wait, now.
+#[utoipa::path(
+    post,
+    path = "/v1/connectors/{connector}/retries/retry",
+    operation_id = "retryAll",
+    tag = "retries",
+    params(Named),
+    responses((status = 200, description = "So many are tried", body = Done), NotFound, Refused),
+)]
+pub(crate) async fn retry_all(App(served): App, Path(Named { connector }): Path<Named>) -> Result<Json<Done>, Fault> {
+    let records = served.worker.retry_deferred(&ConnectorName::new(connector), None).await?;
     Ok(Json(Done { records }))
 }
 
-/// `POST …/retries/{topic}/{partition}/{offset}/retry`.
+/// Tries a record that waits, now.
+#[utoipa::path(
+    post,
+    path = "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}/retry",
+    operation_id = "retryOne",
+    tag = "retries",
+    params(At),
+    responses((status = 200, description = "It is tried", body = Done), NotFound, Refused),
+)]
 pub(crate) async fn retry_one(App(served): App, Path(at): Path<At>) -> Result<Json<Done>, Fault> {
     let (name, id) = at.parts();
     let records = served.worker.retry_deferred(&name, Some(&id)).await?;
     Ok(Json(Done { records }))
 }
 
-/// `POST /v1/connectors/{c}/dead-letters/replay`.
-pub(crate) async fn replay_dead_letters(App(served): App, Path(name): Path<String>) -> Result<Json<Replayed>, Fault> {
-    Ok(Json(served.worker.replay_dead_letters(&ConnectorName::new(name)).await?))
+/// Delivers the dead letters of a sink again.
+#[utoipa::path(
+    post,
+    path = "/v1/connectors/{connector}/dead-letters/replay",
+    operation_id = "replayDeadLetters",
+    tag = "retries",
+    params(Named),
+    responses((status = 200, description = "What was found", body = shapes::Replayed), Invalid, NotFound, Refused),
+)]
+pub(crate) async fn replay_dead_letters(
+    App(served): App,
+    Path(Named { connector }): Path<Named>,
+) -> Result<Json<Replayed>, Fault> {
+    Ok(Json(served.worker.replay_dead_letters(&ConnectorName::new(connector)).await?))
 }
 
-/// `DELETE …/retries`.
-pub(crate) async fn drop_all(App(served): App, Path(name): Path<String>) -> Result<Json<Done>, Fault> {
-    let records = served.worker.drop_deferred(&ConnectorName::new(name), None).await?;
+/// Drops all records that wait.
+#[utoipa::path(
+    delete,
+    path = "/v1/connectors/{connector}/retries",
+    operation_id = "dropRetries",
+    tag = "retries",
+    params(Named),
+    responses((status = 200, description = "So many are dropped", body = Done), NotFound, Refused),
+)]
+pub(crate) async fn drop_all(App(served): App, Path(Named { connector }): Path<Named>) -> Result<Json<Done>, Fault> {
+    let records = served.worker.drop_deferred(&ConnectorName::new(connector), None).await?;
     Ok(Json(Done { records }))
 }
 
-/// `DELETE …/retries/{topic}/{partition}/{offset}`.
+/// Drops a record that waits.
+#[utoipa::path(
+    delete,
+    path = "/v1/connectors/{connector}/retries/{topic}/{partition}/{offset}",
+    operation_id = "dropRetry",
+    tag = "retries",
+    params(At),
+    responses((status = 200, description = "It is dropped", body = Done), NotFound, Refused),
+)]
 pub(crate) async fn drop_one(App(served): App, Path(at): Path<At>) -> Result<Json<Done>, Fault> {
     let (name, id) = at.parts();
     let records = served.worker.drop_deferred(&name, Some(&id)).await?;
