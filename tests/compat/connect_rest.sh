@@ -1,19 +1,12 @@
 #!/usr/bin/env bash
-# Clients of Kafka Connect's REST interface against a worker with an empty folder, which asks them who they are: connect_rest.sh TARGET TOOLS.
-# What the Java one consists of is installed under TOOLS; those of Python are in its venv.
+# Clients of Kafka Connect's REST interface against a worker with an empty folder, which asks them who they are.
+#
+#   connect_rest.sh TARGET VENV [JARS]    those of Python are in VENV, the Java one and what it needs in JARS
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 towpath=$1/release/towpath
-tools=$2
-jars=$tools/connect-client
+venv=$2 jars=${3:-}
 failed=0
-
-if ! cmp -s "$here/connect_client.xml" "$jars/pom.xml"; then
-  rm -rf "$jars"
-  mvn -q -B -f "$here/connect_client.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$jars"
-  cp "$here/connect_client.xml" "$jars/pom.xml"
-fi
 
 # shellcheck source=worker.sh
 . "$here/worker.sh"
@@ -26,7 +19,7 @@ mkdir "$folder/files"
 start_worker "$towpath" --rest-basic-auth --kafka none --registry none --api-files "$folder/files"
 url=$(sed -n 's/^REST //p' "$folder/worker.log")
 
-"$tools/venv/bin/python" "$here/connect_rest.py" "$url" "$folder/files" || failed=1
-timeout 180 java -Xmx256m -cp "$jars/*" "$here/ConnectRest.java" "$url" "$folder/files" || failed=1
+"$venv/bin/python" "$here/connect_rest.py" "$url" "$folder/files" || failed=1
+[ -z "$jars" ] || timeout 180 java -Xmx256m -cp "$jars/*" "$here/ConnectRest.java" "$url" "$folder/files" || failed=1
 [ $failed = 0 ] || tail -n 40 "$folder/worker.log"
 exit $failed

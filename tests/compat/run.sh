@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real Kafka clients against `towpath log`: each does what tutorials teach, and two bring the tests along that they have for themselves
 # (suites/). Clients of Kafka Connect's REST interface do so against `towpath run`. Their libraries are installed under the target folder;
-# what comes from the system's packages is installed or named (prepare.sh).
+# what comes from the system's packages is installed or named (prepare.sh). Serializers of Confluent's registry write and read what a
+# pipeline carries.
 #
 #   run.sh TARGET            where the binary is, as TARGET/release/towpath
 #   run.sh TARGET clients    the clients alone, without the tests that they bring along and all that takes long; those that cannot be
@@ -31,6 +32,13 @@ install_python() {
 }
 install_rdkafka() {
   CARGO_TARGET_DIR=$tools/rdkafka cargo build --quiet --release --manifest-path "$here/rdkafka/Cargo.toml"
+}
+install_connect_client() {
+  local wanted=$here/connect_client.xml has=$tools/connect-client
+  ! cmp -s "$wanted" "$has/pom.xml" || return 0
+  rm -rf "$has"
+  mvn -q -B -f "$wanted" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$has" && cp "$wanted" "$has/pom.xml"
 }
 
 installed "clients of Kafka" "$here/prepare.sh" "$part" || exit 0
@@ -64,9 +72,15 @@ fi
 echo "clients against $BROKER"
 
 failed=0
+connect_client=
+! installed "the Java client of Connect" install_connect_client || connect_client=$tools/connect-client
 if installed "the Python clients" install_python; then
   "$tools/venv/bin/python" "$here/confluent.py" "$BROKER" || failed=1
   "$tools/venv/bin/python" "$here/kafka_python.py" "$BROKER" || failed=1
+  if [ -n "$own" ]; then
+    "$here/connect_rest.sh" "$target" "$tools/venv" $connect_client || failed=1
+    "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
+  fi
 fi
 "$here/kcat.sh" "$BROKER" || failed=1
 if installed "rdkafka" install_rdkafka; then
@@ -91,10 +105,8 @@ fi
 if [ -n "$own" ]; then
   serve idle --kafka 127.0.0.1:0
   "$tools/venv/bin/python" "$here/idle.py" "$(sed -n 's/^Kafka //p' "$work/idle.out")" "${pids[-1]}" || failed=1
-  "$target/release/towpath-lab" --postgres -- "$here/schema_registry.sh" "$target" "$tools/venv" || failed=1
   "$target/release/towpath-lab" --postgres --peers -- "$tools/venv/bin/python" "$here/migration.py" "$target/release/towpath" "$jars" || failed=1
   "$here/secure.sh" "$target" "$tools/venv" "$jars" || failed=1
-  "$here/connect_rest.sh" "$target" "$tools" || failed=1
   "$tools/venv/bin/python" "$here/crash.py" "${ROUNDS:-20}" "$target/release/towpath" log "$work/crash-{folder}" --kafka '{address}' \
     --kafka-group-consumer-heartbeat-interval-ms 500 --kafka-group-consumer-session-timeout-ms 3000 || failed=1
 fi
