@@ -240,7 +240,7 @@ fn source() -> Vec<ConfigKey> {
             OFFSETS_TOPIC,
             Width::Long,
             "Offsets topic",
-            "Topic for the connector's own offsets; the worker's when not set.",
+            "A topic for a copy of the connector's offsets, written with the worker's and read where that one knows nothing.",
         ),
     ];
     number(&mut keys, 0);

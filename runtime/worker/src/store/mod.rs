@@ -7,6 +7,6 @@ mod retries;
 mod status;
 
 pub(crate) use configs::{ConfigStore, Ownership, Restored, Stored, connector_records, stored_records};
-pub(crate) use offsets::{SourceOffsets, offset_record, offset_records};
+pub(crate) use offsets::{OWN_TOPIC, OffsetTopics, SourceOffsets, offset_record, offset_records};
 pub(crate) use retries::{Row, Rows, ensure_retries, read_all_rows, read_given, read_row, read_rows, retries_topic};
 pub(crate) use status::{StatusBook, TaskMemory, task_memory, used_topic};

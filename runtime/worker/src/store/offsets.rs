@@ -1,19 +1,21 @@
-//! Where sources stand: the topic `connect-offsets`, and the same in memory.
+//! Where sources stand: the topic `connect-offsets`, and the same in memory. A connector may have a topic of its own beside it.
 //!
 //! Key: the JSON array `["<connector>",{source partition}]`; value: the source offset, or null where it was reset. The texts of
 //! partition and offset are the connector's own, byte for byte, because compaction compares keys as bytes.
 //! Source tasks write the records themselves, in one commit with the data; this file forms and reads them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use towpath_log::records;
-use towpath_model::{Batch, Checkpoint, ConnectorName};
+use towpath_log::{LogEngine, records};
+use towpath_model::{Batch, Checkpoint, Config, ConnectorName};
 
 use crate::answers::OffsetEntry;
 
+/// The key under which a connector names a topic of its own.
+pub(crate) const OWN_TOPIC: &str = "offsets.storage.topic";
 /// Source partitions of one connector: many thousands of tables or files, and still little beside the log.
 const PARTITIONS_MAX: usize = 100_000;
 
@@ -71,20 +73,92 @@ impl SourceOffsets {
     /// # Errors
     /// When the key is not a connector's name and a source partition.
     pub(crate) fn restore(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Key<'a>(String, #[serde(borrow)] &'a RawValue);
-        let Key(name, partition) = serde_json::from_slice(key)?;
-        let offset = match value.filter(|value| *value != b"null") {
-            Some(value) => Some(serde_json::from_slice::<&RawValue>(value)?.get().to_owned()),
-            None => None,
-        };
-        self.durable(&ConnectorName::new(name), &[Checkpoint { partition: partition.get().to_owned(), offset }]);
+        let (name, position) = position_of(key, value)?;
+        self.durable(&name, &[position]);
         Ok(())
+    }
+
+    /// Takes in what is not known of a connector yet.
+    fn adopt(&self, name: &ConnectorName, found: BTreeMap<String, String>) {
+        let mut positions = self.lock();
+        let positions = positions.entry(name.clone()).or_default();
+        for (partition, offset) in found {
+            positions.entry(partition).or_insert(offset);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ConnectorName, BTreeMap<String, String>>> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The topics that a connector's positions are written to: the worker's, and the connector's own where its configuration names one.
+///
+/// The worker's is the truth. The other is a copy in the same commit, for those who read it elsewhere, and is read only where the
+/// worker's knows nothing, as of a connector that comes from another cluster with its topic.
+#[derive(Clone, Debug)]
+pub(crate) struct OffsetTopics {
+    worker: Arc<str>,
+    own: Option<Arc<str>>,
+}
+
+impl OffsetTopics {
+    /// Those of a connector with this configuration.
+    pub(crate) fn new(worker: &Arc<str>, config: &Config) -> Self {
+        let own = config.get(OWN_TOPIC).map(str::trim).filter(|own| !own.is_empty() && **own != **worker);
+        Self { worker: worker.clone(), own: own.map(Arc::from) }
+    }
+
+    /// The connector's own.
+    pub(crate) fn own(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
+    /// Makes the connector's own topic, as large as the worker's, and takes in what it alone knows.
+    ///
+    /// # Errors
+    /// The log's.
+    pub(crate) async fn prepare(
+        &self,
+        log: &dyn LogEngine,
+        name: &ConnectorName,
+        offsets: &SourceOffsets,
+    ) -> Result<(), towpath_log::Error> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let partitions = log.topic(&self.worker).map_or(1, |topic| topic.partitions);
+        let topic = records::compacted(log, own, partitions, &[]).await?;
+        let mut found = BTreeMap::new();
+        records::read(log, &topic, |key, value| match position_of(key, value) {
+            Ok((of, _)) if of != *name => {}
+            Ok((_, Checkpoint { partition, offset: Some(offset) })) => _ = found.insert(partition, offset),
+            Ok((_, Checkpoint { partition, offset: None })) => _ = found.remove(&partition),
+            Err(error) => {
+                tracing::warn!(topic = %topic.name, key = %String::from_utf8_lossy(key), %error, "record cannot be read");
+            }
+        })
+        .await?;
+        offsets.adopt(name, found);
+        Ok(())
+    }
+
+    /// Records that keep these positions, in every topic that there is; none where there are no positions.
+    pub(crate) fn records(&self, log: &dyn LogEngine, name: &ConnectorName, positions: &[Checkpoint]) -> Vec<Batch> {
+        let own = self.own().filter(|own| log.topic(own).is_some_and(|topic| !topic.internal));
+        let topics = own.into_iter().chain([&*self.worker]);
+        topics.filter_map(|topic| offset_records(topic, name, positions)).collect()
+    }
+}
+
+/// The connector and the position that a record keeps.
+fn position_of(key: &[u8], value: Option<&[u8]>) -> Result<(ConnectorName, Checkpoint), serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Key<'a>(String, #[serde(borrow)] &'a RawValue);
+    let Key(name, partition) = serde_json::from_slice(key)?;
+    let offset = match value.filter(|value| *value != b"null") {
+        Some(value) => Some(serde_json::from_slice::<&RawValue>(value)?.get().to_owned()),
+        None => None,
+    };
+    Ok((ConnectorName::new(name), Checkpoint { partition: partition.get().to_owned(), offset }))
 }
 
 /// Records that keep these positions in the offsets topic; none where there are none.

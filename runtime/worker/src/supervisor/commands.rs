@@ -13,7 +13,7 @@ use crate::answers::{ConnectorInfo, ConnectorStatus, Owner, Put};
 use crate::error::{Error, Result};
 use crate::handle::{Command, Reply};
 use crate::positions::Positions;
-use crate::store::{Ownership, Stored, offset_records};
+use crate::store::{OffsetTopics, Ownership, Stored};
 
 impl Supervisor {
     pub(super) async fn command(&mut self, command: Command) {
@@ -108,7 +108,8 @@ impl Supervisor {
         stored: Stored,
         positions: Option<Positions>,
     ) -> Result<()> {
-        self.configs.put(name, &stored, self.positions_commit(name, positions.as_ref())).await?;
+        let beside = self.positions_commit(name, &stored.config, positions.as_ref());
+        self.configs.put(name, &stored, beside).await?;
         self.positions_durable(name, positions);
         match self.connectors.get_mut(name) {
             Some(connector) if connector.deleting => connector.recreate = Some(stored),
@@ -136,19 +137,21 @@ impl Supervisor {
         if !connector.is_stopped() || connector.machine.tasks().next().is_some() {
             return Err(Error::NotStopped(name.clone()));
         }
-        self.shared.log.commit_atomic(self.positions_commit(name, Some(&positions))).await?;
+        let commit = self.positions_commit(name, &connector.stored.config, Some(&positions));
+        self.shared.log.commit_atomic(commit).await?;
         tracing::info!(connector = %name, "offsets were changed by an operator");
         self.positions_durable(name, Some(positions));
         Ok(())
     }
 
-    fn positions_commit(&self, name: &ConnectorName, positions: Option<&Positions>) -> Commit {
+    fn positions_commit(&self, name: &ConnectorName, config: &Config, positions: Option<&Positions>) -> Commit {
         match positions {
             None => Commit::default(),
             Some(Positions::Sink(offsets)) => Commit { group_offsets: offsets.clone(), ..Commit::default() },
             Some(Positions::Source(checkpoints)) => {
-                let records = offset_records(&self.shared.offsets_topic, name, checkpoints);
-                Commit { records: records.into_iter().collect(), ..Commit::default() }
+                let topics = OffsetTopics::new(&self.shared.offsets_topic, config);
+                let records = topics.records(self.shared.log.as_ref(), name, checkpoints);
+                Commit { records, ..Commit::default() }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What an operator notices who changes where connectors go on.
 
 use serde_json::{Value, json};
-use towpath_model::TargetState;
+use towpath_log::{Appends as _, Commit, records};
+use towpath_model::{TargetState, TaskState};
 
 use super::plugins::Poll;
 use super::rig::{Rig, config, name};
@@ -17,6 +18,13 @@ fn lsn(lsn: u64) -> OffsetEntry {
 
 fn sink_at(partition: i32, offset: i64) -> OffsetEntry {
     entry(json!({"kafka_topic": "t", "kafka_partition": partition}), json!({ "kafka_offset": offset }))
+}
+
+/// Writes keys and values into a topic.
+async fn keep(rig: &Rig, topic: &str, entries: &[(&str, &str)]) {
+    let entries = entries.iter().map(|(key, value)| (key.as_bytes(), Some(value.as_bytes())));
+    let commit = Commit { records: vec![records::batch(topic, entries)], ..Commit::default() };
+    rig.log.commit_atomic(commit).await.expect("written");
 }
 
 async fn stopped_source() -> Rig {
@@ -74,6 +82,53 @@ async fn a_new_connector_begins_where_it_is_told() {
         commit.records.iter().any(|batch| batch.columns().topics.iter().any(|topic| &**topic == "connect-configs"))
     });
     assert_eq!(creation.expect("a commit").records.len(), 2, "configuration and position are one commit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_may_have_a_topic_of_its_own_for_its_offsets() {
+    let rig = Rig::new().await;
+    rig.log.create("s-offsets", 1);
+    let key = r#"["s",{"server":"fake"}]"#;
+    let other = r#"["other",{"server":"fake"}]"#;
+    keep(&rig, "s-offsets", &[(key, r#"{"lsn":4}"#), (other, r#"{"lsn":9}"#)]).await;
+    let own = [("offsets.storage.topic", "s-offsets")];
+    rig.create("s", "source", &own).await;
+    rig.until_written(&rig.source(), r#"open s-0 at {"lsn":4}"#).await;
+    rig.source().poll(Poll::Records("t", vec!["k:1".into()], 7));
+    rig.until_written(&rig.source(), r#"commit {"lsn":7}"#).await;
+    for topic in ["s-offsets", "connect-offsets"] {
+        assert_eq!(rig.log.compacted(topic)[key].as_deref(), Some(r#"{"lsn":7}"#), "{topic}");
+    }
+    rig.handle.stop(name("s")).await.expect("it can be stopped");
+    rig.handle.reset_offsets(name("s")).await.expect("it is stopped");
+    assert_eq!(rig.log.compacted("s-offsets")[key], None);
+    rig.handle.alter_offsets(name("s"), &[lsn(3)]).await.expect("it is stopped");
+    assert_eq!(rig.log.compacted("s-offsets")[key].as_deref(), Some(r#"{"lsn":3}"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_worker_knows_wins_over_an_old_topic_of_the_connector() {
+    let rig = stopped_source().await;
+    rig.log.create("old", 1);
+    keep(&rig, "old", &[(r#"["s",{"server":"fake"}]"#, r#"{"lsn":1}"#)]).await;
+    let config = config("source", &[("offsets.storage.topic", "old")]);
+    rig.handle.put_config(name("s"), config).await.expect("sound");
+    rig.handle.resume(name("s")).await.expect("it can go on");
+    rig.until("opened", |rig| rig.source().diary().iter().filter(|line| line.starts_with("open ")).count() == 2).await;
+    assert_eq!(
+        rig.source().diary().iter().rfind(|line| line.starts_with("open ")).unwrap(),
+        r#"open s-0 at {"lsn":7}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_of_the_worker_keeps_no_offsets_of_a_connector() {
+    let rig = Rig::new().await;
+    rig.create("s", "source", &[("offsets.storage.topic", "connect-configs")]).await;
+    rig.until("failed", |rig| rig.status("s").tasks.first().is_some_and(|task| task.state == TaskState::Failed)).await;
+    let trace = rig.status("s").tasks[0].trace.clone().expect("a reason");
+    let says = "offsets.storage.topic: the topic connect-configs is the worker's own; name another";
+    assert!(trace.starts_with(says), "{trace}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use super::convert::{place, position_json, refuse, without};
 use crate::creation::{Creation, KnownTopics};
 use crate::errors::{Context, DeadLetters, Origin, Stage};
 use crate::settings::{Boundary, TaskSettings};
-use crate::store;
+use crate::store::{OWN_TOPIC, OffsetTopics};
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
 use crate::task::topics::UsedTopics;
@@ -47,6 +47,7 @@ pub(super) struct Writer {
     dead_letters: Option<DeadLetters>,
     retrying: Retrying,
     wanted: watch::Receiver<Wanted>,
+    offset_topics: OffsetTopics,
     /// Writes what is to be seen together and is more than one commit.
     transactions: Option<Box<dyn TransactionalProducer>>,
     /// Positions after what is written of the open transaction; they count when it ends.
@@ -59,6 +60,7 @@ impl Writer {
     /// Where transactions of the source are to be seen whole, what an earlier start of the task left of one is aborted.
     pub(super) async fn new(task: &Arc<Task>, settings: &TaskSettings) -> Result<Self, Failure> {
         let creation = Creation::new(&task.config).map_err(|error| Failure::config(&error.key, &error.reason))?;
+        let offset_topics = offset_topics(task).await?;
         let transactions = match settings.boundary {
             Boundary::Connector => {
                 let id = format!("connect-{}", task.id);
@@ -69,6 +71,7 @@ impl Writer {
         };
         Ok(Self {
             transactions,
+            offset_topics,
             pending: Vec::new(),
             open: false,
             creation,
@@ -194,7 +197,7 @@ impl Writer {
     async fn end_transaction(&mut self) -> Result<Vec<Checkpoint>, Halt> {
         let positions = std::mem::take(&mut self.pending);
         loop {
-            let records = self.offset_records(&positions).into_iter().collect();
+            let records = self.offset_records(&positions);
             let commit = Commit { records, group_offsets: Vec::new(), compression: self.settings.compression };
             let Some(transactions) = &mut self.transactions else { return Ok(positions) };
             let ended = match transactions.write(commit).await {
@@ -213,8 +216,8 @@ impl Writer {
         Ok(positions)
     }
 
-    fn offset_records(&self, positions: &[Checkpoint]) -> Option<Batch> {
-        store::offset_records(&self.task.shared.offsets_topic, &self.task.id.connector, positions)
+    fn offset_records(&self, positions: &[Checkpoint]) -> Vec<Batch> {
+        self.offset_topics.records(self.task.shared.log.as_ref(), &self.task.id.connector, positions)
     }
 
     /// What a connector may not do, whatever it says: write into the worker's own topics, make topics or positions without end.
@@ -316,4 +319,18 @@ pub(super) fn merge_positions(positions: &mut Vec<Checkpoint>, later: Vec<Checkp
             None => positions.push(checkpoint),
         }
     }
+}
+
+/// Where the connector's positions are written, with what only its own topic knows taken in.
+async fn offset_topics(task: &Task) -> Result<OffsetTopics, Failure> {
+    let shared = &task.shared;
+    let topics = OffsetTopics::new(&shared.offsets_topic, &task.config);
+    if let Some(own) = topics.own()
+        && shared.log.topic(own).is_some_and(|topic| topic.internal)
+    {
+        return Err(Failure::config(OWN_TOPIC, &format!("the topic {own} is the worker's own; name another")));
+    }
+    let prepared = topics.prepare(shared.log.as_ref(), &task.id.connector, &shared.offsets).await;
+    prepared.map_err(|error| Failure::log("preparing the connector's own offsets topic", &error))?;
+    Ok(topics)
 }
