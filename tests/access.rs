@@ -1,4 +1,5 @@
-//! Who may use REST: TLS, users with a password, and those who may only look, as an operator at the command line meets them.
+//! Who may use REST and the schema registry: TLS, users with a password, and those who may only look, as an operator at the command line
+//! and clients of a registry meet them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,14 +8,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use towpath_tests::{Deadline, Folder, Process, Signal, towpath_binary};
+use reqwest::Method;
+use serde_json::Value;
+use towpath_tests::{Deadline, Folder, Process, Signal, http_client_that_trusts, towpath_binary};
 
 use crate::runner::blocking;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![Trial::test("access::rest_over_tls_asks_who_comes", || blocking(rest_over_tls_asks_who_comes()))]
+    vec![
+        Trial::test("access::rest_over_tls_asks_who_comes", || blocking(rest_over_tls_asks_who_comes())),
+        Trial::test("access::the_registry_over_tls_asks_who_comes", || blocking(registry_over_tls_asks_who_comes())),
+    ]
 }
 
 /// Certificates for localhost and 127.0.0.1.
@@ -34,7 +40,9 @@ async fn rest_over_tls_asks_who_comes() -> Result<()> {
     command.args(["--rest", "127.0.0.1:0", "--kafka", "none", "--rest-basic-auth", "--rest-tls-cert"]);
     command.arg(certificate("server.pem")).arg("--rest-tls-key").arg(certificate("server.key"));
     let mut process = Process::start("towpath run", &mut command, &folder.join("output"))?;
-    let address = address(&mut process, &data).await?;
+    let addresses = addresses(&mut process, &data).await?;
+    ensure!(addresses["rest_tls"] == true, "{addresses}");
+    let address = addresses["rest"].as_str().context("an address")?;
 
     let ask = |arguments: &[&str], url: &str| -> Result<(Option<i32>, String)> {
         let mut command = Command::new(towpath_binary()?);
@@ -76,16 +84,63 @@ fn add_user(data: &Path, name: &str, access: &str) -> Result<()> {
     Ok(())
 }
 
-async fn address(process: &mut Process, data: &Path) -> Result<String> {
+async fn addresses(process: &mut Process, data: &Path) -> Result<Value> {
     let deadline = Deadline::after(LIMIT);
     loop {
         if let Ok(text) = std::fs::read_to_string(data.join("addresses.json")) {
-            let addresses: serde_json::Value = serde_json::from_str(&text)?;
-            ensure!(addresses["rest_tls"] == true, "{text}");
-            return Ok(addresses["rest"].as_str().context("an address")?.to_owned());
+            return Ok(serde_json::from_str(&text)?);
         }
         process.must_run()?;
         ensure!(!deadline.is_over(), "no addresses.json\n{}", process.last_output());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+async fn registry_over_tls_asks_who_comes() -> Result<()> {
+    let folder = Folder::new("towpath-access-")?;
+    let (pipelines, data) = (folder.join("pipelines"), folder.join("data"));
+    std::fs::create_dir_all(&pipelines)?;
+    for (name, access) in [("ann", "write"), ("bob", "read"), ("kafka-only", "none")] {
+        add_user(&data, name, access)?;
+    }
+    let mut command = Command::new(towpath_binary()?);
+    command.arg("run").arg(&pipelines).arg("--data-dir").arg(&data);
+    command.args(["--rest", "127.0.0.1:0", "--kafka", "none", "--registry", "127.0.0.1:0", "--registry-basic-auth"]);
+    command.arg("--registry-tls-cert").arg(certificate("server.pem"));
+    command.arg("--registry-tls-key").arg(certificate("server.key"));
+    let mut process = Process::start("towpath run", &mut command, &folder.join("output"))?;
+    let addresses = addresses(&mut process, &data).await?;
+    let address = addresses["registry"].as_str().context("an address")?;
+    let told = process.last_output();
+    ensure!(told.contains(&format!("registry https://{address}")), "{told}");
+
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(certificate("authority.pem"))?)?;
+    let client = http_client_that_trusts(vec![authority])?;
+    let schema = serde_json::json!({ "schema": "\"string\"" }).to_string();
+    let ask = async |user: Option<&str>, method: Method, path: &str| -> Result<u16> {
+        let request = client.request(method, format!("https://{address}{path}")).body(schema.clone());
+        let request =
+            user.into_iter().fold(request, |request, user| request.basic_auth(user, Some(format!("{user}-password"))));
+        Ok(request.send().await?.status().as_u16())
+    };
+    let versions = "/subjects/orders-value/versions";
+    for (user, method, path, status) in [
+        (None, Method::GET, "/subjects", 401),
+        (Some("nobody"), Method::GET, "/subjects", 401),
+        (Some("kafka-only"), Method::GET, "/subjects", 401),
+        (Some("bob"), Method::POST, versions, 403),
+        (Some("ann"), Method::POST, versions, 200),
+        (Some("bob"), Method::GET, versions, 200),
+        (Some("bob"), Method::POST, "/subjects/orders-value", 200),
+        (Some("bob"), Method::POST, "/compatibility/subjects/orders-value/versions/latest", 200),
+        (Some("bob"), Method::DELETE, "/subjects/orders-value", 403),
+    ] {
+        let answered = ask(user, method.clone(), path).await?;
+        ensure!(answered == status, "{user:?} {method} {path}: {answered} instead of {status}");
+    }
+    let plain = client.get(format!("http://{address}/subjects")).send().await;
+    ensure!(plain.is_err(), "without TLS there is no answer: {plain:?}");
+    let ended = process.end(Signal::TERM, LIMIT).await?;
+    ensure!(ended.success(), "{}", process.last_output());
+    folder.remove()
 }

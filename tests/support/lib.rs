@@ -42,4 +42,4 @@ pub use table::{Table, canonical};
 pub use tail::{LogRecord, tail};
 pub use usage::Usage;
 pub use wait::{Deadline, eventually};
-pub use worker::{Rest, Worker, WorkerOptions, http_client, towpath_binary, towpath_log};
+pub use worker::{Rest, Worker, WorkerOptions, http_client, http_client_that_trusts, towpath_binary, towpath_log};

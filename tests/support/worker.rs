@@ -220,9 +220,14 @@ impl Rest {
 
 /// A client for loopback: requests without end are its caller's to stop.
 pub fn http_client() -> Result<reqwest::Client> {
+    http_client_that_trusts(Vec::new())
+}
+
+/// The same, which trusts these authorities as well.
+pub fn http_client_that_trusts(authorities: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
     // A client asks for a provider of cryptography even when it never uses it; another may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder().no_proxy().build()?)
+    Ok(reqwest::Client::builder().no_proxy().tls_certs_merge(authorities).build()?)
 }
 
 /// The program under test: `TOWPATH_BIN`, or `towpath` beside the folder of the running program.

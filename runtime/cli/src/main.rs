@@ -14,6 +14,7 @@ mod lines;
 mod listener_log;
 mod log_view;
 mod logging;
+mod login;
 mod migration_findings;
 mod operator;
 mod output;

@@ -1,15 +1,13 @@
-//! The REST interface: its flags, and who may use it.
+//! The REST interface: its flags.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use towpath_broker::{Certificate, RestAccess, TlsFiles, Users};
-use towpath_http::{Access, Role};
-use towpath_model::{Clock, Secret};
+use towpath_model::Clock;
 use towpath_rest::{Config, Error, Server};
 
 use crate::failure::{Failure, Result};
-use crate::storage;
+use crate::login::{self, Login, Tls};
 
 /// The flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,26 +35,11 @@ pub(crate) struct Options {
 impl Options {
     /// Listens.
     pub(crate) async fn bind(&self, data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Server> {
-        let mut config = Config {
-            listen: self.rest.clone(),
-            access: Access {
-                token: self.rest_token.as_ref().map(Secret::new),
-                read_token: self.rest_read_token.as_ref().map(Secret::new),
-                users: None,
-            },
-            ..Config::default()
-        };
-        if self.rest_basic_auth {
-            let users = Users::open(storage::kafka_users_file(data_dir), storage::seed());
-            config.access.users = Some(Arc::new(RestUsers(users.map_err(Failure::input_error)?)));
-        }
-        if let (Some(certificate), Some(key)) = (&self.rest_tls_cert, &self.rest_tls_key) {
-            let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), client_authority: None };
-            let hint = "It stands in --rest-tls-cert or --rest-tls-key";
-            let certificate = Certificate::load(&files).map_err(|error| Failure::input_error(error).context(hint))?;
-            let clock = Arc::clone(clock);
-            config.tls = Some(Arc::new(move || certificate.acceptor(clock.monotonic())));
-        }
+        let (token, read_token) = (self.rest_token.as_ref(), self.rest_read_token.as_ref());
+        let access = Login { token, read_token, basic_auth: self.rest_basic_auth }.access(data_dir)?;
+        let (certificate, key) = (self.rest_tls_cert.as_ref(), self.rest_tls_key.as_ref());
+        let tls = Tls { certificate, key, flags: "--rest-tls-cert or --rest-tls-key" }.acceptors(clock)?;
+        let config = Config { listen: self.rest.clone(), access, tls, ..Config::default() };
         Server::bind(config).await.map_err(|error| match error {
             Error::TokenMissing { .. } => Failure::input_error(error),
             _ => Failure::environment(error),
@@ -70,18 +53,6 @@ impl Options {
 
     /// The URL of a server that listens there.
     pub(crate) fn url(&self, address: &str) -> String {
-        format!("{}://{address}", if self.speaks_tls() { "https" } else { "http" })
-    }
-}
-
-/// The users of the data directory, as REST knows them.
-struct RestUsers(Users);
-
-impl towpath_http::Users for RestUsers {
-    fn role(&self, name: &str, password: &str) -> Option<Role> {
-        self.0.rest_access(name, password).map(|access| match access {
-            RestAccess::Read => Role::Viewer,
-            RestAccess::Write => Role::Admin,
-        })
+        login::url(self.speaks_tls(), address)
     }
 }

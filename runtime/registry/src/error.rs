@@ -16,7 +16,9 @@ pub enum Error {
         source: Arc<std::io::Error>,
     },
     /// Anyone on the network could change schemas.
-    #[error("refusing to listen on {address} without a token. Set --registry-token, or listen on 127.0.0.1.")]
+    #[error(
+        "refusing to listen on {address} without asking who comes. Set --registry-token or --registry-basic-auth, or listen on 127.0.0.1."
+    )]
     TokenMissing {
         /// The address asked for.
         address: SocketAddr,

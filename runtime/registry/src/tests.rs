@@ -379,21 +379,33 @@ async fn all_of_it_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn off_loopback_a_token_is_needed() {
+async fn off_loopback_it_is_asked_who_comes_and_what_for() {
     let exposed = Config { listen: "0.0.0.0:0".into(), ..Config::default() };
     assert!(matches!(Server::bind(exposed.clone()).await.err(), Some(Error::TokenMissing { .. })));
-    let access = Access { token: Some(Secret::new("s3cret")), ..Access::default() };
+    let (token, read_token) = (Some(Secret::new("s3cret")), Some(Secret::new("look")));
+    let access = Access { token, read_token, users: None };
     assert!(Server::bind(Config { access: access.clone(), ..exposed }).await.is_ok());
     let rig = Rig::new().await;
     let door = Door::new(([0, 0, 0, 0], 8081).into(), access);
     let routes = guarded(rig.routes.clone(), rig.registry.clone(), door);
-    let request = |given: Option<&str>| {
-        let request = Request::builder().uri("/subjects");
+    let ask = async |line: &str, given: Option<&str>| {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let request = Request::builder().method(method).uri(path);
         let request = given.into_iter().fold(request, |request, given| request.header("authorization", given));
-        request.body(Body::empty()).expect("a request")
+        let body = json!({"schema": "\"string\""}).to_string();
+        answer(&routes, request.body(body.into()).expect("a request")).await
     };
-    assert_eq!(answer(&routes, request(None)).await.1["error_code"], 401);
-    assert_eq!(answer(&routes, request(Some("Bearer s3cret"))).await.0, 200);
+    assert_eq!(ask("GET /subjects", None).await.1["error_code"], 401);
+    assert_eq!(ask("GET /subjects", Some("Bearer s3cret")).await.0, 200);
     let counted = rig.registry.metrics();
     assert_eq!((counted.requests_total, counted.requests_refused_total), (2, 1));
+    let looks = Some("Bearer look");
+    assert_eq!(ask("POST /subjects/s/versions", looks).await.1["error_code"], 403);
+    assert_eq!(ask("POST /subjects/s/versions", Some("Bearer s3cret")).await.0, 200);
+    assert_eq!(ask("GET /subjects/s/versions", looks).await, (200, json!([1])));
+    assert_eq!(ask("POST /subjects/s", looks).await.1["version"], 1);
+    assert_eq!(ask("POST /compatibility/subjects/s/versions", looks).await.1["is_compatible"], true);
+    for line in ["DELETE /subjects/s", "DELETE /subjects/s/versions/1", "PUT /config", "DELETE /mode/s"] {
+        assert_eq!(ask(line, looks).await.1["error_code"], 403, "{line}");
+    }
 }

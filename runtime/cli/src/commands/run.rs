@@ -131,7 +131,7 @@ fn announce(arguments: &Arguments, node: &Node, screen: &Screen) -> Result<()> {
     let address = arguments.rest.url(&node.served.worker_id);
     let data = arguments.data_dir.display();
     let kafka = node.kafka_told().map(|kafka| format!("Kafka {kafka}"));
-    let registry = node.registry_address().map(|registry| format!("registry http://{registry}"));
+    let registry = node.registry_told().map(|url| format!("registry {url}"));
     let told: Vec<_> = [Some(format!("REST {address}")), kafka, registry].into_iter().flatten().collect();
     if screen.is_live() {
         print([format!("towpath {}  {}  data {data}\n", env!("CARGO_PKG_VERSION"), told.join("  "))])?;

@@ -29,7 +29,8 @@ enum Command {
     Add {
         /// The name.
         name: String,
-        /// What the user may do over REST, where the worker runs with --rest-basic-auth: nothing unless told.
+        /// What the user may do over REST and with the schema registry, where the worker runs with --rest-basic-auth or
+        /// --registry-basic-auth: nothing unless told.
         #[arg(long, env = "TOWPATH_USER_REST", value_name = "ACCESS")]
         rest: Option<Rest>,
         #[command(flatten)]

@@ -422,8 +422,8 @@ pub(super) const CODES: &[Code] = &[
     code(
         "registry.token_missing",
         Input,
-        "Off loopback the schema registry needs a token.",
-        "Set --registry-token, or listen on 127.0.0.1.",
+        "Off loopback the schema registry must ask who comes.",
+        "Set --registry-token or --registry-basic-auth, best with --registry-tls-cert, or listen on 127.0.0.1.",
     ),
     code(
         "kafka.advertised",

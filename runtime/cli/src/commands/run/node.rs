@@ -49,7 +49,7 @@ impl Node {
 
         let data_dir = arguments.data_dir.clone();
         let log = storage::open(&data_dir, Arc::clone(&clock), arguments.registry.topics()).await?;
-        let registry = arguments.registry.start(&log).await?;
+        let registry = arguments.registry.start(&data_dir, &log, &clock).await?;
         let sinks = Sinks::default();
         let kafka = arguments.kafka.start(&data_dir, &log, &clock, Some(sinks.clone())).await?;
         let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
@@ -88,7 +88,7 @@ impl Node {
         node.ready().await?;
         let rest = Some(node.served.worker_id.clone());
         let kafka = node.kafka.as_ref().and_then(Listener::address);
-        let registry = node.registry_address().map(str::to_owned);
+        let registry = node.registry.as_ref().map(|listener| listener.address().to_owned());
         let rest_tls = arguments.rest.speaks_tls();
         Addresses { rest, rest_tls, kafka, registry, pid: std::process::id(), started_ms }.write(&node.data_dir)?;
         Ok(node)
@@ -122,8 +122,8 @@ impl Node {
     }
 
     /// Where clients of the schema registry connect.
-    pub(super) fn registry_address(&self) -> Option<&str> {
-        self.registry.as_ref().map(registry::Listener::address)
+    pub(super) fn registry_told(&self) -> Option<&str> {
+        self.registry.as_ref().map(registry::Listener::url)
     }
 
     /// Invariant 7: tasks finish and commit what they have begun; then everything closes.
