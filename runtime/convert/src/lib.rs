@@ -33,7 +33,10 @@ pub use keys::{TransformType, converters, header_converters, keys, predicates, t
 pub use lines::{LineError, read_lines, write_line};
 pub use outcome::{Converted, Failure, Stage};
 pub use page::transforms_page;
-pub use path::{Rehearsal, SinkPath, SourcePath, check_predicates, plugin_transforms};
+pub use path::{
+    Content, Outcome, Passage, Rehearsal, Seen, SinkPath, SourcePath, Station, Stop, Watched, check_predicates,
+    plugin_transforms,
+};
 pub use registered::{
     REGISTRY_UNREACHABLE, RegisteredSchema, RegistryAddress, RegistryFault, SchemaRegistries, SchemaRegistry,
     Unconnected,

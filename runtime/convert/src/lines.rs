@@ -103,11 +103,6 @@ struct WrittenHeader<'a> {
 
 /// A record whose payloads are bytes, as a line without its end.
 pub fn write_line(record: &Record<'_>) -> String {
-    let shown = |bytes: Option<&[u8]>| match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-        None => Value::Null,
-        Some((_, Ok(text))) => text.into(),
-        Some((bytes, Err(_))) => serde_json::json!({"base64": STANDARD.encode(bytes)}),
-    };
     let headers = record.headers().map(|(key, payload)| WrittenHeader { key, value: shown(payload.bytes) });
     let written = Written {
         topic: record.topic(),
@@ -119,6 +114,15 @@ pub fn write_line(record: &Record<'_>) -> String {
         headers: headers.collect(),
     };
     serde_json::to_string(&written).expect("texts and numbers are JSON")
+}
+
+/// A payload as lines show it.
+pub(crate) fn shown(bytes: Option<&[u8]>) -> Value {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => Value::Null,
+        Some((_, Ok(text))) => text.into(),
+        Some((bytes, Err(_))) => serde_json::json!({"base64": STANDARD.encode(bytes)}),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! ```text
 //! source: connector forms ─▶ Chain ─▶ Outward ─▶ bytes          sink: bytes ─▶ Inward ─▶ Chain ─▶ Fit ─▶ accepted forms
 //! ```
-//! Each stage turns a batch into a batch; [`Trace`] leads what comes out back to what went in.
+//! Each stage turns a batch into a batch; [`Trace`] leads what comes out back to what went in, and shows records that are watched on the way.
 
 mod fit;
 mod inward;
@@ -11,6 +11,7 @@ mod outward;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod watched;
 
 use std::collections::HashMap;
 
@@ -20,6 +21,7 @@ use self::fit::Fit;
 use self::inward::Inward;
 use self::outward::Outward;
 pub(crate) use self::trace::Trace;
+pub use self::watched::{Content, Outcome, Passage, Seen, Station, Stop, Watched};
 use crate::converter::{CONVERTERS, Class};
 use crate::registered::{SchemaRegistries, Unconnected};
 use crate::transform::{Chain, PluginTransform};
@@ -65,11 +67,26 @@ impl SourcePath {
     /// # Errors
     /// Those of plugin transforms and of the schema registry for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
-        let mut trace = Trace::new(records.len());
+        self.convert_watched(records, None).await
+    }
+
+    /// The same, while somebody watches some of the records.
+    ///
+    /// # Errors
+    /// Those of [`convert`](Self::convert); what is watched then ends where the batch stood.
+    pub async fn convert_watched(
+        &mut self,
+        records: &Batch,
+        watched: Option<&mut Watched>,
+    ) -> Result<Converted, ConnectorError> {
+        let mut trace = Trace::new(records.len(), watched);
+        trace.seen(|| Station::Source, records);
         let transformed = self.chain.apply(records, &mut trace).await?;
         let transformed = transformed.as_ref().unwrap_or(records);
         self.outward.prepare(transformed).await?;
-        Ok(self.outward.apply(transformed, trace))
+        let written = self.outward.apply(transformed, &mut trace);
+        trace.seen(|| Station::Converter, &written);
+        Ok(trace.finish(written))
     }
 }
 
@@ -97,10 +114,11 @@ impl Rehearsal {
     /// # Errors
     /// Those of plugin transforms for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
-        let mut trace = Trace::new(records.len());
+        let mut trace = Trace::new(records.len(), None);
         let read = self.inward.apply(records, &mut trace);
         let transformed = self.chain.apply(&read, &mut trace).await?.unwrap_or(read);
-        Ok(self.outward.apply(&transformed, trace))
+        let written = self.outward.apply(&transformed, &mut trace);
+        Ok(trace.finish(written))
     }
 }
 
@@ -147,12 +165,27 @@ impl SinkPath {
     /// # Errors
     /// Those of plugin transforms and of the schema registry for the batch as a whole. Failures of single records are in the answer.
     pub async fn convert(&mut self, records: &Batch) -> Result<Converted, ConnectorError> {
+        self.convert_watched(records, None).await
+    }
+
+    /// The same, while somebody watches some of the records.
+    ///
+    /// # Errors
+    /// Those of [`convert`](Self::convert); what is watched then ends where the batch stood.
+    pub async fn convert_watched(
+        &mut self,
+        records: &Batch,
+        watched: Option<&mut Watched>,
+    ) -> Result<Converted, ConnectorError> {
+        let mut trace = Trace::new(records.len(), watched);
+        trace.seen(|| Station::Log, records);
         self.inward.prepare(records).await?;
-        let mut trace = Trace::new(records.len());
         let read = self.inward.apply(records, &mut trace);
+        trace.seen(|| Station::Converter, &read);
         let Some(fit) = &mut self.fit else { return Ok(trace.finish(read)) };
         let transformed = self.chain.apply(&read, &mut trace).await?.unwrap_or(read);
         let fitting = fit.apply(transformed, &mut trace);
+        trace.seen(|| Station::Sink, &fitting);
         Ok(trace.finish(fitting))
     }
 }

@@ -34,7 +34,7 @@ impl Fit {
         Self { accepts: accepts.to_vec(), transcoders: Shapes::default(), bytes_schema: BYTES_SCHEMA.into() }
     }
 
-    pub(crate) fn apply(&mut self, batch: Batch, trace: &mut Trace) -> Batch {
+    pub(crate) fn apply(&mut self, batch: Batch, trace: &mut Trace<'_>) -> Batch {
         if self.fits(&batch) {
             return batch;
         }

@@ -39,7 +39,7 @@ impl Inward {
         self.value.learn(values).await
     }
 
-    pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace) -> Batch {
+    pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace<'_>) -> Batch {
         if let Some(passed) = self.pass(batch) {
             return passed;
         }

@@ -7,7 +7,7 @@ use crate::converter::{CONVERTERS, Class, HEADER_CONVERTERS, Writer};
 use crate::draft::Draft;
 use crate::fault::Fault;
 use crate::registered::SchemaRegistries;
-use crate::{Converted, Error, Stage};
+use crate::{Error, Stage};
 
 /// Converters of keys, values and headers.
 pub(crate) struct Outward {
@@ -49,7 +49,7 @@ impl Outward {
         Ok(())
     }
 
-    pub(crate) fn apply(&mut self, batch: &Batch, mut trace: Trace) -> Converted {
+    pub(crate) fn apply(&mut self, batch: &Batch, trace: &mut Trace<'_>) -> Batch {
         for writer in [&mut self.key, &mut self.value, &mut self.header] {
             writer.begin(batch);
         }
@@ -62,7 +62,7 @@ impl Outward {
                 (0..batch.len() as u32)
                     .for_each(|index| trace.fail(index, Stage::HeaderConverter, class, fault.clone()));
                 trace.advance(&[]);
-                return trace.finish(Batch::default());
+                return Batch::default();
             }
         };
         common.into_iter().for_each(|header| draft.builder().common_header(header));
@@ -82,7 +82,7 @@ impl Outward {
         let bytes = written.records.payload_bytes().saturating_mul(1050) / batch.payload_bytes().max(1);
         self.growth = bytes.clamp(500, 20_000);
         trace.advance(&written.origins);
-        trace.finish(written.records)
+        written.records
     }
 
     fn common_headers(&mut self, batch: &Batch) -> Result<Vec<CommonHeader>, Fault> {

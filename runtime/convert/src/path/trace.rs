@@ -2,20 +2,37 @@
 
 use towpath_model::Batch;
 
+use super::watched::{Station, Watched};
 use crate::draft::Rewritten;
 use crate::fault::Fault;
 use crate::{Converted, Failure, Stage};
 
 /// Where each record of the current batch came from.
-pub(crate) struct Trace {
+pub(crate) struct Trace<'a> {
     origins: Vec<u32>,
     filtered: u64,
     failures: Vec<Failure>,
+    /// Records that somebody watches; mostly none.
+    watched: Option<&'a mut Watched>,
 }
 
-impl Trace {
-    pub(crate) fn new(records: usize) -> Self {
-        Self { origins: (0..records as u32).collect(), filtered: 0, failures: Vec::new() }
+impl<'a> Trace<'a> {
+    pub(crate) fn new(records: usize, watched: Option<&'a mut Watched>) -> Self {
+        Self { origins: (0..records as u32).collect(), filtered: 0, failures: Vec::new(), watched }
+    }
+
+    /// A step is over, and this is the current batch. Costs nothing where nobody watches.
+    pub(crate) fn seen(&mut self, station: impl FnOnce() -> Station, batch: &Batch) {
+        if let Some(watched) = &mut self.watched {
+            watched.see(&station(), batch, &self.origins);
+        }
+    }
+
+    /// The step under way works on the chosen records of the current batch alone.
+    pub(crate) fn chosen(&mut self, chosen: &[bool]) {
+        if let Some(watched) = &mut self.watched {
+            watched.choose(chosen, &self.origins);
+        }
     }
 
     /// The index in the batch that was given, for an index in the current batch.
@@ -26,13 +43,12 @@ impl Trace {
     /// Notes a failure of a record of the current batch. Its copies, where a transform has made some, may go on.
     pub(crate) fn fail(&mut self, index: u32, stage: Stage, class: &str, fault: Fault) {
         let index = self.origin(index);
-        self.failures.push(Failure {
-            index,
-            stage,
-            code: fault.code.into_owned(),
-            reason: fault.reason,
-            class: class.into(),
-        });
+        let failure =
+            Failure { index, stage, code: fault.code.into_owned(), reason: fault.reason, class: class.into() };
+        if let Some(watched) = &mut self.watched {
+            watched.fail(&failure);
+        }
+        self.failures.push(failure);
     }
 
     /// Records of the current batch went by a stated rule.

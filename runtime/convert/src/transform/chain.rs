@@ -1,6 +1,7 @@
 //! The chain of transforms between connector and converter, built in ones and components in one order, each under its condition.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use towpath_model::{Batch, BatchBuilder, Config, ConnectorError, RecordError, Transform};
 
@@ -11,7 +12,7 @@ use crate::Stage;
 use crate::draft::{Draft, Rewritten};
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::path::Trace;
+use crate::path::{Station, Trace};
 
 enum Transforms {
     BuiltIn(Box<dyn Rewrite>),
@@ -19,7 +20,8 @@ enum Transforms {
 }
 
 struct Step {
-    class: String,
+    name: Arc<str>,
+    class: Arc<str>,
     condition: Option<Condition>,
     transform: Transforms,
 }
@@ -40,7 +42,7 @@ impl Chain {
                     None => return Err(Error::class(settings.key("type"), format!("no transform is named {class}"))),
                 },
             };
-            Ok(Step { class, condition, transform })
+            Ok(Step { name: settings.alias.into(), class: class.into(), condition, transform })
         };
         Ok(Self { steps: listed(config)?.into_iter().map(step).collect::<Result<_, _>>()? })
     }
@@ -50,7 +52,11 @@ impl Chain {
     }
 
     /// Runs the batch through all steps; none when none of them was meant for it.
-    pub(crate) async fn apply(&mut self, batch: &Batch, trace: &mut Trace) -> Result<Option<Batch>, ConnectorError> {
+    pub(crate) async fn apply(
+        &mut self,
+        batch: &Batch,
+        trace: &mut Trace<'_>,
+    ) -> Result<Option<Batch>, ConnectorError> {
         let mut current: Option<Batch> = None;
         for step in &mut self.steps {
             let input = current.as_ref().unwrap_or(batch);
@@ -58,17 +64,30 @@ impl Chain {
                 break;
             }
             let rewritten = match step.condition.as_mut().map_or(Chosen::All, |condition| condition.choose(input)) {
-                Chosen::None => continue,
+                Chosen::None => {
+                    trace.chosen(&[]);
+                    trace.seen(|| step.station(), input);
+                    continue;
+                }
                 Chosen::All => step.transform.apply(input).await?,
                 Chosen::Some(chosen) => {
+                    trace.chosen(&chosen);
                     let (subset, indexes) = subset(input, &chosen);
                     let rewritten = step.transform.apply(&subset).await?;
                     merge(input, &chosen, &indexes, rewritten)
                 }
             };
-            current = Some(trace.take(rewritten, Stage::Transformation, &step.class));
+            let records = trace.take(rewritten, Stage::Transformation, &step.class);
+            trace.seen(|| step.station(), &records);
+            current = Some(records);
         }
         Ok(current)
+    }
+}
+
+impl Step {
+    fn station(&self) -> Station {
+        Station::Transform { name: self.name.clone(), class: self.class.clone() }
     }
 }
 
