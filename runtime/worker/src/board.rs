@@ -18,6 +18,7 @@ use towpath_model::{
 use crate::answers::{ConnectorInfo, ConnectorStatus, ErrorEntry, Owner, TaskStatus};
 use crate::health;
 use crate::meters::Meters;
+use crate::tap::Taps;
 
 /// Refused records count against health for so long.
 const RECENT: Duration = Duration::from_secs(60);
@@ -59,6 +60,7 @@ struct Kept {
     meters: BTreeMap<u32, Arc<Meters>>,
     errors: VecDeque<ErrorEntry>,
     topics: BTreeSet<Arc<str>>,
+    taps: Arc<Taps>,
 }
 
 /// What the supervisor has published.
@@ -104,6 +106,7 @@ impl Board {
                     task_health: BTreeMap::new(),
                     meters: BTreeMap::new(),
                     errors: VecDeque::new(),
+                    taps: Arc::default(),
                     topics: self
                         .restored_topics
                         .lock()
@@ -122,7 +125,9 @@ impl Board {
     }
 
     pub(crate) fn remove(&self, name: &ConnectorName) {
-        self.lock().remove(name);
+        if let Some(removed) = self.lock().remove(name) {
+            removed.taps.end();
+        }
         self.changes.send_modify(|version| *version += 1);
     }
 
@@ -132,6 +137,16 @@ impl Board {
             Some(kept) => kept.meters.entry(task.task).or_default().clone(),
             None => Arc::default(),
         }
+    }
+
+    /// Who listens to a connector's records: the same for all starts of its tasks.
+    pub(crate) fn taps(&self, name: &ConnectorName) -> Option<Arc<Taps>> {
+        self.lock().get(name).map(|kept| kept.taps.clone())
+    }
+
+    /// Nothing more will be tapped.
+    pub(crate) fn end_taps(&self) {
+        self.lock().values().for_each(|kept| kept.taps.end());
     }
 
     /// Keeps an error among the last ones of its connector.

@@ -80,6 +80,9 @@ pub enum Error {
     /// The record does not wait to be put again.
     #[error("No record at topic {}, partition {}, offset {} waits to be put again", .0.topic, .0.partition, .0.offset)]
     NotDeferred(RecordId),
+    /// As many listen to the connector's records as may.
+    #[error("Too many taps of connector {0} are open: end one of them first")]
+    TooManyTaps(ConnectorName),
     /// A request that makes no sense as it stands.
     #[error("{0}")]
     BadRequest(String),
@@ -127,6 +130,7 @@ impl Error {
             Self::UnknownPlugin(_) | Self::UnknownClass { .. } => "worker.unknown_plugin",
             Self::ClassMismatch { .. } => "worker.class_mismatch",
             Self::NotDeferred(_) => "worker.not_deferred",
+            Self::TooManyTaps(_) => "worker.too_many_taps",
             Self::BadRequest(_) => "worker.bad_request",
             Self::NotStopped(_) => "worker.not_stopped",
             Self::Starting => "worker.starting",
@@ -155,6 +159,7 @@ impl Error {
             | Self::BadRequest(_)
             | Self::NotStopped(_) => 400,
             Self::FileOwned { .. } => 403,
+            Self::TooManyTaps(_) => 429,
             Self::Starting | Self::ShuttingDown => 503,
             Self::Log(_) | Self::State { .. } => 500,
         }
@@ -163,7 +168,7 @@ impl Error {
     /// What a caller does about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Starting => Kind::Retry,
+            Self::Starting | Self::TooManyTaps(_) => Kind::Retry,
             Self::Log(error) => error.kind(),
             Self::State { .. } => Kind::Corrupt,
             Self::ShuttingDown => Kind::Fail,

@@ -30,6 +30,7 @@ mod retries;
 mod settings;
 mod store;
 mod supervisor;
+mod tap;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -47,4 +48,6 @@ pub use folder::Applied;
 pub use handle::Handle;
 pub use plan::vocabulary;
 pub use rehearsal::{RehearsalError, rehearse};
+pub use tap::{Held, Tap, TapOptions, Tapped};
+pub use towpath_convert::{Content, Outcome, Passage, Seen, Station, Stop};
 pub use worker::Worker;

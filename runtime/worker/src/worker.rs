@@ -105,6 +105,7 @@ impl Worker {
             () = status.write(log.as_ref()) => {}
         }
         self.ready.send_replace(false);
+        self.board.end_taps();
         status.flush(log.as_ref()).await;
         Ok(())
     }

@@ -105,6 +105,12 @@ pub(super) const CODES: &[Code] = &[
         "`towpath status NAME` lists its tasks.",
     ),
     code(
+        "worker.too_many_taps",
+        Input,
+        "As many clients listen to the connector's records as may.",
+        "End one of them, and tap again.",
+    ),
+    code(
         "worker.too_many_tasks",
         Plugin,
         "The connector planned more tasks than tasks.max allows.",

@@ -264,6 +264,7 @@ impl Supervisor {
         let Some(config) = planned.tasks.get(number as usize) else { return };
         let id = TaskId { connector: name.clone(), task: number };
         let meters = self.shared.board.meters(&id);
+        let taps = self.shared.board.taps(name).unwrap_or_default();
         let memory = self.memories.entry(id.clone()).or_default();
         let now_ms = u64::try_from(self.shared.clock.now_ms()).unwrap_or(0);
         if memory.epoch > 0 {
@@ -287,6 +288,7 @@ impl Supervisor {
             seed,
             resume,
             meters,
+            taps,
             wanted: receiver,
             notices: self.notices_in.clone(),
         };

@@ -30,6 +30,7 @@ use crate::config::Limits;
 use crate::meters::Meters;
 use crate::settings::TaskSettings;
 use crate::store::{SourceOffsets, StatusBook};
+use crate::tap::Taps;
 
 pub(crate) use failure::Failure;
 use failure::Refusal;
@@ -92,6 +93,7 @@ pub(crate) struct Task {
     /// What an earlier start was retrying when it ended.
     pub(crate) resume: Option<RetryState>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) taps: Arc<Taps>,
     pub(crate) wanted: watch::Receiver<Wanted>,
     pub(crate) notices: mpsc::Sender<(TaskId, Notice)>,
 }

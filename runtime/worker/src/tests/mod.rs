@@ -13,3 +13,4 @@ mod rig;
 mod sink;
 mod source;
 mod supervisor;
+mod taps;

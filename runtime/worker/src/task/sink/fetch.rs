@@ -156,7 +156,10 @@ impl Fetcher {
 
     async fn convert(&mut self, original: Batch, ends: Vec<(TopicPartition, i64, i64)>) -> Result<Fetched, Miss> {
         let converted = loop {
-            match self.path.convert(&original).await {
+            let mut watched = self.task.watch(original.len());
+            let converted = self.path.convert_watched(&original, watched.as_mut()).await;
+            self.task.show(watched, converted.as_ref().err());
+            match converted {
                 Ok(converted) => break converted,
                 Err(error) => self.repeat(error).await.map_err(Miss::Halt)?,
             }

@@ -56,7 +56,10 @@ impl Converter {
         }
         self.pace.moved(clock.monotonic(), original.len(), original.payload_bytes());
         let converted = loop {
-            match self.path.convert(&original).await {
+            let mut watched = self.task.watch(original.len());
+            let converted = self.path.convert_watched(&original, watched.as_mut()).await;
+            self.task.show(watched, converted.as_ref().err());
+            match converted {
                 Ok(converted) => break converted,
                 Err(error) => self.repeat(error).await?,
             }
