@@ -32,6 +32,7 @@ mod signals;
 mod status;
 mod stop;
 mod tail;
+mod tap;
 mod test;
 mod topics;
 mod users;
@@ -60,6 +61,7 @@ enum Command {
     Groups(groups::Arguments),
     Produce(produce::Arguments),
     Tail(tail::Arguments),
+    Tap(tap::Arguments),
     Pause(pause::Arguments),
     Resume(resume::Arguments),
     Stop(stop::Arguments),
@@ -95,6 +97,7 @@ impl Cli {
             Command::Groups(arguments) => wait(groups::run(arguments)),
             Command::Produce(arguments) => wait(produce::run(arguments)),
             Command::Tail(arguments) => wait(tail::run(arguments)),
+            Command::Tap(arguments) => wait(tap::run(arguments)),
             Command::Pause(arguments) => wait(pause::run(arguments)),
             Command::Resume(arguments) => wait(resume::run(arguments)),
             Command::Stop(arguments) => wait(stop::run(arguments)),

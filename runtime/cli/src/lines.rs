@@ -248,6 +248,13 @@ pub(crate) fn span(millis: u64) -> String {
     }
 }
 
+/// The time of day in UTC.
+pub(crate) fn clock_time(timestamp_ms: i64) -> String {
+    let of_day = timestamp_ms.rem_euclid(86_400_000);
+    let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
 /// A size in its largest unit: 12.4 MiB.
 pub(crate) fn size(bytes: u64) -> String {
     let mut amount = bytes as f64;

@@ -72,8 +72,7 @@ impl Reader {
                 if let Some(max) = options.max {
                     path.push_str(&format!("&max={max}"));
                 }
-                let response = client.send(Method::GET, &path).await?;
-                Ok(Records::Streamed { client: client.clone(), response, partial: Vec::new(), whole: VecDeque::new() })
+                Records::streamed(client.clone(), &path).await
             }
             Self::Alone(log) | Self::Stopped(log) => {
                 let tail = Tail::start(Arc::clone(log), topic.to_owned(), options).await.map_err(failure)?;
@@ -107,6 +106,12 @@ struct Refusal {
 }
 
 impl Records {
+    /// What a worker answers under this path, line by line, for as long as it does.
+    pub(crate) async fn streamed(client: Client, path: &str) -> Result<Self> {
+        let response = client.send(Method::GET, path).await?;
+        Ok(Self::Streamed { client, response, partial: Vec::new(), whole: VecDeque::new() })
+    }
+
     /// The next lines, each with its newline, or none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         match self {

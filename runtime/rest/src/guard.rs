@@ -24,6 +24,10 @@ pub(crate) struct Guard {
     pub(crate) request_timeout: Duration,
 }
 
+/// What those hear who may only look.
+const TAP_REFUSED: &str =
+    "This client may look, and not at records on their way: they may hold what transforms take away";
+
 /// Lets a request pass, or answers in its stead.
 pub(crate) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     if let Err(fault) = guard.admit(&mut request).await {
@@ -53,8 +57,12 @@ impl From<Refusal> for Fault {
 
 impl Guard {
     async fn admit(&self, request: &mut Request) -> Result<(), Fault> {
-        let visit = visit(request.method(), request.uri().path());
-        self.door.admit(request.headers(), visit).await?;
+        let path = request.uri().path();
+        let admitted = self.door.admit(request.headers(), visit(request.method(), path)).await;
+        admitted.map_err(|refusal| match refusal {
+            Refusal::Viewer if is_tap(path) => Fault::new(refusal.status(), TAP_REFUSED),
+            refusal => refusal.into(),
+        })?;
         strip_trailing_slash(request);
         if is_connects(request.uri().path()) {
             check_accept(request.headers())?;
@@ -66,16 +74,25 @@ impl Guard {
     }
 }
 
-/// What a request is about. Asking the broker may change something: its requests are bytes here.
+/// What a request is about. Asking the broker may change something: its requests are bytes here. A tap changes nothing, but shows records
+/// before transforms have masked anything, which nobody sees who may read topics alone.
 fn visit(method: &Method, path: &str) -> Visit {
     let checks =
         path == "/v1/validate" || path.starts_with("/connector-plugins/") && path.ends_with("/config/validate");
     match path {
         "/livez" | "/readyz" => Visit::Probe,
         kafka::PATH => Visit::Change,
+        _ if is_tap(path) => Visit::Change,
         _ if checks || matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) => Visit::Look,
         _ => Visit::Change,
     }
+}
+
+/// Whether the path is that of a tap.
+fn is_tap(path: &str) -> bool {
+    let connector =
+        path.strip_prefix("/v1/connectors/").and_then(|rest| rest.trim_end_matches('/').strip_suffix("/tap"));
+    connector.is_some_and(|connector| !connector.contains('/'))
 }
 
 /// Media types as Connect negotiates them: JSON or anything.

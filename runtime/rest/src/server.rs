@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 use crate::connect::progress;
 use crate::fault::Fault;
 use crate::guard::{self, Guard};
-use crate::v1::retries;
+use crate::v1::{retries, tap};
 use crate::{Config, Error, Kafka, Log, Loggers, connect, health, kafka, loggers, metrics, openapi, plugins, v1};
 
 /// What is served once the worker is there.
@@ -142,6 +142,7 @@ pub(crate) fn routes(stage: Stage) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(v1::status))
         .routes(routes!(v1::validate))
         .routes(routes!(v1::connector))
+        .routes(routes!(tap::tap))
         .routes(routes!(retries::list, retries::drop_all))
         .routes(routes!(retries::retry_all))
         .routes(routes!(retries::show, retries::edit, retries::drop_one))

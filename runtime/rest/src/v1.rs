@@ -27,9 +27,11 @@ use crate::server::{App, Stage};
 
 mod overview;
 pub(crate) mod retries;
+pub(crate) mod tap;
 
 pub use overview::{ConnectorOverview, ErrorOverview, Overview, PartitionOverview, Snapshot, TaskOverview};
 pub use retries::{Deferred, Done};
+pub use tap::{Tapped, TappedError, TappedHeader, TappedKind, TappedOutcome, TappedRecord, TappedStep};
 
 /// After so long without a record, an empty line shows that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -405,6 +405,14 @@ async fn what_is_unknown_is_told_in_connects_words() {
     ask(&running.server, request(CREATE)).await;
     running.refused("POST /connectors/s1/tasks/9/restart", 404, "Unknown task: s1-9").await;
     running.refused("GET /connectors/s1/tasks/9/status", 404, "No status found for task s1-9").await;
+    running.refused("GET /v1/connectors/nope/tap", 404, "Connector nope not found").await;
+    for (query, reason) in [
+        ("rate=0", "rate must be from 1 to 1000 records a second, but is 0"),
+        ("max=x", "max must be a number, but is \"x\""),
+        ("task=-1", "task must be a number, but is \"-1\""),
+    ] {
+        running.refused(&format!("GET /v1/connectors/s1/tap?{query}"), 400, reason).await;
+    }
     running.refused("GET /v1/topics/nope", 404, "topic nope does not exist").await;
     running.refused("GET /v1/topics/nope/records", 404, "topic nope does not exist").await;
     running.end().await;

@@ -132,6 +132,7 @@ async fn whoever_may_only_look_changes_nothing() {
     for admin in ["Bearer all", &basic("ann:ann:s")] {
         check("GET /connectors", admin, 503).await;
         check("PUT /connectors/a/stop", admin, 503).await;
+        check("GET /v1/connectors/a/tap", admin, 503).await;
     }
     for viewer in ["Bearer look", &basic("bob:bob:s")] {
         check("GET /connectors", viewer, 503).await;
@@ -142,6 +143,9 @@ async fn whoever_may_only_look_changes_nothing() {
         check("DELETE /connectors/a/", viewer, 403).await;
         check("PUT /admin/loggers/root {}", viewer, 403).await;
         check("POST /v1/kafka", viewer, 403).await;
+        check("GET /v1/connectors/a/tap?max=1", viewer, 403).await;
+        check("HEAD /v1/connectors/a/tap/", viewer, 403).await;
+        check("GET /v1/connectors/tap", viewer, 503).await;
     }
     for nobody in ["Bearer nothing", "Basic ???", "Digest all", &basic("bob:s"), &basic("bob")] {
         check("GET /connectors", nobody, 401).await;

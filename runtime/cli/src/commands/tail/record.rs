@@ -5,6 +5,8 @@ use std::io;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::lines::clock_time;
+
 /// Which records are shown; those that pass all of these.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Filter {
@@ -110,13 +112,6 @@ fn text(payload: &Value) -> String {
         Value::Object(map) => format!("[base64 {}]", map.get("base64").and_then(Value::as_str).unwrap_or_default()),
         _ => "[null]".to_owned(),
     }
-}
-
-/// The time of day in UTC.
-fn clock_time(timestamp_ms: i64) -> String {
-    let of_day = timestamp_ms.rem_euclid(86_400_000);
-    let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]
