@@ -4,7 +4,7 @@
 //! configuration and what is said of it, no Rust), `examples/<name>/run.sh` (every story is run to its end) and
 //! `differential/recordings/<name>/` (a workload and what Debezium made of it). Beside them `exchanges/` asks what Kafka Connect was
 //! asked and compares the answers, `access.rs` is turned away at the door, `alone.rs` looks into a log without a worker, `deferred.rs`
-//! puts records again later, `operate.rs` asks what operators ask, `tap.rs` watches records on their way, `whole.rs` looks for parts of transactions, `crash/` kills the worker, at random and at named points,
+//! puts records again later, `operate.rs` asks what operators ask, `tap.rs` watches records on their way, `traces.rs` collects spans, `whole.rs` looks for parts of transactions, `crash/` kills the worker, at random and at named points,
 //! `chaos/` spoils what it works with, and `hostile/` gives it plugins that misbehave; `capture.rs` is the plain scene that several of
 //! them share. Names begin with the kind, so that `cargo test --test behaviour -- cases::quickstart` runs one of them. What a failed
 //! test leaves behind is kept, and its folder named.
@@ -24,6 +24,7 @@ mod reload;
 mod runner;
 mod stories;
 mod tap;
+mod traces;
 mod whole;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     trials.extend(whole::trials());
     trials.extend(operate::trials());
     trials.extend(tap::trials());
+    trials.extend(traces::trials());
     trials.extend(hostile::trials(&servers));
     trials.extend(chaos::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -17,6 +17,7 @@ mod logging;
 mod login;
 mod migration_findings;
 mod operator;
+mod otlp;
 mod output;
 mod plugins;
 mod reader;

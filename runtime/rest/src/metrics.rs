@@ -40,6 +40,11 @@ pub(crate) async fn metrics(App(served): App) -> Response {
     log(&mut page, &numbers);
     transactions(&mut page, &numbers.transactions);
     kafka::write(&mut page, &served.kafka.numbers().await);
+    if let Some(dropped) = served.worker.spans_dropped() {
+        let help = "Spans that no collector of traces has taken.";
+        page.family("towpath_spans_dropped_total", Type::Counter, help);
+        page.sample("towpath_spans_dropped_total", &[], dropped as f64);
+    }
     process(&mut page, served.started_ms);
     ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], page.finish()).into_response()
 }

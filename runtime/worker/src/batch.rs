@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use towpath_model::{Batch, BatchBuilder, Columns, Form, Run};
+use towpath_model::{Batch, BatchBuilder, Columns, CommonHeader, Form, Run};
 
 /// A stretch of a batch; the payloads stay where they are.
 pub(crate) fn slice(batch: &Batch, range: Range<usize>) -> Batch {
@@ -76,6 +76,30 @@ pub(crate) fn select(batch: &Batch, wanted: &[u32]) -> Batch {
             builder.run(run);
             builder.copy(&record);
         }
+    }
+    builder.build()
+}
+
+/// The records with this header, but for those that have one of its name.
+pub(crate) fn with_header(batch: &Batch, header: &CommonHeader) -> Batch {
+    let mut builder = BatchBuilder::default();
+    batch.columns().common_headers.iter().cloned().for_each(|mut common| {
+        common.form = builder.import_form(batch, common.form);
+        builder.common_header(common);
+    });
+    for record in batch.records() {
+        let run = builder.import_run(&record);
+        builder.run(run);
+        builder.key(record.key.bytes);
+        builder.value(record.value.bytes);
+        for (name, payload) in record.own_headers() {
+            let form = builder.import_form(batch, payload.form);
+            builder.header(name, form, payload.bytes);
+        }
+        if !record.own_headers().any(|(name, _)| *name == header.name) {
+            builder.header(&header.name, header.form, header.value.as_deref());
+        }
+        builder.end(record.timestamp, record.offset);
     }
     builder.build()
 }

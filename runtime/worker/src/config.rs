@@ -11,6 +11,7 @@ use towpath_convert::{SchemaRegistries, Unconnected};
 use towpath_model::{Config, Spec};
 
 use crate::answers::Owner;
+use crate::spans::Spans;
 
 /// The configuration of a worker.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct WorkerConfig {
     pub drain_timeout: Duration,
     /// Where converters look for schemas.
     pub registries: Arc<dyn SchemaRegistries>,
+    /// Who is told what tasks do with batches; mostly nobody.
+    pub spans: Option<Arc<dyn Spans>>,
 }
 
 impl Default for WorkerConfig {
@@ -45,6 +48,7 @@ impl Default for WorkerConfig {
             folder: false,
             drain_timeout: Duration::from_secs(20),
             registries: Arc::new(Unconnected),
+            spans: None,
         }
     }
 }

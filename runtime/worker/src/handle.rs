@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::folder::Applied;
 use crate::plan;
 use crate::positions::Positions;
+use crate::spans::Spans;
 use crate::store::SourceOffsets;
 
 /// A command to the supervisor.
@@ -71,6 +72,7 @@ pub struct Handle {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) offsets: Arc<SourceOffsets>,
     pub(crate) ready: watch::Receiver<bool>,
+    pub(crate) spans: Option<Arc<dyn Spans>>,
 }
 
 impl Handle {
@@ -82,6 +84,11 @@ impl Handle {
     /// Grows with every change of a connector's state, configuration or tasks; not with numbers.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.board.changes()
+    }
+
+    /// How many spans were lost on their way to whoever traces; none where nobody does.
+    pub fn spans_dropped(&self) -> Option<u64> {
+        self.spans.as_ref().map(|spans| spans.dropped())
     }
 
     /// The names of all connectors, sorted.

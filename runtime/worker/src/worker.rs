@@ -67,6 +67,7 @@ impl Worker {
             clock: self.clock.clone(),
             offsets: self.offsets.clone(),
             ready: self.ready.subscribe(),
+            spans: self.config.spans.clone(),
         }
     }
 
@@ -94,6 +95,7 @@ impl Worker {
             status: status.clone(),
             board: self.board.clone(),
             registries: self.config.registries.clone(),
+            spans: self.config.spans.clone(),
         };
         let given = Given { config: self.config, shared, configs, stored, memories, seed: self.seed };
         let supervisor = Supervisor::new(given);

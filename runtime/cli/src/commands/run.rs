@@ -23,7 +23,7 @@ use crate::failure::{Failure, Fault, Result};
 use crate::logging::Loggers;
 use crate::output::print;
 use crate::screen::Screen;
-use crate::{kafka, logging, plugins, registry, rest, secret_commands};
+use crate::{kafka, logging, otlp, plugins, registry, rest, secret_commands};
 
 mod folder;
 mod live;
@@ -69,6 +69,8 @@ pub(crate) struct Arguments {
     /// No live lines, also on a terminal.
     #[arg(long, env = "TOWPATH_QUIET")]
     quiet: bool,
+    #[command(flatten)]
+    otlp: otlp::Options,
     #[command(flatten)]
     logging: logging::Options,
 }

@@ -289,6 +289,7 @@ impl Supervisor {
             resume,
             meters,
             taps,
+            traces: self.shared.traces(&id, planned.plugin.spec().kind),
             wanted: receiver,
             notices: self.notices_in.clone(),
         };

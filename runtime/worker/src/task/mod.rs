@@ -16,6 +16,7 @@ mod sink;
 mod source;
 mod telemetry;
 mod topics;
+mod traces;
 
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ use towpath_model::{Clock, Config, ConnectorError, ConnectorKind, Plugin, Plugin
 use crate::answers::{ErrorEntry, RetryState};
 use crate::board::Board;
 use crate::config::Limits;
+use crate::handle::consumer_group;
 use crate::meters::Meters;
 use crate::settings::TaskSettings;
+use crate::spans::Spans;
 use crate::store::{SourceOffsets, StatusBook};
 use crate::tap::Taps;
 
@@ -36,6 +39,7 @@ pub(crate) use failure::Failure;
 use failure::Refusal;
 use halt::{Halt, pause, wait_of};
 use telemetry::TaskTelemetry;
+pub(crate) use traces::Traces;
 
 /// What the supervisor wants of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,15 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<StatusBook>,
     pub(crate) board: Arc<Board>,
     pub(crate) registries: Arc<dyn SchemaRegistries>,
+    pub(crate) spans: Option<Arc<dyn Spans>>,
+}
+
+impl Shared {
+    /// What tells of a task's batches, where somebody traces. Sinks have a consumer group.
+    pub(crate) fn traces(&self, id: &TaskId, kind: ConnectorKind) -> Option<Traces> {
+        let group = (kind == ConnectorKind::Sink).then(|| consumer_group(&id.connector));
+        Some(Traces::new(self.spans.clone()?, self.clock.clone(), id.clone(), group))
+    }
 }
 
 /// One start of a task.
@@ -94,6 +107,7 @@ pub(crate) struct Task {
     pub(crate) resume: Option<RetryState>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) taps: Arc<Taps>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) wanted: watch::Receiver<Wanted>,
     pub(crate) notices: mpsc::Sender<(TaskId, Notice)>,
 }

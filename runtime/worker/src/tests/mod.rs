@@ -14,3 +14,4 @@ mod sink;
 mod source;
 mod supervisor;
 mod taps;
+mod traces;

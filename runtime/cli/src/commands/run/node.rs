@@ -19,7 +19,7 @@ use crate::kafka::Listener;
 use crate::kafka_view::{KafkaView, Sinks};
 use crate::log_view::LogView;
 use crate::logging::Loggers;
-use crate::{plugins, registry, storage};
+use crate::{otlp, plugins, registry, storage};
 
 /// A worker process with all its parts.
 pub(super) struct Node {
@@ -34,6 +34,8 @@ pub(super) struct Node {
     stop_worker: watch::Sender<bool>,
     close_rest: watch::Sender<bool>,
     data_dir: std::path::PathBuf,
+    /// None where nobody is sent traces, or once that has ended.
+    traces: Option<otlp::Sending>,
     _plugins: plugins::Running,
 }
 
@@ -54,7 +56,11 @@ impl Node {
         let kafka = arguments.kafka.start(&data_dir, &log, &clock, Some(sinks.clone())).await?;
         let plugins = plugins::open(&arguments.plugins, &arguments.dir, &data_dir).await?;
         let own = registry.as_ref().map(|listener| listener.registry().clone());
-        let config = worker_config(arguments, &worker_id, own.clone())?;
+        let traces = arguments.otlp.start()?;
+        let config = WorkerConfig {
+            spans: traces.as_ref().map(otlp::Sending::spans),
+            ..worker_config(arguments, &worker_id, own.clone())?
+        };
         let worker = Worker::new(config, Arc::clone(&log) as _, plugins.all(), Arc::clone(&clock), storage::seed());
         let handle = worker.handle();
         sinks.are_of(handle.clone());
@@ -83,6 +89,7 @@ impl Node {
             stop_worker,
             close_rest,
             data_dir,
+            traces,
             _plugins: plugins,
         };
         node.ready().await?;
@@ -137,6 +144,9 @@ impl Node {
             }
         }
         Addresses::remove(&self.data_dir);
+        if let Some(traces) = self.traces.take() {
+            traces.end().await;
+        }
         if let Some(kafka) = self.kafka.take() {
             part("the Kafka listener", kafka.close().await)?;
         }

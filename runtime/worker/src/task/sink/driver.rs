@@ -19,6 +19,7 @@ use super::lanes::Lanes;
 use super::letters::Letters;
 use super::machine::{Action, Event, Machine};
 use super::put::Delivery;
+use super::traced::Tracking;
 use crate::answers::RecordId;
 use crate::errors::{DeadLetters, Stage};
 use crate::handle::consumer_group;
@@ -27,6 +28,7 @@ use crate::task::calls::{Call, aside, moment};
 use crate::task::pace::Pace;
 use crate::task::retry::Retrying;
 use crate::task::topics::UsedTopics;
+use crate::task::traces::Fault;
 use crate::task::{Failure, Halt, Task, Wanted};
 
 /// The least time that other records have, between two turns of deferred ones.
@@ -72,6 +74,7 @@ pub(super) struct Driver {
     fetched: Option<Fetched>,
     pub(super) delivery: Delivery,
     pub(super) letters: Letters,
+    pub(super) tracking: Tracking,
     /// Records that are put again while others pass them, where the configuration wants that.
     pub(super) deferring: Option<Deferring>,
     following: Call<Result<Option<towpath_log::Fetched>, LogError>>,
@@ -115,6 +118,7 @@ impl Driver {
             fetched: None,
             delivery: Delivery::default(),
             letters: Letters::default(),
+            tracking: Tracking::default(),
             deferring: Deferring::open(&task, settings.retry, sink.defers).await?,
             following: Call::default(),
             deferred_at: None,
@@ -176,6 +180,7 @@ impl Driver {
             }
             (committer, committed) = self.committing.answer() => {
                 self.committer = Some(committer);
+                self.tracking.was_committed(&self.task, committed.as_ref().err().and_then(Fault::of));
                 match committed {
                     Ok(offsets) => {
                         self.lanes.committed(&offsets);
@@ -225,13 +230,16 @@ impl Driver {
                     self.cancel.notify_one();
                 }
                 self.fetch_wanted = false;
-                self.fetched = None;
+                if let Some(fetched) = self.fetched.take() {
+                    Tracking::drops(&self.task, fetched);
+                }
                 self.lanes.drop_fetched();
                 self.recall();
             }
             Action::Put => self.put(),
             Action::Flush => {
                 self.flush_at = None;
+                self.tracking.flushes(&self.task);
                 let handed_over = self.lanes.handed_over();
                 self.call(move |mut sink| async move {
                     let flushed = match sink.flush(&handed_over).await {
@@ -337,7 +345,10 @@ impl Driver {
         let void = std::mem::take(&mut self.fetch_void);
         let fetched = match fetched {
             Err(Miss::Halt(Halt::Failed(failure))) => return Err(failure),
-            _ if void => {
+            unwanted if void => {
+                if let Ok(unwanted) = unwanted {
+                    Tracking::drops(&self.task, unwanted);
+                }
                 if std::mem::take(&mut self.fetch_wanted) {
                     self.fetch();
                 }
@@ -377,6 +388,7 @@ impl Driver {
             && let Some(mut fetched) = self.fetched.take()
         {
             let letters = std::mem::take(&mut fetched.letters);
+            self.tracking.begins(&self.task, fetched.traced.take(), &fetched.records);
             self.delivery = Delivery::new(fetched);
             match &mut self.deferring {
                 Some(deferring) if self.delivery.is_deferred() => {
@@ -394,6 +406,7 @@ impl Driver {
         let parks = deferring.map(|deferring| |record: &Record<'_>| deferring.parks(record, now_ms));
         let chunk = self.delivery.chunk(self.settings.batch.records as usize, &mut self.lanes, parks).clone();
         self.seal_deferred();
+        self.tracking.puts(&self.task, &chunk.records);
         let mut wait = Duration::ZERO;
         if !chunk.records.is_empty() {
             self.used.of(&self.task, &chunk.records, |run| run.origin);
@@ -420,6 +433,7 @@ impl Driver {
 
     fn commit(&mut self) {
         let Some(mut committer) = self.committer.take() else { return };
+        self.tracking.commits(&self.task);
         let offsets = self.lanes.to_commit(&self.group);
         let passed = |partition: &TopicPartition, first: i64| {
             offsets

@@ -17,6 +17,7 @@ use crate::settings::TaskSettings;
 use crate::store::read_given;
 use crate::task::failure::Refusal;
 use crate::task::retry::Retrying;
+use crate::task::traces::{CONVERT, FETCH, Fault, Load, Traced, carried};
 use crate::task::{Failure, Halt, Task, Wanted, pause, wait_of};
 
 /// How long a fetch waits for the first record; a cancel ends it early.
@@ -37,6 +38,8 @@ pub(super) struct Fetched {
     pub(super) letters: Vec<Letter>,
     /// These come from the retry topic.
     pub(super) deferred: bool,
+    /// Where they are traced.
+    pub(super) traced: Option<Traced>,
 }
 
 /// Why nothing was fetched.
@@ -96,6 +99,8 @@ impl Fetcher {
         let (mut records, mut bytes) = (0, 0);
         let mut wait = WAIT;
         let mut old_at = None;
+        let clock = self.task.shared.clock.clone();
+        let mut arrived = Duration::ZERO;
         while records < limits.records as usize && bytes < limits.bytes as usize {
             let room = (limits.bytes as usize - bytes).max(1);
             let fetched = tokio::select! {
@@ -120,6 +125,9 @@ impl Fetcher {
                 ends.retain(|(partition, _, _)| *partition != part.partition);
                 ends.push((part.partition, part.next_offset, part.high_watermark));
             }
+            if before == 0 && records > 0 {
+                arrived = clock.monotonic();
+            }
             let now = Instant::now();
             let old_at = *old_at.get_or_insert(now + limits.age);
             if records == before || now >= old_at {
@@ -127,18 +135,19 @@ impl Fetcher {
             }
             wait = old_at - now;
         }
-        self.convert(batch::join(batches), ends).await
+        self.convert_traced(batch::join(batches), ends, arrived).await
     }
 
     /// Fetches and converts deferred records that were given out.
     pub(super) async fn fetch_deferred(&mut self, topic: &str, given: &[(RecordId, i64)]) -> Result<Fetched, Miss> {
+        let began = self.task.shared.clock.monotonic();
         let original = loop {
             match read_given(self.task.shared.log.as_ref(), topic, given, self.settings.batch.bytes as usize).await {
                 Ok(original) => break original,
                 Err(error) => self.missed(error).await?,
             }
         };
-        Ok(Fetched { deferred: true, ..self.convert(original, Vec::new()).await? })
+        Ok(Fetched { deferred: true, ..self.convert_traced(original, Vec::new(), began).await? })
     }
 
     async fn missed(&mut self, error: LogError) -> Result<(), Miss> {
@@ -151,6 +160,35 @@ impl Fetcher {
                 pause(&mut self.wanted, delay.ok_or_else(failure)?).await.map_err(Miss::Halt)
             }
             error => Err(Failure::log("reading from the log", &error).into()),
+        }
+    }
+
+    /// Converts what was fetched since its first records arrived, and tells of it where it is traced.
+    async fn convert_traced(
+        &mut self,
+        original: Batch,
+        ends: Vec<(TopicPartition, i64, i64)>,
+        arrived: Duration,
+    ) -> Result<Fetched, Miss> {
+        let task = self.task.clone();
+        let traces = task.traces.as_ref().filter(|_| !original.is_empty());
+        let batch = traces.and_then(|traces| Some((traces, traces.batch(arrived, carried(&original))?)));
+        let Some((traces, traced)) = batch else { return self.convert(original, ends).await };
+        let load = Load::of(&original);
+        traces.step(FETCH, &traced, arrived, &load, None);
+        let began = traces.now();
+        let converted = self.convert(original, ends).await;
+        let fault = match &converted {
+            Err(Miss::Halt(halt)) => Fault::of(halt),
+            _ => None,
+        };
+        traces.step(CONVERT, &traced, began, &load, fault);
+        match converted {
+            Ok(fetched) if !fetched.records.is_empty() => Ok(Fetched { traced: Some(traced), ..fetched }),
+            ended => {
+                traces.over(traced, &load, None);
+                ended
+            }
         }
     }
 
@@ -179,7 +217,7 @@ impl Fetcher {
             letters = refusing.finish();
         }
         let (records, origins) = (converted.records, converted.origins);
-        Ok(Fetched { ends, original, records, origins, letters, deferred: false })
+        Ok(Fetched { ends, original, records, origins, letters, deferred: false, traced: None })
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {

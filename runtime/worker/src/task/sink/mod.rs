@@ -11,6 +11,7 @@ mod machine;
 mod outcome;
 mod postpone;
 mod put;
+mod traced;
 
 use std::sync::Arc;
 

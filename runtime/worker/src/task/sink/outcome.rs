@@ -43,15 +43,23 @@ impl Driver {
             Answer::Reassigned(Err(error)) => self.failed(Step::Reassign, "taking over partitions", &error),
             Answer::Put(put, next) => {
                 let next = next.map_err(|error| self.task.failure("asking for the next flush", &error));
+                self.tracking.was_put(&self.task, put.as_ref().copied());
                 let event = self.put_answered(put)?;
+                if !self.delivery.more() {
+                    self.tracking.over(&self.task);
+                }
                 self.flush_within(next?);
                 Ok(event)
             }
             Answer::Flushed(Ok((flushed, next))) => {
+                self.tracking.was_flushed(&self.task, Ok(()));
                 self.flush_at = next.map(|next| Instant::now() + next.max(FLUSH_PAUSE));
                 self.flushed(flushed).await
             }
-            Answer::Flushed(Err(error)) => self.failed(Step::Flush, "flushing", &error),
+            Answer::Flushed(Err(error)) => {
+                self.tracking.was_flushed(&self.task, Err(&error));
+                self.failed(Step::Flush, "flushing", &error)
+            }
         }
     }
 

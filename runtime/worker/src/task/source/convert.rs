@@ -42,6 +42,10 @@ impl Converter {
         })
     }
 
+    pub(super) fn task(&self) -> &Arc<Task> {
+        &self.task
+    }
+
     /// Converts a batch. Invariant 3: each of its records is in the answer, among the dead letters, or counted.
     pub(super) async fn convert(&mut self, polled: Polled) -> Result<Ready, Halt> {
         let Polled { records: original, checkpoints, transaction_ends, .. } = polled;
@@ -91,7 +95,7 @@ impl Converter {
         }
         let dead_letters = self.dead_letters.as_mut().and_then(DeadLetters::take);
         let (records, origins) = (converted.records, converted.origins);
-        Ok(Ready { original, records, origins, checkpoints, dead_letters, ends_transaction })
+        Ok(Ready { original, records, origins, checkpoints, dead_letters, ends_transaction, traced: None })
     }
 
     async fn repeat(&mut self, error: ConnectorError) -> Result<(), Halt> {

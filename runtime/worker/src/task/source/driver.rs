@@ -14,11 +14,13 @@ use super::Ready;
 use super::convert::Converter;
 use super::haste::Haste;
 use super::machine::{Action, Event, Machine};
+use super::traced;
 use super::write::{Writer, merge_positions};
 use crate::errors::Stage;
 use crate::settings::{Boundary, TaskSettings};
 use crate::task::calls::{Call, aside, moment};
 use crate::task::retry::Retrying;
+use crate::task::traces::Traced;
 use crate::task::{Failure, Halt, Notice, Task, Wanted, wait_of};
 
 /// How long a guest may go on waiting in a poll while positions lie ready for it.
@@ -57,7 +59,9 @@ pub(super) struct Driver {
     writer: Option<Writer>,
     writing: Call<Result<Writing, Failure>>,
     retrying: Retrying,
-    polled: VecDeque<Polled>,
+    polled: VecDeque<(Polled, Option<Traced>)>,
+    /// When the guest was last asked, where somebody traces.
+    poll_began: Duration,
     ready: Vec<Ready>,
     /// Durable positions that the guest does not know of.
     positions: Vec<Checkpoint>,
@@ -91,6 +95,7 @@ impl Driver {
             converting: Call::default(),
             writing: Call::default(),
             polled: VecDeque::new(),
+            poll_began: Duration::ZERO,
             ready: Vec::new(),
             positions: Vec::new(),
             delivering: Vec::new(),
@@ -168,7 +173,8 @@ impl Driver {
             Action::Poll => {
                 let (batch, wait) = (self.settings.batch, self.task.shared.limits.poll_wait);
                 let pause = self.haste.pause();
-                self.haste.polls(self.task.shared.clock.monotonic() + pause);
+                self.poll_began = self.task.shared.clock.monotonic() + pause;
+                self.haste.polls(self.poll_began);
                 self.call(move |mut source| async move {
                     if !pause.is_zero() {
                         tokio::time::sleep(pause).await;
@@ -210,10 +216,12 @@ impl Driver {
     }
 
     fn convert(&mut self) {
-        let (Some(mut converter), Some(polled)) = (self.converter.take(), self.polled.pop_front()) else { return };
+        let (Some(mut converter), Some((polled, traced))) = (self.converter.take(), self.polled.pop_front()) else {
+            return;
+        };
         let spawn = polled.records.len() >= SPAWN_RECORDS;
         let convert = async move {
-            let converted = converter.convert(polled).await;
+            let converted = converter.convert_traced(polled, traced).await;
             (converter, converted)
         };
         self.converting.start(if spawn { aside("conversion", convert) } else { convert.map(Ok).boxed() });
@@ -221,11 +229,15 @@ impl Driver {
 
     fn write(&mut self) {
         let Some(mut writer) = self.writer.take() else { return };
-        let batches = std::mem::take(&mut self.ready);
+        let mut batches = std::mem::take(&mut self.ready);
         self.task.meters.work_waits(self.task.shared.clock.now_ms());
         let spawn = batches.iter().map(|batch| batch.records.len()).sum::<usize>() >= SPAWN_RECORDS;
+        let appending = traced::take(&self.task, &mut batches);
         let write = async move {
             let written = writer.write(batches).await;
+            if let Some(appending) = appending {
+                appending.end(written.as_ref().err());
+            }
             (writer, written)
         };
         self.writing.start(if spawn { aside("writing", write) } else { write.map(Ok).boxed() });
@@ -269,7 +281,8 @@ impl Driver {
         self.haste.polled(something, self.task.shared.clock.monotonic());
         if something {
             meters.work_waits(self.task.shared.clock.now_ms());
-            self.polled.push_back(polled);
+            let traced = traced::polled(&self.task, &polled.records, self.poll_began);
+            self.polled.push_back((polled, traced));
         }
         Event::Polled { something, progress }
     }

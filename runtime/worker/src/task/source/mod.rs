@@ -4,6 +4,7 @@ mod convert;
 mod driver;
 mod haste;
 mod machine;
+mod traced;
 mod write;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use towpath_model::{Batch, Checkpoint};
 
 use super::{Failure, Task};
 use crate::settings::TaskSettings;
+use traced::Appending;
 
 /// Runs a source task until it is stopped.
 pub(super) async fn run(task: Task, settings: TaskSettings) -> Result<(), Failure> {
@@ -33,6 +35,8 @@ struct Ready {
     dead_letters: Option<Batch>,
     /// Whether a transaction of the source ends with it, or the source stands between two of them.
     ends_transaction: bool,
+    /// Where it is traced.
+    traced: Option<Appending>,
 }
 
 impl Ready {
