@@ -8,8 +8,10 @@ use crate::definition::Difference;
 
 /// Why `reader` cannot read data written under `writer`; nothing where it can.
 pub(crate) fn cannot_read(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Difference> {
-    let mut resolution = Resolution { reader, writer, underway: HashSet::new() };
-    resolution.node(&reader.root, &writer.root, "")
+    let mut resolution = Resolution { reader, writer, underway: HashSet::new(), ambiguous: None };
+    let differences = resolution.node(&reader.root, &writer.root, "");
+    // Java's library gives up there, wherever it is.
+    resolution.ambiguous.map_or(differences, |ambiguous| vec![ambiguous])
 }
 
 struct Resolution<'a> {
@@ -17,6 +19,8 @@ struct Resolution<'a> {
     writer: &'a AvroSchema,
     /// Pairs of names that are being looked at, or were found sound: a type may contain itself.
     underway: HashSet<(Arc<str>, Arc<str>)>,
+    /// A field of the reader's that is several of the writer's.
+    ambiguous: Option<Difference>,
 }
 
 impl<'a> Resolution<'a> {
@@ -28,7 +32,10 @@ impl<'a> Resolution<'a> {
                 .filter(|(_, branch)| !self.node(reader, branch, path).is_empty())
                 .map(|(index, branch)| missing_branch(reader, branch, &format!("{path}/{index}")))
                 .collect(),
-            (_, Kind::Union(branches)) => branches.iter().flat_map(|branch| self.node(reader, branch, path)).collect(),
+            (_, Kind::Union(branches)) => {
+                let branches = branches.iter().enumerate();
+                branches.flat_map(|(index, branch)| self.node(reader, branch, &format!("{path}/{index}"))).collect()
+            }
             (Kind::Union(branches), _) => {
                 let fits = branches.iter().any(|branch| self.node(branch, writer, path).is_empty());
                 if fits { Vec::new() } else { vec![missing_branch(reader, writer, path)] }
@@ -50,7 +57,7 @@ impl<'a> Resolution<'a> {
             return Vec::new();
         }
         let mut differences = Vec::new();
-        if reader.kind() == writer.kind() && !same_name(reader, writer) {
+        if type_name(reader) == type_name(writer) && !same_name(reader, writer) {
             differences.push(Difference {
                 kind: "NAME_MISMATCH",
                 description: format!("The name of the schema has changed (path '{}')", at(&format!("{path}/name"))),
@@ -85,7 +92,7 @@ impl<'a> Resolution<'a> {
                 detail: Some(format!("expected: {written}, found: {size}")),
             }),
             (Shape::Fixed(_), Shape::Fixed(_)) => {}
-            _ => differences.push(mismatch(reader.kind(), writer.kind(), path)),
+            _ => differences.push(mismatch(type_name(reader), type_name(writer), path)),
         }
         if !differences.is_empty() {
             self.underway.remove(&pair);
@@ -97,10 +104,19 @@ impl<'a> Resolution<'a> {
         let mut differences = Vec::new();
         for (index, field) in reader.iter().enumerate() {
             let path = format!("{path}/fields/{index}");
-            let named = |name: &Arc<str>| writer.iter().find(|written| written.name == *name);
-            match named(&field.name).or_else(|| field.aliases.iter().find_map(named)) {
+            let names = [&field.name].into_iter().chain(&field.aliases);
+            let mut found = names.filter_map(|name| writer.iter().find(|written| written.name == *name));
+            let (written, other) = (found.next(), found.next());
+            if other.is_some() {
+                self.ambiguous.get_or_insert_with(|| ambiguous(field, &path));
+            }
+            match written {
                 Some(written) => differences.extend(self.node(&field.node, &written.node, &format!("{path}/type"))),
-                None if field.default.is_some() || self.has_enum_default(&field.node) => {}
+                None if field.default.is_some() => {}
+                // Java's library holds the type of such a field against the record that lacks it.
+                None if self.has_enum_default(&field.node) => {
+                    differences.push(mismatch("enum", "record", &format!("{path}/type")));
+                }
                 None => differences.push(Difference {
                     kind: "READER_FIELD_MISSING_DEFAULT_VALUE",
                     description: format!(
@@ -115,7 +131,7 @@ impl<'a> Resolution<'a> {
         differences
     }
 
-    /// Java's library takes the default of an enum for that of a field, too.
+    /// Whether it is an enum with a default of its own, which is for unknown symbols and not for a missing field.
     fn has_enum_default(&self, node: &Node) -> bool {
         let Kind::Named(name) = &node.kind else { return false };
         let shape = self.reader.type_of(name).map(|named| &named.shape);
@@ -129,8 +145,16 @@ impl<'a> Resolution<'a> {
 
 fn kind_of(schema: &AvroSchema, node: &Node) -> &'static str {
     match &node.kind {
-        Kind::Named(name) => schema.type_of(name).map_or("named", Named::kind),
+        Kind::Named(name) => schema.type_of(name).map_or("named", type_name),
         other => other.name(),
+    }
+}
+
+/// What a type is to schema resolution: an error is a record.
+fn type_name(named: &Named) -> &'static str {
+    match named.shape {
+        Shape::Record { .. } => "record",
+        Shape::Enum { .. } | Shape::Fixed(_) => named.kind(),
     }
 }
 
@@ -147,6 +171,15 @@ fn mismatch(reader: &str, writer: &str, path: &str) -> Difference {
             writer.to_uppercase()
         )),
     }
+}
+
+fn ambiguous(field: &Field, path: &str) -> Difference {
+    let description = format!(
+        "The field '{}' at path '{path}' in the {{reader}} schema is more than one field of the {{writer}} schema, by its name and its \
+         aliases",
+        field.name
+    );
+    Difference { kind: "READER_FIELD_AMBIGUOUS", description, detail: Some(field.name.to_string()) }
 }
 
 fn missing_branch(reader: &Node, writer: &Node, path: &str) -> Difference {

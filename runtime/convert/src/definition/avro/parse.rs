@@ -134,7 +134,7 @@ impl Parser {
                 Shape::Fixed(size.ok_or_else(|| Invalid::new(format!("Invalid or no size: {name}")))?)
             }
         };
-        let aliases = names(object, "aliases")?.iter().map(|alias| qualified(alias, own_space)).collect();
+        let aliases = distinct(names(object, "aliases")?.iter().map(|alias| qualified(alias, own_space)));
         let also = if kind == "enum" { "default" } else { "" };
         let doc = text(object, "doc").map(str::to_owned);
         let named = Named { name: name.clone(), doc, aliases, shape, props: props(object, &RESERVED, also) };
@@ -171,7 +171,7 @@ impl Parser {
             name: name.into(),
             doc: text(object, "doc").map(str::to_owned),
             default: object.get("default").cloned(),
-            aliases: names(object, "aliases")?.into_iter().map(Into::into).collect(),
+            aliases: distinct(names(object, "aliases")?.into_iter().map(Into::into)),
             order,
             node,
             props: props(object, &FIELD_RESERVED, ""),
@@ -208,6 +208,12 @@ fn names<'a>(object: &'a Map<String, Value>, key: &str) -> Result<Vec<&'a str>, 
     let Some(value) = object.get(key) else { return Ok(Vec::new()) };
     let names = value.as_array().map(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     names.flatten().ok_or_else(|| Invalid::new(format!("{key} is not an array of strings: {value}")))
+}
+
+/// Each once, where it stands first.
+fn distinct(names: impl Iterator<Item = Arc<str>>) -> Vec<Arc<str>> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
 fn props(object: &Map<String, Value>, reserved: &[&str], also: &str) -> Map<String, Value> {

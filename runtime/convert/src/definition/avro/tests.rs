@@ -12,6 +12,11 @@ fn texts_are_written_as_java_writes_them() {
     let check = |text: &str, expected: &str| assert_eq!(schema(text).canonical(), expected);
     check(r#"{"type": "string"}"#, r#""string""#);
     check("\"long\"", "\"long\"");
+    // An alias counts once.
+    check(
+        r#"{"type":"fixed","name":"F","size":2,"aliases":["E","E"]}"#,
+        r#"{"type":"fixed","name":"F","size":2,"aliases":["E"]}"#,
+    );
     check(
         r#"{"type":"int","logicalType":"date","connect.version":1}"#,
         r#"{"type":"int","logicalType":"date","connect.version":1}"#,
@@ -153,6 +158,18 @@ fn complex_types_resolve_as_the_specification_says() {
     check(&record("R", r#"{"name":"b","type":"int","aliases":["a"]}"#, ""), &record("R", a, ""), &[]);
     check(&record("S", a, ""), &record("R", a, ""), &["NAME_MISMATCH"]);
     check(&record("S", a, r#","aliases":["R"]"#), &record("R", a, ""), &[]);
+    // An error is a record, with a name that counts.
+    let error = |name: &str| record(name, a, "").replace(r#""record""#, r#""error""#);
+    check(&record("R", a, ""), &error("R"), &[]);
+    check(&record("S", a, ""), &error("R"), &["NAME_MISMATCH"]);
+    // The default of an enum is for unknown symbols, not for a field that is missing.
+    let choice = enumeration("E", r#""A""#, r#","default":"A""#);
+    let with_choice = format!(r#"{a},{{"name":"b","type":{choice}}}"#);
+    check(&record("R", &with_choice, ""), &record("R", a, ""), &["TYPE_MISMATCH"]);
+    // A field that is two of the writer's, by name and alias, is neither, wherever it stands.
+    let both = record("R", r#"{"name":"b","type":"int","aliases":["a"]}"#, "");
+    check(&both, &record("R", &format!("{a},{b}"), ""), &["READER_FIELD_AMBIGUOUS"]);
+    check(&format!(r#"["null",{both}]"#), &record("R", &format!("{a},{b}"), ""), &["READER_FIELD_AMBIGUOUS"]);
     // Unions.
     check(r#"["null","long"]"#, "\"int\"", &[]);
     check(r#"["null","int"]"#, "\"long\"", &["MISSING_UNION_BRANCH"]);
@@ -166,4 +183,12 @@ fn complex_types_resolve_as_the_specification_says() {
     };
     check(&list("long"), &list("int"), &[]);
     assert!(!cannot_read(&schema(&list("int")), &schema(&list("long"))).is_empty());
+}
+
+#[test]
+fn a_branch_that_cannot_be_read_is_named_by_its_place() {
+    let differences = cannot_read(&schema("\"int\""), &schema(r#"["int","string"]"#));
+    let told: Vec<_> = differences.iter().map(|difference| difference.description.as_str()).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("(path '/1')"), "{told:?}");
 }
