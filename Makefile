@@ -54,8 +54,8 @@ differential: peers build ## Run random workloads before Debezium and before Tow
 exchanges: peers build ## Ask Kafka Connect anew what tests/exchanges asks, keep its answers, and compare ours
 	@TOWPATH_RECORD=1 cargo test --release --workspace --test behaviour -- exchanges
 
-originals: peers ## Run random records through Connect's and Debezium's transforms and converters and through ours, and compare (SEED, CASES)
-	@for kind in transforms converters; do \
+originals: peers ## Run random records through Connect's and Debezium's transforms and converters, and random schemas through Avro's rules, and compare with ours (SEED, CASES)
+	@for kind in transforms converters schemas; do \
 	  cargo run --release -p towpath-test-transforms -- --of $$kind run $(if $(SEED),--seed $(SEED)) --cases $(or $(CASES),20000); done
 
 compat: build ## Let real clients use the log and the REST interface (installs what is missing, but for Go)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches Apache Kafka, Kafka Connect and Debezium from Maven Central into one folder outside the tree, once, or says in one line
-# what is missing. Where: TOWPATH_PEERS, or towpath-peers in the user's cache.
+# Fetches Apache Kafka, Kafka Connect, Debezium and Apicurio's rules from Maven Central into one folder outside the tree, once, or says
+# in one line what is missing. Where: TOWPATH_PEERS, or towpath-peers in the user's cache.
 set -euo pipefail
 
 missing() { echo "missing: $1" >&2; exit 3; }
@@ -22,8 +22,9 @@ copy() {
 }
 copy kafka "$peers/.new/kafka"
 copy debezium "$peers/.new/plugins/debezium"
-rm -rf "$peers/kafka" "$peers/plugins"
-mv "$peers/.new/kafka" "$peers/.new/plugins" "$peers/"
+copy registry "$peers/.new/registry"
+rm -rf "$peers/kafka" "$peers/plugins" "$peers/registry"
+mv "$peers/.new/kafka" "$peers/.new/plugins" "$peers/.new/registry" "$peers/"
 rmdir "$peers/.new"
 echo "$made" >"$peers/.made"
-echo "Kafka, Connect and Debezium are in $peers ($(du -sh "$peers" | cut -f1))"
+echo "Kafka, Connect, Debezium and Apicurio are in $peers ($(du -sh "$peers" | cut -f1))"

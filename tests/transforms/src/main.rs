@@ -1,5 +1,5 @@
-//! Random records through a transform or a converter in Java and through ours: `run` compares, `record` keeps cases with what Java made of
-//! them, `replay` compares with what was kept. The seed is printed, and repeats a run.
+//! Random records through a transform or a converter in Java and through ours, and random schemas before the rules of both: `run` compares,
+//! `record` keeps cases with what Java made of them, `replay` compares with what was kept. The seed is printed, and repeats a run.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ mod debezium;
 mod generate;
 mod original;
 mod schema;
+mod schemas;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ struct Cli {
 enum Of {
     Transforms,
     Converters,
+    Schemas,
 }
 
 #[derive(Subcommand)]
@@ -63,7 +65,7 @@ struct Arguments {
     /// How many cases.
     #[arg(long, default_value_t = 2000)]
     cases: u32,
-    /// Only transforms or converters whose name holds this.
+    /// Only transforms, converters or languages whose name holds this.
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -85,6 +87,10 @@ fn main() -> Result<()> {
         Of::Converters => {
             let (make, differing) = (converters::case, converters::differing);
             Kind { program: "Converters.java", make, differing }.carry_out(command)
+        }
+        Of::Schemas => {
+            let (make, differing) = (schemas::case, schemas::differing);
+            Kind { program: "Schemas.java", make, differing }.carry_out(command)
         }
     }
 }

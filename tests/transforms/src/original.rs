@@ -20,12 +20,16 @@ impl Originals {
     /// Starts a program of this folder on what `make peers` fetched.
     pub(crate) fn start(program: &str) -> Result<Self> {
         let peers = peers()?;
-        ensure!(peers.join(".made").exists(), "Kafka and Debezium are not in {}: run `make peers`", peers.display());
+        ensure!(
+            peers.join(".made").exists(),
+            "Kafka, Debezium and Apicurio are not in {}: run `make peers`",
+            peers.display()
+        );
         let jars = |folder: &str| peers.join(folder).join("*").display().to_string();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
         let mut child = Command::new("java")
             .args(["-Duser.timezone=UTC", "-Duser.language=en", "-Duser.country=US", "-Xshare:auto", "-Xmx256m"])
-            .args(["-cp", &format!("{}:{}", jars("kafka"), jars("plugins/debezium"))])
+            .args(["-cp", &["kafka", "plugins/debezium", "registry"].map(jars).join(":")])
             .arg(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

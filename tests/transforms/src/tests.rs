@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::case::{self, Recorded};
-use crate::{compare, converters};
+use crate::{compare, converters, schemas};
 
 fn replay<C: DeserializeOwned, O: DeserializeOwned>(
     folder: &str,
@@ -33,4 +33,9 @@ fn transforms_do_what_the_originals_did() {
 #[test]
 fn converters_do_what_the_originals_did() {
     replay("recordings/converters", converters::differing);
+}
+
+#[test]
+fn schemas_may_follow_each_other_as_the_originals_said() {
+    replay("recordings/schemas", schemas::differing);
 }
